@@ -148,7 +148,7 @@ def _real(clips: Path, folder: Path, seed: int) -> tuple[Path, Path]:
         clips=clips,
         out=folder / "split",
         task=TASK,
-        recipe=ExtractSettings(sampling=SAMPLING),
+        extract=ExtractSettings(sampling=SAMPLING),
         split=SplitSettings(seed=seed),
     )
     report = build_dataset(plan)
@@ -164,8 +164,8 @@ def _real(clips: Path, folder: Path, seed: int) -> tuple[Path, Path]:
 
 def _build(clips: Path, out: Path, policy: ShortClipPolicy) -> list[TrainingExample]:
     """All windows of a folder as one split, so that what the policy adds is in it too."""
-    recipe = ExtractSettings(sampling=SAMPLING, short=policy)
-    plan = BuildSettings(clips=clips, out=out, task=TASK, recipe=recipe, split=SplitSettings(test_share=0.0), jobs=2)
+    settings = ExtractSettings(sampling=SAMPLING, short=policy)
+    plan = BuildSettings(clips=clips, out=out, task=TASK, extract=settings, split=SplitSettings(test_share=0.0), jobs=2)
     build_dataset(plan)
     return read_examples(split_path(out, "train"), TASK)
 

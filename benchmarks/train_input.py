@@ -74,7 +74,7 @@ def _dataset(clips: Path, out: Path) -> Path:
         clips=clips,
         out=out,
         task=load_question("fight"),
-        recipe=ExtractSettings(sampling=TINY_SAMPLING),
+        extract=ExtractSettings(sampling=TINY_SAMPLING),
         split=SplitSettings(test_share=0.3),
         limit=2 * CLIPS,
     )

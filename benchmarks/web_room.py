@@ -122,7 +122,7 @@ def click_around(page: Page) -> dict[str, float]:
 
     def search(text: str) -> None:
         page.locator("#review-text textarea, #review-text input").fill(text)
-        shown = "Nothing found" if text else ""
+        shown = "No events match" if text else ""
         page.locator("#review-list", has_text=shown).locator(".review-row, .room-quiet").first.wait_for()
 
     def pause(now: str, then: str) -> None:

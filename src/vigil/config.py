@@ -262,7 +262,11 @@ def _type_name(hint: Any) -> str:
     origin = typing.get_origin(hint)
     if origin is typing.Literal:
         return "one of " + ", ".join(map(repr, typing.get_args(hint)))
+    if origin in (types.UnionType, typing.Union):
+        return " or ".join(map(_type_name, typing.get_args(hint)))
     if origin is tuple:
         return "a list"
+    if origin is dict or dataclasses.is_dataclass(hint):
+        return "a group of `key: value` lines"
     names = {float: "a number", int: "a whole number", str: "text", bool: "true or false", Path: "a path"}
-    return names.get(hint, str(hint))
+    return "null" if hint is type(None) else names.get(hint, str(hint))

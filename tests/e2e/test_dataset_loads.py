@@ -43,8 +43,8 @@ def test_llamafactory_loads_every_example_as_it_was_built(tmp_path: Path) -> Non
             size = sizes[number % 3]
             write_noise(tmp_path / f"clips/{folder}/{number}.mp4", seconds=seconds, seed=number + offset, size=size)
     task = load_question("fight")
-    recipe = ExtractSettings(sampling=SAMPLING, short="both")
-    report = build_dataset(BuildSettings(clips=tmp_path / "clips", out=tmp_path / "data", task=task, recipe=recipe))
+    settings = ExtractSettings(sampling=SAMPLING, short="both")
+    report = build_dataset(BuildSettings(clips=tmp_path / "clips", out=tmp_path / "data", task=task, extract=settings))
 
     told = trained_prompts(tmp_path)
 

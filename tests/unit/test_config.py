@@ -49,6 +49,20 @@ def test_nested_settings_and_none_are_read() -> None:
     assert settings.inner.depth == 3 and settings.note is None
 
 
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"note": 3}, "note must be text or null, not 3"),
+        ({"inner": 3}, "inner must be a group of `key: value` lines, not 3"),
+        ({"tags": "x"}, "tags must be a list, not 'x'"),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_told_in_the_words_of_yaml(data: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        from_mapping(Settings, {"name": "a"} | data, where="here")
+    assert list(caught.value.problems) == [message]
+
+
 def test_a_true_is_no_number() -> None:
     with pytest.raises(ConfigError, match="depth must be a whole number"):
         from_mapping(Inner, {"depth": True}, where="here")

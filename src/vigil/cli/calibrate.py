@@ -15,17 +15,8 @@ import typer
 
 from vigil.calibration import fit_calibration
 from vigil.cli.hints import runnable
-from vigil.cli.score import (
-    CaFile,
-    ClipPaths,
-    DataFolder,
-    KeyFileOption,
-    ModelOption,
-    TaskOption,
-    UrlOption,
-    lost_windows,
-    score_one,
-)
+from vigil.cli.options import ENDPOINT, CaFileOption, KeyFileOption, ModelOption, TaskOption, UrlOption
+from vigil.cli.score import lost_windows, score_one
 from vigil.errors import JobError
 from vigil.events import TierThresholds
 from vigil.judge import Endpoint, read_key
@@ -36,43 +27,71 @@ from vigil.score.calibration import (
     FEW_SHARE,
     CalibrationReport,
     check_calibration,
-    reaching,
+    count_reaching,
     require_held_out,
     require_same_model,
-    require_unmet,
+    require_unseen,
 )
 from vigil.score.eval_set import EvalSplit, load_eval_set
 from vigil.score.folds import read_fold
 from vigil.score.predictions import Prediction
 from vigil.score.run import ScoreSettings
 
-ModelDir = Annotated[Path, typer.Option(help="The model's folder; the calibration is written to its vigil.json.")]
-SplitOption = Annotated[EvalSplit, typer.Option(help="The split of --data to use; never the test split.")]
-Scores = Annotated[
-    list[Path] | None, typer.Option(help="Score files of folds instead of clips: their answers are out of fold.")
+CLIPS = "Clips"
+
+ClipsArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="PATH", help="Class folders (fight/, normal/) or video files the model has not seen."),
 ]
-ServedAs = Annotated[str, typer.Option(help="The server's path of --model-dir, if it differs (a container).")]
+ModelFolderOption = Annotated[
+    Path, typer.Option(metavar="FOLDER", help="Folder of the model; the calibration is written to its vigil.json.")
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", rich_help_panel=CLIPS, help="Built dataset whose stored frames are used instead of videos."
+    ),
+]
+SplitOption = Annotated[
+    EvalSplit, typer.Option(rich_help_panel=CLIPS, help="Split of --data to use; the test split is refused.")
+]
+ScoresOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=CLIPS,
+        help="JSON file of a fold's score, used instead of clips; no server is needed. Repeat for each fold.",
+    ),
+]
+ServedAsOption = Annotated[
+    str,
+    typer.Option(
+        metavar="PATH",
+        rich_help_panel=ENDPOINT,
+        help="Path of --model-dir as the server sees it, if it differs (in a container). Default: --model-dir.",
+    ),
+]
 
 NEEDED = "the calibration is kept there: name a folder that `vigil train` or `vigil export` wrote"
 
 
 def calibrate(
-    model_dir: ModelDir,
-    paths: ClipPaths = None,
-    data: DataFolder = None,
+    model_dir: ModelFolderOption,
+    paths: ClipsArgument = None,
+    data: DataOption = None,
     split: SplitOption = "calibration",
-    scores: Scores = None,
+    scores: ScoresOption = None,
     url: UrlOption = DEFAULT_URL,
     model: ModelOption = "",
     key_file: KeyFileOption = None,
-    ca_file: CaFile = None,
+    ca_file: CaFileOption = None,
     task: TaskOption = None,
-    served_as: ServedAs = "",
+    served_as: ServedAsOption = "",
 ) -> None:
-    """Fit temperature and bias on clips the model has not seen, and store them in its vigil.json.
+    """Fit temperature and bias on clips a model has not seen, so that its probabilities match observed frequencies.
 
-    Refuses a served model that is not the folder's, and clips (or others of their recordings) that the model was
-    trained on or is scored on.
+    Refuses a served model that is not the one in --model-dir, and clips of recordings that the model was trained on
+    or is scored on.
 
     Example: vigil calibrate --data data --model-dir models/fight
     """
@@ -87,7 +106,7 @@ def calibrate(
     known = [answer for answer in answers if answer.p_alarm is not None]
     calibration = fit_calibration([answer.p_alarm or 0.0 for answer in known], [answer.is_alarm for answer in known])
     typer.echo(describe_calibration(check_calibration(known, calibration)))
-    tell_reach(known, calibration)
+    print_reach(known, calibration)
     path = replace(manifest, calibration=calibration).write(model_dir)
     typer.echo(f"wrote {path}", err=True)
 
@@ -106,10 +125,10 @@ def ask_held_out(
     if data is not None:
         require_held_out(manifest, data, split)
     found = load_eval_set(paths, endpoint=endpoint, data=data, split=split, task=task, model_dir=model_dir)
-    require_unmet(manifest, found.clips)
-    ground = replace(found, calibration=None)
+    require_unseen(manifest, found.clips)
+    uncalibrated = replace(found, calibration=None)
     with tempfile.TemporaryDirectory(prefix="vigil-calibrate-") as folder:
-        scored = score_one(endpoint, ground, settings=ScoreSettings(fresh=True), out=Path(folder))
+        scored = score_one(endpoint, uncalibrated, settings=ScoreSettings(fresh=True), out=Path(folder))
     if lost := lost_windows(scored.score):
         raise JobError(f"{scored.score.model}: {lost}; repeat the command when the server answers")
     return list(scored.score.answers)
@@ -128,18 +147,18 @@ def describe_calibration(found: CalibrationReport) -> str:
     )
 
 
-def tell_reach(answers: Sequence[Prediction], calibration: Calibration) -> None:
+def print_reach(answers: Sequence[Prediction], calibration: Calibration) -> None:
     """Prints how many alarm clips reach each tier of the watch, and warns if hardly any does."""
     tiers, alarms = TierThresholds(), sum(answer.is_alarm for answer in answers)
-    before, after = reaching(answers, None, tiers), reaching(answers, calibration, tiers)
+    before, after = count_reaching(answers, None, tiers), count_reaching(answers, calibration, tiers)
     reached = ", ".join(f"{count} {tier} ({getattr(tiers, tier)})" for tier, count in after.items())
     reached = reached.replace(" ", " reach ", 1)
     typer.echo(f"of {alarms} alarm clips {reached}; uncalibrated {', '.join(map(str, before.values()))}")
     if after["low"] < FEW_SHARE * alarms:
         warning = (
             f"warning: hardly any alarm clip still reaches the lowest tier ({tiers.low}), so a watch with this "
-            "calibration would open hardly an event: the model tells these clips apart too badly (vigil score says how "
-            "badly), or they are not what it was trained for. Lower the tiers (events.tiers in configs/watch), or take "
-            "`calibration` out of vigil.json"
+            "calibration would open hardly any event: the model separates these clips poorly (vigil score shows how "
+            "poorly), or they are not what it was trained for. Lower the tiers (events.tiers in configs/watch), or "
+            "take `calibration` out of vigil.json"
         )
         typer.echo(runnable(warning), err=True)

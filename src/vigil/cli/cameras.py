@@ -11,35 +11,33 @@ import typer
 from rich.table import Table
 
 from vigil.cli.event_table import strip_control_characters
-from vigil.cli.events import MediaFolderOption, StoreOption
+from vigil.cli.help_panels import PanelCommand, command_group
 from vigil.cli.hints import runnable
 from vigil.cli.main import wide_console
+from vigil.cli.options import MediaFolderOption, StoreOption
 from vigil.errors import UsageError
 from vigil.sources.address import find_sources
 from vigil.store import DEFAULT_STORE, Store
 from vigil.watch.camera_ids import record_of
 
-app = typer.Typer(
-    help="The cameras of a store. Example: vigil cameras rename cam_9f3c21ab door",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
+app = command_group(
+    "List, rename and move the cameras of an event store.", example="vigil cameras rename cam_9f3c21ab door"
 )
 
-Camera = Annotated[str, typer.Argument(help="A camera's id (cam_...) or its name.")]
+CameraArgument = Annotated[str, typer.Argument(metavar="CAMERA", help="Id (cam_...) or name of the camera.")]
 
 
-@app.command("list")
+@app.command("list", cls=PanelCommand)
 def list_cameras(store: StoreOption = DEFAULT_STORE, folder: MediaFolderOption = None) -> None:
-    """List the cameras and files that were watched into a store, by name.
+    """List the cameras and files recorded in a store, by name.
 
     Example: vigil cameras list
     """
     with Store.open(store, folder=folder, create=False) as opened:
         found, events = opened.cameras.all(), opened.cameras.count_events()
         if not found:
-            told = runnable(f"`vigil watch SOURCE --store {opened.name}` adds some")
-            typer.echo(f"{opened.name} has no cameras yet; {told}", err=True)
+            hint = runnable(f"`vigil watch SOURCE --store {opened.name}` adds some")
+            typer.echo(f"{opened.name} has no cameras yet; {hint}", err=True)
             return
     table = Table("camera", "name", "kind", "address", "events", "last watched", box=None)
     for each in found:
@@ -49,35 +47,40 @@ def list_cameras(store: StoreOption = DEFAULT_STORE, folder: MediaFolderOption =
     wide_console().print(table)
 
 
-@app.command()
+@app.command(cls=PanelCommand)
 def rename(
-    camera: Camera,
-    name: Annotated[str, typer.Argument(help="The camera's new name.")],
+    camera: CameraArgument,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="New name of the camera.")],
     store: StoreOption = DEFAULT_STORE,
     folder: MediaFolderOption = None,
 ) -> None:
-    """Rename a camera. Its id, events and history stay; a running watch uses the new name after a restart.
+    """Rename a camera; its id and its events stay. A running watch uses the new name after a restart.
 
     Example: vigil cameras rename cam_9f3c21ab "front door"
     """
     with Store.open(store, folder=folder, create=False) as opened:
         renamed = opened.cameras.rename(camera, name)
-    typer.echo(f"{renamed.id} is called {renamed.name} from now on", err=True)
+    typer.echo(f"{renamed.id} is now called {renamed.name}", err=True)
 
 
-@app.command()
+@app.command(cls=PanelCommand)
 def move(
-    camera: Camera,
+    camera: CameraArgument,
     source: Annotated[
-        str, typer.Argument(help="Its new address: a camera.txt, an address, a file or a webcam number.")
+        str,
+        typer.Argument(
+            metavar="ADDRESS",
+            help="New address of the camera: a camera.txt file, a URL, a video file or a webcam number.",
+        ),
     ],
     store: StoreOption = DEFAULT_STORE,
     folder: MediaFolderOption = None,
 ) -> None:
-    """Set a camera's new address: another host, path or token. Its id and its history stay.
+    """Set a new address for a camera; its id and its events stay.
 
-    What was recorded at the new address as another camera becomes this one's. Put an address with a password into a
-    camera.txt, because other users of this machine can read command lines.
+    If another camera was recorded at the new address, its events become this camera's. Put an address with a password
+    into a camera.txt file, because other users of this machine can read command lines.
+
     Example: vigil cameras move "front door" camera.txt
     """
     addresses = find_sources([source])
@@ -89,7 +92,7 @@ def move(
         there = opened.cameras.id_of(seen.identity, addresses[0].name)
         _require_unwatched(opened, (found.id, there))
         moved = opened.cameras.move(found.id, seen)
-    typer.echo(f"{moved.id}, {moved.name}, is at {moved.address} from now on", err=True)
+    typer.echo(f"{moved.id}, {moved.name}, is now at {moved.address}", err=True)
 
 
 def _require_unwatched(store: Store, camera_ids: tuple[str, ...]) -> None:

@@ -12,10 +12,36 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from vigil.cli.dataset_family import BaseModel, FamilyName, chosen_family
 from vigil.cli.dataset_import import import_file
-from vigil.cli.dataset_report import meaning_of, show_build, tell
+from vigil.cli.dataset_options import (
+    ANSWERS,
+    DEFAULT,
+    SPLITS,
+    BaseOption,
+    CalibrationShareOption,
+    DatasetMaxPixels,
+    DatasetOut,
+    DatasetTask,
+    FamilyOption,
+    FpsOption,
+    FramesOption,
+    JobsOption,
+    JpegQualityOption,
+    LabelOption,
+    LimitOption,
+    OverlapOption,
+    ReaderOption,
+    SeedOption,
+    ShortOption,
+    StrictOption,
+    TestShareOption,
+    ValShareOption,
+    chosen_family,
+)
+from vigil.cli.dataset_report import meaning_of, print_note, show_build
+from vigil.cli.help_panels import PanelCommand, command_group
 from vigil.cli.main import wide_console
+from vigil.cli.options import ENDPOINT, CaFileOption, KeyFileOption, ModelOption
 from vigil.cli.progress import progress_bar
 from vigil.counted import counted
 from vigil.dataset.annotate import AnnotateSettings, annotate_dataset
@@ -25,87 +51,102 @@ from vigil.dataset.build import BuildSettings, build_dataset
 from vigil.dataset.check import CUTOFF_LEN, CheckReport, SplitSummary, check_dataset
 from vigil.dataset.examples import split_name
 from vigil.dataset.extract import ExtractSettings
-from vigil.dataset.frame_files import ShortClipPolicy
 from vigil.dataset.preview import refuse_foreign_page, write_preview
 from vigil.dataset.splits import SplitSettings
 from vigil.errors import UsageError
 from vigil.frames import FrameSampling
 from vigil.judge.endpoint import DEFAULT_URL, KEY_VARIABLE, Endpoint, read_key
 from vigil.questions import load_question
-from vigil.sources.video_file import ReaderName
 
-app = typer.Typer(
-    help="Build, import, check, look at and describe a dataset for LLaMA-Factory.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
+app = command_group(
+    "Build, import, check, preview and annotate a dataset.", example="vigil dataset build clips --out data"
 )
 
-DatasetFolderArgument = Annotated[Path, typer.Argument(help="The dataset's folder.")]
+DatasetFolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the dataset.")]
+ClipsArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="CLIPS",
+        help="Folder with one subfolder of clips per class, such as fight/ and normal/; train/ and test/ folders may "
+        "be above them.",
+    ),
+]
+AnswersOption = Annotated[
+    AnswerPolicy,
+    typer.Option(
+        rich_help_panel=ANSWERS,
+        help="Description after the verdict word. auto: only for clips that a person or a model described; words: for "
+        "the other clips a sentence of the task; verdict: never.",
+    ),
+]
+SourcesOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="CSV",
+        rich_help_panel=SPLITS,
+        help="CSV file with the columns clip,label,source. Clips of one source stay in one split. Default: "
+        "CLIPS/sources.csv; without that file recordings are guessed.",
+    ),
+]
+AlsoOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        rich_help_panel=SPLITS,
+        help="Folder of more clips, for training only. Clips of recordings in the test or calibration split are "
+        "left out.",
+    ),
+]
+FoldsOption = Annotated[
+    int | None,
+    typer.Option(metavar="K", rich_help_panel=SPLITS, help="Number of folds for cross-validation by recording."),
+]
+FoldOption = Annotated[
+    int | None,
+    typer.Option(metavar="I", rich_help_panel=SPLITS, help="Fold used as the test split, from 0 to K-1."),
+]
+ResplitOption = Annotated[
+    bool,
+    typer.Option(rich_help_panel=SPLITS, help="Ignore train/ and test/ folders and split by recording instead."),
+]
 
 
-@app.command()
+@app.command(cls=PanelCommand)
 def build(
-    clips: Annotated[
-        Path, typer.Argument(help="A folder with a folder of clips per class; train/ and test/ may be above.")
-    ],
-    out: Annotated[Path, typer.Option(help="Where the dataset goes.")] = Path("data"),
-    task: Annotated[str, typer.Option(help="A task of configs/tasks, or a YAML file.")] = "fight",
-    max_pixels: Annotated[
-        int, typer.Option(help="Largest area of a frame; sides are multiples of what the family reads.")
-    ] = FrameSampling().max_pixels,
-    family: FamilyName = None,
-    base: BaseModel = None,
-    fps: Annotated[float, typer.Option(help="Frames a second.")] = FrameSampling().fps,
-    frames: Annotated[int, typer.Option(help="Frames in a window; even.")] = FrameSampling().frames,
-    overlap: Annotated[
-        float, typer.Option(help="Share of a window that the next one repeats.")
-    ] = FrameSampling().overlap,
-    jpeg_quality: Annotated[int, typer.Option(help="1 to 100.")] = FrameSampling().jpeg_quality,
-    short: Annotated[
-        ShortClipPolicy, typer.Option(help="Clips shorter than a window: as-is, crop, stretch or both.")
-    ] = "as-is",
-    sources: Annotated[Path | None, typer.Option(help="CSV clip,label,source. Default: CLIPS/sources.csv.")] = None,
-    also: Annotated[
-        Path | None,
-        typer.Option(help="More clips, for training only; left out where they show recordings of the test."),
-    ] = None,
-    answers: Annotated[
-        AnswerPolicy,
-        typer.Option(help="auto: words where a human or model wrote some; words: else stock ones; verdict: no words."),
-    ] = "auto",
-    test_share: Annotated[float, typer.Option(help="Share of the clips that is kept for the score.")] = 0.3,
-    calibration_share: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of the rest for vigil calibrate; 0: none. Default: 0.1, or 24 clips, where clips are enough."
-        ),
-    ] = None,
-    val_share: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of the rest that chooses the best epoch; 0: none. Default: 0.15, where clips are enough."
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Another seed, another split.")] = 0,
-    folds: Annotated[int | None, typer.Option(help="Grouped k-fold: how many folds.")] = None,
-    fold: Annotated[int | None, typer.Option(help="Grouped k-fold: which fold is the test, from 0.")] = None,
-    resplit: Annotated[bool, typer.Option(help="Ignore train/ and test/ folders and split by recording.")] = False,
-    label: Annotated[
-        list[str] | None, typer.Option(help="What a folder means: NAME=alarm, =normal or =skip. Again for more.")
-    ] = None,
-    reader: Annotated[ReaderName, typer.Option(help="The decoder: pyav or decord.")] = "pyav",
-    jobs: Annotated[int, typer.Option(help="Processes; 0 is one a core.")] = 0,
-    limit: Annotated[int | None, typer.Option(help="At most so many clips, both labels alike.")] = None,
-    strict: Annotated[bool, typer.Option(help="An unreadable clip stops the build.")] = False,
+    clips: ClipsArgument,
+    out: DatasetOut = Path("data"),
+    task: DatasetTask = "fight",
+    family: FamilyOption = None,
+    base: BaseOption = None,
+    jobs: JobsOption = 0,
+    limit: LimitOption = None,
+    strict: StrictOption = False,
+    max_pixels: DatasetMaxPixels = DEFAULT.max_pixels,
+    fps: FpsOption = DEFAULT.fps,
+    frames: FramesOption = DEFAULT.frames,
+    overlap: OverlapOption = DEFAULT.overlap,
+    jpeg_quality: JpegQualityOption = DEFAULT.jpeg_quality,
+    short: ShortOption = "as-is",
+    reader: ReaderOption = "pyav",
+    label: LabelOption = None,
+    answers: AnswersOption = "auto",
+    sources: SourcesOption = None,
+    also: AlsoOption = None,
+    test_share: TestShareOption = 0.3,
+    calibration_share: CalibrationShareOption = None,
+    val_share: ValShareOption = None,
+    seed: SeedOption = 0,
+    folds: FoldsOption = None,
+    fold: FoldOption = None,
+    resplit: ResplitOption = False,
 ) -> None:
-    """Makes a dataset for LLaMA-Factory of folders of clips.
+    """Build a LLaMA-Factory dataset from folders of labelled clips.
 
-    Cuts clips into windows and splits them by recording. Run again it goes on where it stopped, and keeps what
-    people have written.
+    Cuts the clips into windows and splits them by recording. A repeated build resumes an interrupted one; descriptions
+    written by people or models are kept.
 
     Example: vigil dataset build clips --out data --task fight --max-pixels 131072
-    """  # fmt: skip
+    """
     chosen = chosen_family(family, base)
     sampling = FrameSampling(
         fps=fps, frames=frames, overlap=overlap, max_pixels=max_pixels, jpeg_quality=jpeg_quality, **chosen.grid
@@ -115,7 +156,7 @@ def build(
         out=out,
         task=load_question(task),
         answers=answers,
-        recipe=ExtractSettings(sampling=sampling, short=short, reader=reader),
+        extract=ExtractSettings(sampling=sampling, short=short, reader=reader),
         family=chosen,
         split=SplitSettings(
             test_share=test_share,
@@ -133,32 +174,38 @@ def build(
         jobs=jobs or len(os.sched_getaffinity(0)),
         strict=strict,
     )
-    with progress_bar("cutting clips") as told:
-        report = build_dataset(plan, progress=told)
+    with progress_bar("extracting windows") as on_progress:
+        report = build_dataset(plan, progress=on_progress)
     show_build(report)
 
 
-app.command("import")(import_file)
+app.command("import", cls=PanelCommand)(import_file)
 
 
-@app.command()
+@app.command(cls=PanelCommand)
 def check(
     folder: DatasetFolderArgument = Path("data"),
     tokenizer: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the base model: counts its tokens exactly, and looks whether they tell the labels apart."
+            metavar="FOLDER",
+            help="Folder of the base model. Its tokenizer counts tokens exactly and shows whether the first tokens of "
+            "the two answers differ. Default: an upper bound of the tokens, no such check.",
         ),
     ] = None,
-    cutoff_len: Annotated[int, typer.Option(help="LLaMA-Factory's cutoff_len.")] = CUTOFF_LEN,
-    show: Annotated[int, typer.Option(help="How many places of each finding are listed.")] = 5,
+    cutoff_len: Annotated[
+        int, typer.Option(metavar="TOKENS", help="LLaMA-Factory's cutoff_len; longer examples are an error.")
+    ] = CUTOFF_LEN,
+    show: Annotated[int, typer.Option(metavar="N", help="Number of examples listed per finding.")] = 5,
 ) -> None:
-    """Finds what would train or score wrongly. Exits 1 when there is such a thing.
+    """Check a dataset for faults that would spoil training or scoring.
+
+    Exits with 1 if there are errors; warnings are for a person to judge.
 
     Example: vigil dataset check data --tokenizer models/Qwen3-VL-2B-Instruct
     """
-    with progress_bar("checking", resumes=False) as told:
-        report = check_dataset(folder, tokenizer=tokenizer, cutoff_len=cutoff_len, progress=told)
+    with progress_bar("checking", resumes=False) as on_progress:
+        report = check_dataset(folder, tokenizer=tokenizer, cutoff_len=cutoff_len, progress=on_progress)
     _show_check(report, show=show)
     if report.errors:
         raise typer.Exit(code=1)
@@ -200,41 +247,54 @@ FACTS: Mapping[str, Callable[[SplitSummary], str]] = {
 }
 
 
-@app.command()
+@app.command(cls=PanelCommand)
 def preview(
     folder: DatasetFolderArgument = Path("data"),
-    out: Annotated[Path | None, typer.Option(help="The page. Default: FOLDER/preview.html.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many windows, evenly chosen; 0 is all.")] = 300,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="HTML file to write. Default: FOLDER/preview.html.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(metavar="N", help="Maximum number of windows, evenly spaced over the dataset; 0 shows all.")
+    ] = 300,
 ) -> None:
-    """Writes one HTML page of contact sheets that needs no other file.
+    """Write contact sheets of a dataset's windows to one self-contained HTML page.
 
     Example: vigil dataset preview data --limit 0
     """
     if out is None:
         refuse_foreign_page(folder / "preview.html")
-    with progress_bar("drawing sheets", resumes=False) as told:
-        path = write_preview(folder, out or folder / "preview.html", limit=limit or None, progress=told)
+    with progress_bar("drawing contact sheets", resumes=False) as on_progress:
+        path = write_preview(folder, out or folder / "preview.html", limit=limit or None, progress=on_progress)
     typer.echo(str(path))
 
 
-@app.command()
+AnnotatorUrl = Annotated[
+    str,
+    typer.Option(metavar="URL", rich_help_panel=ENDPOINT, help="OpenAI-compatible endpoint of the describing model."),
+]
+KeyVariableOption = Annotated[
+    str, typer.Option(metavar="NAME", rich_help_panel=ENDPOINT, help="Environment variable that holds the API key.")
+]
+
+
+@app.command(cls=PanelCommand)
 def annotate(
     folder: DatasetFolderArgument = Path("data"),
-    url: Annotated[str, typer.Option(help="An OpenAI-compatible vision endpoint.")] = DEFAULT_URL,
-    model: Annotated[str, typer.Option(help="The model; may be left out when only one is served.")] = "",
-    key_env: Annotated[str, typer.Option(help="Environment variable that holds the key.")] = KEY_VARIABLE,
-    key_file: Annotated[Path | None, typer.Option(help="File that holds the key.")] = None,
-    ca_file: Annotated[
-        Path | None,
-        typer.Option(help="Certificates of your own authority, for https (else $SSL_CERT_FILE, or the system's)."),
+    url: AnnotatorUrl = DEFAULT_URL,
+    model: ModelOption = "",
+    key_env: KeyVariableOption = KEY_VARIABLE,
+    key_file: KeyFileOption = None,
+    ca_file: CaFileOption = None,
+    jobs: Annotated[int, typer.Option(metavar="N", help="Number of concurrent requests.")] = 4,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", help="Maximum number of windows to describe in this run. Default: all.")
     ] = None,
-    jobs: Annotated[int, typer.Option(help="Requests in flight.")] = 4,
-    limit: Annotated[int | None, typer.Option(help="Ask about at most so many windows.")] = None,
-    redo: Annotated[bool, typer.Option(help="Also replace what another model wrote.")] = False,
+    redo: Annotated[bool, typer.Option(help="Also replace descriptions written by other models.")] = False,
 ) -> None:
-    """Lets a vision model write what each clip shows.
+    """Let a vision model describe each window of a dataset.
 
-    The words after the verdict word, held to the label; people's texts are kept. Run again it goes on where it stopped.
+    The description follows the verdict word in the answer. One that contradicts the label is rejected, and those
+    written by people are never changed. A repeated run resumes an interrupted one.
 
     Example: vigil dataset annotate data --url http://127.0.0.1:8000/v1 --model Qwen3-VL-8B-Instruct
     """
@@ -242,11 +302,11 @@ def annotate(
     if key_env != KEY_VARIABLE and not key:
         raise UsageError(f"--key-env: the environment variable {key_env} is empty or not set")
     endpoint = Endpoint(url=url, model=model, api_key=key, ca_file=ca_file)
-    with progress_bar("describing windows") as told:
+    with progress_bar("describing windows") as on_progress:
         plan = AnnotateSettings(folder=folder, endpoint=endpoint, jobs=jobs, limit=limit, redo=redo)
-        report = annotate_dataset(plan, progress=told)
+        report = annotate_dataset(plan, progress=on_progress)
     for reason, count in report.reasons.most_common():
-        tell(f"rejected: {counted(count, 'description')}, because {reason}; the answer stays as it was")
+        print_note(f"rejected: {counted(count, 'description')}, because {reason}; the answer stays as it was")
     typer.echo(
         f"{folder}: {counted(report.written, 'answer')} written by {report.model} "
         f"({report.kept_from_before} were there before); "

@@ -6,88 +6,132 @@ from typing import Annotated
 
 import typer
 
-from vigil.cli.dataset_family import BaseModel, FamilyName, chosen_family
+from vigil.cli.dataset_options import (
+    ANSWERS,
+    DEFAULT,
+    SPLITS,
+    BaseOption,
+    CalibrationShareOption,
+    DatasetMaxPixels,
+    DatasetOut,
+    DatasetTask,
+    FamilyOption,
+    FpsOption,
+    FramesOption,
+    JobsOption,
+    JpegQualityOption,
+    LabelOption,
+    LimitOption,
+    OverlapOption,
+    ReaderOption,
+    SeedOption,
+    ShortOption,
+    StrictOption,
+    TestShareOption,
+    ValShareOption,
+    chosen_family,
+)
 from vigil.cli.dataset_report import meaning_of, show_build
 from vigil.cli.progress import progress_bar
 from vigil.dataset.answers import AnswerPolicy
 from vigil.dataset.build import BuildSettings
 from vigil.dataset.extract import ExtractSettings
-from vigil.dataset.frame_files import ShortClipPolicy
-from vigil.dataset.import_sharegpt import ImportPlan, QuestionChoice, RowsRefused, import_dataset
+from vigil.dataset.import_sharegpt import ImportPlan, QuestionFrom, RowsRefused, import_dataset
 from vigil.dataset.ownership import REFUSED_NAME
 from vigil.dataset.sharegpt import RefusedRow
 from vigil.dataset.splits import SplitSettings
 from vigil.frames import FrameSampling
 from vigil.questions import load_question
-from vigil.sources.video_file import ReaderName
 
 MOST_SHOWN = 10
 
+FileArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="ShareGPT file: a JSON list or JSON lines, with one video, one question and one answer per row.",
+    ),
+]
+MediaDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Folder that the video paths in FILE are relative to. Default: the one in dataset_info.json, else FILE's "
+        "own.",
+    ),
+]
+DatasetInfoOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="LLaMA-Factory registry with the column names of FILE. Default: dataset_info.json beside FILE.",
+    ),
+]
+SkipBadOption = Annotated[
+    bool,
+    typer.Option(
+        "--skip-bad",
+        help=f"Leave out unusable rows and list them in OUT/{REFUSED_NAME}. Default: write nothing if there are any.",
+    ),
+]
+QuestionOption = Annotated[
+    QuestionFrom,
+    typer.Option(rich_help_panel=ANSWERS, help="Question to train on. own: the one in FILE; task: the task's."),
+]
+ImportAnswersOption = Annotated[
+    AnswerPolicy,
+    typer.Option(
+        rich_help_panel=ANSWERS,
+        help="Description after the verdict word. auto: the one in FILE; words: where FILE has none, a sentence of the "
+        "task; verdict: never.",
+    ),
+]
+ImportSourcesOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="CSV",
+        rich_help_panel=SPLITS,
+        help="CSV file with the columns clip,label,source. Clips of one source stay in one split. Default: "
+        "sources.csv in --media-dir; without that file recordings are guessed.",
+    ),
+]
+
 
 def import_file(
-    file: Annotated[Path, typer.Argument(help="A sharegpt file: a JSON list or JSON lines, a video file a row.")],
-    out: Annotated[Path, typer.Option(help="Where the dataset goes; not the file's own folder.")] = Path("data"),
-    task: Annotated[str, typer.Option(help="A task of configs/tasks, or a YAML file.")] = "fight",
-    media_dir: Annotated[
-        Path | None, typer.Option(help="Where video names begin. Default: as dataset_info.json says, or beside FILE.")
-    ] = None,
-    dataset_info: Annotated[
-        Path | None, typer.Option(help="Says what FILE's columns are called. Default: dataset_info.json beside FILE.")
-    ] = None,
-    question: Annotated[
-        QuestionChoice, typer.Option(help="own: the question that FILE asks; task: the task's, whatever FILE asks.")
-    ] = "own",
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help=f"Leave out rows that cannot be used; OUT/{REFUSED_NAME} lists them.")
-    ] = False,
-    max_pixels: Annotated[
-        int, typer.Option(help="Largest area of a frame; sides are multiples of what the family reads.")
-    ] = FrameSampling().max_pixels,
-    family: FamilyName = None,
-    base: BaseModel = None,
-    fps: Annotated[float, typer.Option(help="Frames a second.")] = FrameSampling().fps,
-    frames: Annotated[int, typer.Option(help="Frames in a window; even.")] = FrameSampling().frames,
-    overlap: Annotated[
-        float, typer.Option(help="Share of a window that the next one repeats.")
-    ] = FrameSampling().overlap,
-    jpeg_quality: Annotated[int, typer.Option(help="1 to 100.")] = FrameSampling().jpeg_quality,
-    short: Annotated[
-        ShortClipPolicy, typer.Option(help="Clips shorter than a window: as-is, crop, stretch or both.")
-    ] = "as-is",
-    sources: Annotated[Path | None, typer.Option(help="CSV clip,label,source. Default: MEDIA_DIR/sources.csv.")] = None,
-    answers: Annotated[
-        AnswerPolicy,
-        typer.Option(help="auto: the words of FILE; words: stock ones where it has none; verdict: no words."),
-    ] = "auto",
-    test_share: Annotated[float, typer.Option(help="Share of the clips that is kept for the score.")] = 0.3,
-    calibration_share: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of the rest for vigil calibrate; 0: none. Default: 0.1, or 24 clips, where clips are enough."
-        ),
-    ] = None,
-    val_share: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of the rest that chooses the best epoch; 0: none. Default: 0.15, where clips are enough."
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Another seed, another split.")] = 0,
-    label: Annotated[
-        list[str] | None, typer.Option(help="What a folder means: NAME=alarm, =normal or =skip. Again for more.")
-    ] = None,
-    reader: Annotated[ReaderName, typer.Option(help="The decoder: pyav or decord.")] = "pyav",
-    jobs: Annotated[int, typer.Option(help="Processes; 0 is one a core.")] = 0,
-    limit: Annotated[int | None, typer.Option(help="At most so many clips, both labels alike.")] = None,
-    strict: Annotated[bool, typer.Option(help="An unreadable clip stops the import.")] = False,
+    file: FileArgument,
+    out: DatasetOut = Path("data"),
+    task: DatasetTask = "fight",
+    media_dir: MediaDirOption = None,
+    dataset_info: DatasetInfoOption = None,
+    skip_bad: SkipBadOption = False,
+    family: FamilyOption = None,
+    base: BaseOption = None,
+    jobs: JobsOption = 0,
+    limit: LimitOption = None,
+    strict: StrictOption = False,
+    max_pixels: DatasetMaxPixels = DEFAULT.max_pixels,
+    fps: FpsOption = DEFAULT.fps,
+    frames: FramesOption = DEFAULT.frames,
+    overlap: OverlapOption = DEFAULT.overlap,
+    jpeg_quality: JpegQualityOption = DEFAULT.jpeg_quality,
+    short: ShortOption = "as-is",
+    reader: ReaderOption = "pyav",
+    label: LabelOption = None,
+    question: QuestionOption = "own",
+    answers: ImportAnswersOption = "auto",
+    sources: ImportSourcesOption = None,
+    test_share: TestShareOption = 0.3,
+    calibration_share: CalibrationShareOption = None,
+    val_share: ValShareOption = None,
+    seed: SeedOption = 0,
 ) -> None:
-    """Makes a dataset of clips that people have described, in a sharegpt file of their own.
+    """Build a dataset from clips that people have described, in an existing ShareGPT file.
 
-    Every answer must begin with a verdict word; its words are kept for all windows of its clip. FILE and the clips
-    stay as they are. Run again it goes on where it stopped.
+    Each answer must begin with a verdict word; its description is kept for all windows of its clip. FILE and the clips
+    are not changed. A repeated import resumes an interrupted one.
 
     Example: vigil dataset import blog/anomaly-train.json --out data --task fight
-    """  # fmt: skip
+    """
     chosen = chosen_family(family, base)
     sampling = FrameSampling(
         fps=fps, frames=frames, overlap=overlap, max_pixels=max_pixels, jpeg_quality=jpeg_quality, **chosen.grid
@@ -96,7 +140,7 @@ def import_file(
         clips=file.parent,
         out=out,
         task=load_question(task),
-        recipe=ExtractSettings(sampling=sampling, short=short, reader=reader),
+        extract=ExtractSettings(sampling=sampling, short=short, reader=reader),
         family=chosen,
         answers=answers,
         split=SplitSettings(test_share=test_share, calibration_share=calibration_share, val_share=val_share, seed=seed),
@@ -106,18 +150,24 @@ def import_file(
         jobs=jobs or len(os.sched_getaffinity(0)),
         strict=strict,
     )
-    asked = ImportPlan(
-        file=file, build=plan, registry=dataset_info, media_dir=media_dir, question=question, skip_bad=skip_bad
+    _run(
+        ImportPlan(
+            file=file, build=plan, registry=dataset_info, media_dir=media_dir, question=question, skip_bad=skip_bad
+        )
     )
+
+
+def _run(plan: ImportPlan) -> None:
     try:
-        with progress_bar("cutting clips") as told:
-            report = import_dataset(asked, progress=told)
+        with progress_bar("extracting windows") as on_progress:
+            report = import_dataset(plan, progress=on_progress)
     except RowsRefused as error:
         _show_refused(error.refused)
         raise
     _show_refused(report.refused)
     if report.refused:
-        typer.echo(f"{len(report.refused)} rows were left out; all of them: {out / REFUSED_NAME}", err=True)
+        listed = plan.build.out / REFUSED_NAME
+        typer.echo(f"{len(report.refused)} rows were left out; all of them: {listed}", err=True)
     show_build(report.built)
 
 

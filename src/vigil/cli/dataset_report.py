@@ -23,11 +23,11 @@ def meaning_of(word: str) -> tuple[str, FolderMeaning]:
 def show_build(report: BuildReport) -> None:
     """Reports what a build produced, and what is worth checking."""
     for name, problems in report.damaged.items():
-        tell(f"damaged, used as far as it goes: {name}: {'; '.join(problems)}")
+        print_note(f"damaged, used as far as it goes: {name}: {'; '.join(problems)}")
     for reason in report.unreadable.values():
-        tell(f"left out: {reason}")
+        print_note(f"left out: {reason}")
     for note in report.notes:
-        tell(f"note: {note}")
+        print_note(f"note: {note}")
     for split in SPLITS:
         examples = report.examples[split]
         if examples:
@@ -44,6 +44,6 @@ def show_build(report: BuildReport) -> None:
     typer.echo(f"{report.out}: {done}; grouped by {report.grouped_by}. Next: {following}")
 
 
-def tell(line: str) -> None:
+def print_note(line: str) -> None:
     """Prints a line for people to stderr."""
     typer.echo(runnable(line), err=True)

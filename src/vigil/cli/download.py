@@ -17,18 +17,27 @@ DEFAULT_MODEL = "Qwen/Qwen3-VL-2B-Instruct"
 
 
 def download(
-    model: Annotated[str, typer.Argument(help="OWNER/NAME of the model.")] = DEFAULT_MODEL,
-    source: Annotated[str, typer.Option("--from", help="The hub: modelscope or huggingface (hf).")] = "modelscope",
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Model on the hub, as OWNER/NAME.")] = DEFAULT_MODEL,
+    source: Annotated[
+        str, typer.Option("--from", metavar="HUB", help="Hub: modelscope or huggingface (short: hf).")
+    ] = "modelscope",
     revision: Annotated[
-        str, typer.Option(help="A branch, tag or commit; the newest by default. Only a commit never changes.")
+        str,
+        typer.Option(
+            metavar="REVISION", help="Branch, tag or commit. Default: the newest. Only a commit never changes."
+        ),
     ] = "",
-    folder: Annotated[Path | None, typer.Option("--to", help="The target folder; models/NAME by default.")] = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Only check that the files are unchanged.")] = False,
+    folder: Annotated[
+        Path | None, typer.Option("--to", metavar="FOLDER", help="Folder to download to. Default: models/NAME.")
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Download nothing; check that the files have not changed since.")
+    ] = False,
 ) -> None:
-    """Fetch a model, and record where it came from and the SHA-256 of each file (vigil-download.json beside it).
+    """Download a base model and record its origin and the SHA-256 of each file in vigil-download.json.
 
-    If it is interrupted, the same command resumes it. A folder whose files have changed since is refused.
-    For your own hub or a mirror, set HF_ENDPOINT or MODELSCOPE_ENDPOINT.
+    A repeated run resumes an interrupted one; a folder whose files were changed is refused. Set HF_ENDPOINT or
+    MODELSCOPE_ENDPOINT to use a mirror.
 
     Example: vigil download Qwen/Qwen3-VL-2B-Instruct --from hf --revision main
     """
@@ -51,7 +60,7 @@ def _verify(folder: Path) -> None:
     if record is None:
         raise UsageError(f"{folder} has no record of a download; the command without --verify fetches and records it")
     check_unchanged(record, folder)
-    log.info("%s is what came from %s: %d files", folder, record.source, len(record.files))
+    log.info("%s is unchanged since its download from %s: %d files", folder, record.source, len(record.files))
 
 
 def _fetch(wanted: WantedFile) -> None:

@@ -1,4 +1,4 @@
-"""`vigil events`: lists, shows, marks, exports and prunes the events in a store.
+"""`vigil events`: lists, shows, marks, exports and deletes the events in a store.
 
 vigil events list --since 2h --tier medium
 vigil events show 9f3c21ab
@@ -16,8 +16,10 @@ from typing import Annotated, Literal, TypeAlias, cast
 import typer
 
 from vigil.cli.event_table import list_table, show_event
+from vigil.cli.help_panels import PanelCommand, command_group
 from vigil.cli.hints import runnable
 from vigil.cli.main import wide_console
+from vigil.cli.options import EVENTS, MediaFolderOption, StoreOption
 from vigil.counted import counted
 from vigil.errors import JobError, UsageError
 from vigil.events import Event, Tier
@@ -26,26 +28,42 @@ from vigil.report.subtitles import format_srt
 from vigil.store import DEFAULT_STORE, EventFilter, MarkFilter, MarkValue, RetentionSettings, Store, WatchSession, prune
 from vigil.store.times import parse_time
 
-app = typer.Typer(
-    help="What a watch has found. Example: vigil events list --since 2h --tier medium",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
+app = command_group(
+    "List, show, mark, export and delete events that `vigil watch` recorded.",
+    example="vigil events list --since 2h --tier medium",
 )
 
 ExportFormat: TypeAlias = Literal["json", "csv", "srt"]
 
-StoreOption = Annotated[str, typer.Option("--store", help="Path or URL of the store.", envvar="VIGIL_STORE")]
-MediaFolderOption = Annotated[Path | None, typer.Option(help="Folder of its media (default: beside the SQLite file).")]
-SinceOption = Annotated[str, typer.Option(help="From this moment on: 2026-11-20T11:50 (local), or 2h (ago).")]
-UntilOption = Annotated[str, typer.Option(help="Up to this moment.")]
-SourceOption = Annotated[str, typer.Option(help="Only of this camera, by its id or name (vigil cameras list).")]
-TierOption = Annotated[Tier | None, typer.Option(help="At least this tier.")]
-MarkOption = Annotated[
-    Literal["true", "false-alarm", "unsure", "unmarked"] | None, typer.Option(help="Only those marked so.")
+EventArgument = Annotated[
+    str, typer.Argument(metavar="EVENT", help="Id of the event; its first or last characters are enough.")
 ]
-TextOption = Annotated[str, typer.Option(help="Only those whose description or notes hold these words.")]
-Limit = Annotated[int | None, typer.Option(help="Only the newest so many.", min=1)]
+SinceOption = Annotated[
+    str,
+    typer.Option(
+        metavar="TIME",
+        rich_help_panel=EVENTS,
+        help="From this time on: a local time such as 2026-11-20T11:50, or an age such as 2h or 7d.",
+    ),
+]
+UntilOption = Annotated[
+    str, typer.Option(metavar="TIME", rich_help_panel=EVENTS, help="Up to this time, written as for --since.")
+]
+SourceOption = Annotated[
+    str,
+    typer.Option(
+        metavar="CAMERA", rich_help_panel=EVENTS, help="Of this camera or file: its id or name (vigil cameras list)."
+    ),
+]
+TierOption = Annotated[Tier | None, typer.Option(rich_help_panel=EVENTS, help="Of at least this tier.")]
+MarkOption = Annotated[
+    Literal["true", "false-alarm", "unsure", "unmarked"] | None,
+    typer.Option(rich_help_panel=EVENTS, help="With this mark."),
+]
+TextOption = Annotated[
+    str, typer.Option(metavar="TEXT", rich_help_panel=EVENTS, help="With this text in the description or the notes.")
+]
+LimitOption = Annotated[int | None, typer.Option(metavar="N", rich_help_panel=EVENTS, help="Only the newest N.", min=1)]
 
 
 def _filter(
@@ -62,7 +80,7 @@ def _filter(
     )
 
 
-@app.command("list")
+@app.command("list", cls=PanelCommand)
 def list_events(
     store: StoreOption = DEFAULT_STORE,
     folder: MediaFolderOption = None,
@@ -72,9 +90,11 @@ def list_events(
     tier: TierOption = None,
     mark: MarkOption = None,
     text: TextOption = "",
-    limit: Limit = 50,
+    limit: LimitOption = 50,
 ) -> None:
-    """Lists events, the oldest first. For files, --since and --until go by when the event was found.
+    """List events, the oldest first.
+
+    For video files, --since and --until refer to the time at which the event was found.
 
     Example: vigil events list --since 2h --tier medium --text 打架
     """
@@ -97,16 +117,16 @@ def _nothing_found(store: Store, wanted: EventFilter) -> None:
         return
     known = store.event_sources()
     has = f"it has events of: {', '.join(known)}" if known else "it holds no events at all"
-    typer.echo(f"no event in {store.name} is like that; {has}. Fewer conditions find more", err=True)
+    typer.echo(f"no event in {store.name} matches; {has}. Remove some conditions", err=True)
 
 
-@app.command()
+@app.command(cls=PanelCommand)
 def show(
-    event: Annotated[str, typer.Argument(help="An event's id, or the beginning or end of it.")],
+    event: EventArgument,
     store: StoreOption = DEFAULT_STORE,
     folder: MediaFolderOption = None,
 ) -> None:
-    """Tells all about one event. Its times, its windows and their probabilities, its files.
+    """Show one event: its times, windows and probabilities, marks and files.
 
     Example: vigil events show 9f3c21ab
     """
@@ -115,26 +135,26 @@ def show(
         show_event(wide_console(), found, opened.media(found.id), opened.marks(found.id))
 
 
-@app.command()
+@app.command(cls=PanelCommand)
 def mark(
-    event: Annotated[str, typer.Argument(help="An event's id, or the beginning or end of it.")],
+    event: EventArgument,
     as_: Annotated[
         Literal["true", "false-alarm", "unsure", "none"],
-        typer.Argument(metavar="true|false-alarm|unsure|none", help="What it was; none takes a mark back."),
+        typer.Argument(metavar="MARK", help="true, false-alarm or unsure; none removes the mark."),
     ],
-    note: Annotated[str, typer.Option(help="Why, in words of your own.")] = "",
-    who: Annotated[str, typer.Option(help="Who says so (default: the user of this machine).")] = "",
+    note: Annotated[str, typer.Option(metavar="TEXT", help="Reason for the mark.")] = "",
+    who: Annotated[str, typer.Option(metavar="NAME", help="Who marks it. Default: the current user.")] = "",
     store: StoreOption = DEFAULT_STORE,
     folder: MediaFolderOption = None,
 ) -> None:
-    """Marks an event as true, as a false alarm, or as unsure. Earlier marks stay in its history.
+    """Mark an event as true, false alarm or unsure; earlier marks stay in its history.
 
     Example: vigil events mark 9f3c21ab false-alarm --note "two boys play"
     """
     word = cast("MarkValue", "" if as_ == "none" else as_.replace("-", "_"))
     with Store.open(store, folder=folder, create=False) as opened:
         marked = opened.mark(opened.event(event).id, word, who=who or _user(), note=note)
-    typer.echo(f"event {marked.event_id}: {as_}, says {marked.who}", err=True)
+    typer.echo(f"event {marked.event_id}: {as_}, marked by {marked.who}", err=True)
 
 
 def _user() -> str:
@@ -144,12 +164,12 @@ def _user() -> str:
         raise UsageError("this user has no name here; say who marks the event with --who NAME") from error
 
 
-@app.command()
+@app.command(cls=PanelCommand)
 def export(
     format: Annotated[
-        ExportFormat | None, typer.Option(help="json, csv or srt (default: the ending of --out, or json).")
+        ExportFormat | None, typer.Option(help="Output format. Default: by the extension of --out, else json.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The file to write (default: standard output).")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="File to write. Default: standard output.")] = None,
     store: StoreOption = DEFAULT_STORE,
     folder: MediaFolderOption = None,
     since: SinceOption = "",
@@ -158,9 +178,11 @@ def export(
     tier: TierOption = None,
     mark: MarkOption = None,
     text: TextOption = "",
-    limit: Limit = None,
+    limit: LimitOption = None,
 ) -> None:
-    """Writes events as JSON, CSV or subtitles (SRT). Subtitles are of one watch of one source.
+    """Export events as JSON, CSV or subtitles (SRT).
+
+    Subtitles cover one watch of one source.
 
     Example: vigil events export --since 7d --out events.csv
     """
@@ -231,8 +253,8 @@ def _one_watch(store: Store, wanted: EventFilter) -> WatchSession:
     cameras = {event.camera_id or event.source: event.source for event in found}
     if len(cameras) > 1:
         names = Counter(cameras.values())
-        told = sorted(name if names[name] == 1 else f"{camera} ({name})" for camera, name in cameras.items())
-        raise UsageError(f"subtitles are of one source; choose with --source: {', '.join(told)}")
+        choices = sorted(name if names[name] == 1 else f"{camera} ({name})" for camera, name in cameras.items())
+        raise UsageError(f"subtitles are of one source; choose with --source: {', '.join(choices)}")
     watches = store.sessions(wanted.source) if wanted.source else []
     held = store.session_of(found[-1].id) if found else None
     if held is None and not watches:
@@ -240,20 +262,32 @@ def _one_watch(store: Store, wanted: EventFilter) -> WatchSession:
     return held or watches[0]
 
 
-@app.command("prune")
+@app.command("prune", cls=PanelCommand)
 def prune_store(
     store: StoreOption = DEFAULT_STORE,
     folder: MediaFolderOption = None,
-    media_days: Annotated[str, typer.Option(help="Days that pictures and clips are kept, or never to delete.")] = "30",
-    media_mb: Annotated[str, typer.Option(help="Megabytes that they may take; the oldest go first.")] = "10000",
-    verdict_days: Annotated[str, typer.Option(help="Days that the log of verdicts is kept.")] = "30",
-    event_days: Annotated[str, typer.Option(help="Days that events themselves are kept.")] = "never",
+    media_days: Annotated[
+        str, typer.Option(metavar="DAYS", help="Days to keep pictures and clips, or `never` to delete none.")
+    ] = "30",
+    media_mb: Annotated[
+        str,
+        typer.Option(
+            metavar="MB",
+            help="Maximum size of all pictures and clips in megabytes, or `never`; the oldest are deleted first.",
+        ),
+    ] = "10000",
+    verdict_days: Annotated[
+        str, typer.Option(metavar="DAYS", help="Days to keep the log of verdicts, or `never` to delete none.")
+    ] = "30",
+    event_days: Annotated[
+        str, typer.Option(metavar="DAYS", help="Days to keep events themselves, or `never` to delete none.")
+    ] = "never",
     also_marked: Annotated[
-        bool, typer.Option("--also-marked", help="Also what people have marked, which is kept otherwise.")
+        bool, typer.Option("--also-marked", help="Also delete marked events and their files, which are kept otherwise.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be deleted.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be deleted; delete nothing.")] = False,
 ) -> None:
-    """Deletes what is too old or too much; `never` keeps it. Events that go on or are marked are not touched.
+    """Delete old pictures, clips, verdicts and events; open events are never touched.
 
     Example: vigil events prune --media-days 7 --media-mb 2000
     """

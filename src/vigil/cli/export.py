@@ -14,37 +14,45 @@ log = logging.getLogger(__name__)
 
 def export(
     adapter: Annotated[
-        Path | None, typer.Argument(help="The adapter's folder; by default the newest under saves/ or outputs/.")
+        Path | None,
+        typer.Argument(
+            metavar="ADAPTER", help="Folder of the adapter. Default: the last one trained under saves/ or outputs/."
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="The folder of the new model; models/ADAPTER by default.")
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Folder of the new model. Default: models/ADAPTER.")
     ] = None,
     base: Annotated[
-        Path | None, typer.Option("--base", help="The base model, if it has moved since the training.")
+        Path | None,
+        typer.Option(
+            "--base", metavar="FOLDER", help="Folder of the base model. Default: where it was during the training."
+        ),
     ] = None,
     check: Annotated[
         bool,
         typer.Option(
-            "--check/--no-check", help="Compare every weight with base plus adapter, then run the model once."
+            "--check/--no-check", help="Compare every merged weight with base plus adapter, and run the model once."
         ),
     ] = True,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check whether it can be done; merge nothing.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing model.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check that the merge is possible and print its folder; merge nothing.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing model in --out.")] = False,
 ) -> None:
-    """Merge an adapter into its base, in bfloat16, and verify that the result is base plus adapter.
+    """Merge an adapter into its base model (bfloat16) and verify the result.
 
     Example: vigil export saves/tiny_lora --out models/tiny
     """
     plan = plan_export(adapter, out=out, base=base, force=force, check=check)
     if plan.unservable:
-        log.info("vLLM does not serve %s as it is (%s); merged it does", plan.adapter, "; ".join(plan.unservable))
+        log.info("vLLM cannot serve %s unmerged (%s); merged, it can", plan.adapter, "; ".join(plan.unservable))
     if dry_run:
         typer.echo(plan.out)
         return
     if plan.done and (plan.checked or not check):
-        log.info("%s is %s merged already; --force merges again", plan.out, plan.adapter)
+        log.info("%s is already the merge of %s; --force merges again", plan.out, plan.adapter)
     else:
-        did = "%s is merged into %s already, but was not checked" if plan.done else "merging %s into %s"
+        did = "%s is already merged into %s, but was not checked" if plan.done else "merging %s into %s"
         log.info(did, plan.adapter, plan.base)
         checked = run_export(plan, check=check)
         if checked is None:

@@ -38,6 +38,6 @@ class RunnableHints(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrites the message in place."""
         message = record.getMessage()
-        if (told := runnable(message)) != message:
-            record.msg, record.args = told, ()
+        if (rewritten := runnable(message)) != message:
+            record.msg, record.args = rewritten, ()
         return True

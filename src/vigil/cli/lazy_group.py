@@ -7,23 +7,24 @@ import typer
 import typer.core
 import typer.main
 
+from vigil.cli.help_panels import PanelCommand
 from vigil.environments import gc_frozen
 from vigil.errors import JobError
 
 SUMMARIES = {
-    "synth": "Draw sample clips of fights and of everyday scenes.",
+    "synth": "Draw sample clips of fights and everyday scenes.",
     "dataset": "Build, import, check, preview and annotate a dataset.",
-    "download": "Fetch a base model from a hub, at a revision, and record it.",
-    "train": "Train an adapter with LLaMA-Factory, or resume one.",
+    "download": "Download a base model and record its digests.",
+    "train": "Train an adapter with LLaMA-Factory; resume if interrupted.",
     "export": "Merge an adapter into its base model and check the result.",
     "serve": "Serve a model folder over an OpenAI-compatible endpoint.",
-    "join": "Join clips into one long video with known incidents.",
-    "parity": "Compare what a server sees with what was trained.",
+    "compose": "Compose one long video with incidents at known times.",
+    "parity": "Check that a server reads windows exactly as training did.",
     "score": "Score a served model on labelled clips or long videos.",
     "watch": "Watch sources and report events.",
     "web": "Serve the web pages: chat, analysis, watch room and review.",
-    "calibrate": "Fit a model's probabilities on clips it has not seen.",
-    "events": "List, show and export what a watch has found.",
+    "calibrate": "Calibrate a model's probabilities on clips it has not seen.",
+    "events": "List, show, mark, export and delete recorded events.",
     "cameras": "List, rename and move the cameras of a store.",
 }
 """One line per command, in the usual order of work. Each command is the module of that name in this package."""
@@ -61,7 +62,7 @@ def _load(name: str) -> Any:
     if hasattr(module, "app"):
         return _named(typer.main.get_command(module.app), name)
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-    alone.command(name, context_settings=getattr(module, "PASS_THROUGH", None))(getattr(module, name))
+    alone.command(name, cls=PanelCommand, context_settings=getattr(module, "PASS_THROUGH", None))(getattr(module, name))
     return _named(typer.main.get_command(alone), name)
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from vigil import __version__
+from vigil.cli.help_panels import MAX_WIDTH
 from vigil.cli.hints import RunnableHints, runnable
 from vigil.cli.lazy_group import LazyGroup
 from vigil.errors import JobError, VigilError
@@ -40,11 +41,12 @@ def wide_console(*, stderr: bool = False) -> Console:
 app = typer.Typer(
     name="vigil",
     cls=LazyGroup,
-    help="Teach a small vision-language model what an incident looks like, and keep watch with it.",
-    epilog="In order: vigil synth, dataset build, train, export, serve, score. Each has --help with an example.",
+    help="Train a small vision-language model to recognise incidents, and watch cameras with it.",
+    epilog="Usual order of work: synth, dataset build, train, export, serve, score, watch. "
+    "`vigil COMMAND --help` shows the options and an example.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": MAX_WIDTH},
     rich_markup_mode=None,
 )
 
@@ -57,7 +59,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more details.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log debug messages too.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,

@@ -10,6 +10,14 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from vigil.cli.options import (
+    ENDPOINT,
+    CaFileOption,
+    JsonOption,
+    KeyFileOption,
+    ModelOption,
+    UrlOption,
+)
 from vigil.files import require_writable_file
 from vigil.judge import Endpoint, read_key
 from vigil.judge.endpoint import DEFAULT_URL
@@ -19,26 +27,27 @@ SHOWN = 20
 
 
 def parity(
-    data: Annotated[Path, typer.Option(help="A built dataset.")] = Path("data"),
-    url: Annotated[str, typer.Option(help="The OpenAI-compatible endpoint.", envvar="VIGIL_URL")] = DEFAULT_URL,
-    model: Annotated[str, typer.Option(help="The served model; may be omitted if there is only one.")] = "",
-    key_file: Annotated[
-        Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY; .vigil/key on this machine).")
-    ] = None,
-    ca_file: Annotated[
-        Path | None,
-        typer.Option(help="Certificates of your own authority, for https (else $SSL_CERT_FILE, or the system's)."),
-    ] = None,
+    data: Annotated[Path, typer.Option(metavar="FOLDER", help="Dataset whose examples are compared.")] = Path("data"),
+    limit: Annotated[int, typer.Option(metavar="N", help="Number of examples, drawn with a fixed seed.", min=1)] = 64,
+    all_examples: Annotated[bool, typer.Option("--all", help="Compare all examples; --limit is ignored.")] = False,
+    url: UrlOption = DEFAULT_URL,
+    model: ModelOption = "",
+    key_file: KeyFileOption = None,
+    ca_file: CaFileOption = None,
     model_dir: Annotated[
-        Path | None, typer.Option(help="The model's folder, if the server is on another machine.")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            rich_help_panel=ENDPOINT,
+            help="Folder of the served model. Default: the one the server names, if it is on this machine.",
+        ),
     ] = None,
-    limit: Annotated[int, typer.Option(help="Number of examples to compare, drawn with a fixed seed.", min=1)] = 64,
-    all_examples: Annotated[bool, typer.Option("--all", help="Compare every example.")] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the results to this file.")] = None,
+    json_file: JsonOption = None,
 ) -> None:
-    """Compare the prompts that a server builds with those LLaMA-Factory trains on: tokens, sizes, pixels.
+    """Check that a server builds the same model inputs as training does.
 
-    Exits with 1 if any example differs. Needs scripts/setup.sh train, and setup.sh serve for the pixels.
+    Compares the prompt tokens, image sizes and pixels of examples with those LLaMA-Factory trains on, and exits with
+    1 if any differ. Needs scripts/setup.sh train, and setup.sh serve to compare pixels.
 
     Example: vigil parity --data data --url http://127.0.0.1:8000/v1
     """
@@ -72,8 +81,8 @@ def parity(
 def _show(report: ParityReport) -> None:
     windows = ", ".join(f"{number} of {frames} frames" for frames, number in report.frame_counts.items())
     pixels = report.largest_pixel_difference
-    told = "pixels not compared" if pixels is None else f"largest pixel difference {pixels:g}"
-    typer.echo(f"{report.model}: {report.tokens} tokens; windows: {windows}; {len(report.grids)} sizes; {told}")
+    compared = "pixels not compared" if pixels is None else f"largest pixel difference {pixels:g}"
+    typer.echo(f"{report.model}: {report.tokens} tokens; windows: {windows}; {len(report.grids)} sizes; {compared}")
     if report.differing:
         Console(width=160).print(_table(report))
     typer.echo(report.summary)

@@ -11,7 +11,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from vigil.dataset.workers import ProgressCallback as Told
+from vigil.dataset.workers import ProgressCallback
 from vigil.errors import JobError
 from vigil.score.journal import JournalEntry
 from vigil.verdict import Outcome
@@ -20,7 +20,7 @@ PLAIN_EVERY_S = 10.0
 
 
 @contextmanager
-def progress_bar(what: str, *, resumes: bool = True) -> Iterator[Told]:
+def progress_bar(what: str, *, resumes: bool = True) -> Iterator[ProgressCallback]:
     """Shows progress from the first report on; if Ctrl-C ends a job that `resumes`, the JobError says how to resume."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -40,26 +40,26 @@ def _stop(progress: Progress) -> None:
         progress.stop()
 
 
-def _on_terminal(progress: Progress, what: str) -> Told:
+def _on_terminal(progress: Progress, what: str) -> ProgressCallback:
     number = progress.add_task(what, total=None)
 
-    def told(done: int, total: int, _name: str) -> None:
+    def on_progress(done: int, total: int, _name: str) -> None:
         progress.start()
         progress.update(number, completed=done, total=total)
 
-    return told
+    return on_progress
 
 
-def _in_log(console: Console, what: str) -> Told:
+def _in_log(console: Console, what: str) -> ProgressCallback:
     due_s = time.monotonic() + PLAIN_EVERY_S
 
-    def told(done: int, total: int, _name: str) -> None:
+    def on_progress(done: int, total: int, _name: str) -> None:
         nonlocal due_s
         if time.monotonic() >= due_s:
             due_s = time.monotonic() + PLAIN_EVERY_S
             console.print(f"{what}: {done} of {total}", highlight=False)
 
-    return told
+    return on_progress
 
 
 class ScoreProgressBar:

@@ -1,4 +1,4 @@
-"""`vigil score`: how good a served model is on labelled clips.
+"""`vigil score`: measures how good a served model is on labelled clips or long videos.
 
 vigil score --data data --model fight-lora --json score.json
 vigil score clips/ --url http://127.0.0.1:8000/v1 --model base --against fight-lora
@@ -15,6 +15,17 @@ from typing import Annotated, Any
 
 import typer
 
+from vigil.cli.options import (
+    OUTPUT,
+    CaFileOption,
+    JsonOption,
+    KeyFileOption,
+    MaxPixelsOption,
+    ModelDirOption,
+    ModelOption,
+    TaskOption,
+    UrlOption,
+)
 from vigil.cli.progress import ScoreProgressBar
 from vigil.cli.score_timeline import score_timeline_videos
 from vigil.errors import JobError, UsageError
@@ -33,79 +44,155 @@ from vigil.score.run import IN_FLIGHT, ScoreResult, ScoreSettings, score_model
 from vigil.score.scorecard import ModelComparison, Score, compare_scores
 from vigil.verdict import CAUSE_MEANINGS, Cause
 
-ClipPaths = Annotated[list[Path] | None, typer.Argument(help="Class folders (fight/, normal/) or video files.")]
-DataFolder = Annotated[Path | None, typer.Option(help="A built dataset, whose stored frames are scored instead.")]
-EvalSplitOption = Annotated[EvalSplit, typer.Option(help="The split of --data to score.")]
-UrlOption = Annotated[str, typer.Option(help="The OpenAI-compatible endpoint.", envvar="VIGIL_URL")]
-ModelOption = Annotated[str, typer.Option(help="The served model; may be omitted if there is only one.")]
-KeyFileOption = Annotated[
-    Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY; .vigil/key on this machine).")
+CLIPS = "What to score"
+COMPARISON = "Comparison with another model"
+FIGURES = "Requests and figures"
+
+ClipsArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="PATH",
+        help="Class folders (fight/, normal/) or video files. With --timeline: long videos; with "
+        "--combine: JSON files.",
+    ),
 ]
-CaFile = Annotated[
+DataOption = Annotated[
     Path | None,
-    typer.Option(help="Certificates of your own authority, for https (else $SSL_CERT_FILE, or the system's)."),
+    typer.Option(
+        metavar="FOLDER", rich_help_panel=CLIPS, help="Built dataset whose stored frames are scored instead of videos."
+    ),
 ]
-MinMass = Annotated[
+SplitOption = Annotated[EvalSplit, typer.Option(rich_help_panel=CLIPS, help="Split of --data to score.")]
+LimitOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        rich_help_panel=CLIPS,
+        help="Maximum number of clips, drawn with a fixed seed. Default: all.",
+    ),
+]
+TimelineOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="CSV",
+        rich_help_panel=CLIPS,
+        help="Score long videos instead of clips, against this file of onsets and ends (docs/timeline.md).",
+    ),
+]
+WatchConfigOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", rich_help_panel=CLIPS, help="With --timeline: watch settings in configs/watch, by name or path."
+    ),
+]
+CombineOption = Annotated[
+    bool,
+    typer.Option("--combine", rich_help_panel=CLIPS, help="Pool the JSON files of folds into one score; ask nothing."),
+]
+AgainstOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", rich_help_panel=COMPARISON, help="Another model to score on the same clips and compare."
+    ),
+]
+AgainstUrlOption = Annotated[
+    str | None,
+    typer.Option(metavar="URL", rich_help_panel=COMPARISON, help="Endpoint of the other model. Default: --url."),
+]
+AgainstModelDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        rich_help_panel=COMPARISON,
+        help="Folder of the other model, for the calibration in its vigil.json. Default: uncalibrated.",
+    ),
+]
+InFlightOption = Annotated[
+    int, typer.Option(metavar="N", min=1, rich_help_panel=FIGURES, help="Number of concurrent requests.")
+]
+DeadlineOption = Annotated[
     float,
-    typer.Option(help="A window is unknown if the labels have less total probability.", min=0, max=1),
+    typer.Option(
+        metavar="S",
+        rich_help_panel=FIGURES,
+        help="Timeout of a request in seconds, including its wait at the server; then the window is unknown.",
+    ),
 ]
-TaskOption = Annotated[str | None, typer.Option(help="Task name or YAML file (default: the dataset's, or fight).")]
-ModelDirOption = Annotated[
-    Path | None, typer.Option(help="The model's folder, for the contract and calibration in its vigil.json.")
+RuleOption = Annotated[
+    CombineRule,
+    typer.Option(
+        rich_help_panel=FIGURES,
+        help="How the windows of a clip give its probability: mean of the top two, maximum, or mean (docs/scoring.md).",
+    ),
 ]
-MaxPixelsOption = Annotated[int | None, typer.Option(help="For video files: the maximum area of a frame.", min=4096)]
-Against = Annotated[str | None, typer.Option(help="Another model to score on the same clips and compare.")]
-AgainstModelDir = Annotated[
-    Path | None, typer.Option(help="The other model's folder, for the calibration in its vigil.json.")
+ThresholdOption = Annotated[
+    float,
+    typer.Option(
+        metavar="P", min=0, max=1, rich_help_panel=FIGURES, help="Probability from which a clip counts as an alarm."
+    ),
 ]
-AgainstUrl = Annotated[str | None, typer.Option(help="The other model's endpoint, if it differs.")]
-JsonFile = Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")]
-Out = Annotated[Path, typer.Option(help="Folder for verdicts, pictures and the page of mistakes.")]
-FreshRun = Annotated[bool, typer.Option("--fresh", help="Start over; do not resume an interrupted score.")]
-CombineFolds = Annotated[bool, typer.Option("--combine", help="Pool the given score files of folds.")]
-InFlight = Annotated[int, typer.Option(help="Requests in flight at once.", min=1)]
-DeadlineS = Annotated[float, typer.Option(help="Timeout of one request in seconds, including its wait at the server.")]
-CombineRuleOption = Annotated[
-    CombineRule, typer.Option(help="How the windows of a clip are combined (docs/scoring.md).")
+MinMassOption = Annotated[
+    float,
+    typer.Option(
+        metavar="P",
+        min=0,
+        max=1,
+        rich_help_panel=FIGURES,
+        help="Minimum total probability of the verdict words; below it a window is unknown.",
+    ),
 ]
-Threshold = Annotated[float, typer.Option(help="Probability from which a clip is an alarm.", min=0, max=1)]
-LimitOption = Annotated[int | None, typer.Option(help="Maximum number of clips, drawn with a fixed seed.", min=1)]
-TimelineCsv = Annotated[
-    Path | None, typer.Option(help="CSV of onsets; the paths are then long videos (docs/timeline.md).")
+StrictOption = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        rich_help_panel=FIGURES,
+        help="Fail if the server declares another task or frame sampling. Default: warn.",
+    ),
 ]
-WatchConfig = Annotated[str, typer.Option(help="For --timeline: watch settings, a name in configs/watch or a path.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Treat a different contract as an error.")]
+OutOption = Annotated[
+    Path,
+    typer.Option(
+        metavar="FOLDER", rich_help_panel=OUTPUT, help="Folder for verdicts, plots and the page of wrong answers."
+    ),
+]
+FreshOption = Annotated[
+    bool,
+    typer.Option(
+        "--fresh", rich_help_panel=OUTPUT, help="Ask about everything again. Default: resume an interrupted run."
+    ),
+]
 
 
 def score(
-    paths: ClipPaths = None,
-    data: DataFolder = None,
-    split: EvalSplitOption = "test",
+    paths: ClipsArgument = None,
+    data: DataOption = None,
+    split: SplitOption = "test",
+    limit: LimitOption = None,
+    timeline: TimelineOption = None,
+    watch_config: WatchConfigOption = "default",
+    combine: CombineOption = False,
     url: UrlOption = DEFAULT_URL,
     model: ModelOption = "",
     key_file: KeyFileOption = None,
-    ca_file: CaFile = None,
-    task: TaskOption = None,
+    ca_file: CaFileOption = None,
     model_dir: ModelDirOption = None,
+    task: TaskOption = None,
     max_pixels: MaxPixelsOption = None,
-    against: Against = None,
-    against_url: AgainstUrl = None,
-    against_model_dir: AgainstModelDir = None,
-    json_file: JsonFile = None,
-    out: Out = Path("outputs/score"),
-    fresh: FreshRun = False,
-    combine: CombineFolds = False,
-    in_flight: InFlight = IN_FLIGHT,
-    deadline_s: DeadlineS = 300.0,
-    rule: CombineRuleOption = "top2",
-    threshold: Threshold = 0.5,
-    min_mass: MinMass = MIN_MASS,
-    limit: LimitOption = None,
-    strict: Strict = False,
-    timeline: TimelineCsv = None,
-    watch_config: WatchConfig = "default",
+    against: AgainstOption = None,
+    against_url: AgainstUrlOption = None,
+    against_model_dir: AgainstModelDirOption = None,
+    in_flight: InFlightOption = IN_FLIGHT,
+    deadline_s: DeadlineOption = 300.0,
+    rule: RuleOption = "top2",
+    threshold: ThresholdOption = 0.5,
+    min_mass: MinMassOption = MIN_MASS,
+    strict: StrictOption = False,
+    out: OutOption = Path("outputs/score"),
+    json_file: JsonOption = None,
+    fresh: FreshOption = False,
 ) -> None:
-    """Score a served model on labelled clips: accuracy, ROC AUC, calibration, unknowns, speed.
+    """Score a served model on labelled clips or long videos: accuracy, ROC AUC, calibration, unknowns, speed.
 
     Example: vigil score --data data --model fight-lora --json score.json
     """
@@ -114,32 +201,24 @@ def score(
         combine_folds(paths or [], json_file=json_file)
         return
     require_writable_folder(out, "--out")
+    endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file, url=url), ca_file=ca_file)
+    contract: dict[str, Any] = {"task": task, "model_dir": model_dir, "max_pixels": max_pixels}
     if timeline is not None:
         refuse_with_timeline(
             {"--data": data, "--against": against, "--against-model-dir": against_model_dir, "--limit": limit}
         )
-        asked: dict[str, Any] = {
-            "url": url,
-            "model": model,
-            "task": task,
-            "model_dir": model_dir,
-            "max_pixels": max_pixels,
-        }
-        asked |= {"ca_file": ca_file, "min_mass": None if min_mass == MIN_MASS else min_mass}
-        asked["in_flight"] = None if in_flight == IN_FLIGHT else in_flight
-        key = read_key(key_file, url=url)
+        # Other defaults than a watch has: only what was asked for replaces its settings.
+        asked = {"min_mass": _unless(min_mass, MIN_MASS), "in_flight": _unless(in_flight, IN_FLIGHT)}
         score_timeline_videos(
-            paths or [], timeline, asked=asked, api_key=key, config=watch_config, out=out, json_file=json_file
+            paths or [],
+            timeline,
+            endpoint,
+            overrides=contract | asked,
+            config=watch_config,
+            out=out,
+            json_file=json_file,
         )
         return
-    endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file, url=url), ca_file=ca_file)
-    ground = load_eval_set(
-        paths or [], endpoint=endpoint, data=data, split=split, task=task, model_dir=model_dir, max_pixels=max_pixels
-    ).drawn(limit)
-    if against is None and against_model_dir is not None:
-        raise UsageError("--against-model-dir goes with --against MODEL")
-    # Each model has a calibration of its own: the first one's would distort the other.
-    other_ground = replace(ground, calibration=calibration_in(against_model_dir))
     settings = ScoreSettings(
         in_flight=in_flight,
         deadline_s=deadline_s,
@@ -149,15 +228,32 @@ def score(
         fresh=fresh,
         strict=strict,
     )
-    scored = [score_one(endpoint, ground, settings=settings, out=out)]
-    if against is not None:
-        other_url = against_url or url
-        key = read_key(key_file, url=other_url)
-        other = Endpoint(url=other_url, model=against, api_key=key, ca_file=ca_file)
-        scored.append(score_one(other, other_ground, settings=settings, out=out))
-    report_score(scored, ground, out=out, json_file=json_file)
+    eval_set = load_eval_set(paths or [], endpoint=endpoint, data=data, split=split, **contract).drawn(limit)
+    other = _other_endpoint(endpoint, against, url=against_url, key_file=key_file, model_dir=against_model_dir)
+    scored = [score_one(endpoint, eval_set, settings=settings, out=out)]
+    if other is not None:
+        # Each model has a calibration of its own: the first one's would distort the other.
+        calibrated = replace(eval_set, calibration=calibration_in(against_model_dir))
+        scored.append(score_one(other, calibrated, settings=settings, out=out))
+    report_score(scored, eval_set, out=out, json_file=json_file)
     require_complete([one.score for one in scored])
     require_answers([one.score for one in scored])
+
+
+def _unless(value: float, default: float) -> float | None:
+    return None if value == default else value
+
+
+def _other_endpoint(
+    first: Endpoint, model: str | None, *, url: str | None, key_file: Path | None, model_dir: Path | None
+) -> Endpoint | None:
+    """The endpoint of the model to compare with, if one was named."""
+    if model is None:
+        if model_dir is not None:
+            raise UsageError("--against-model-dir goes with --against MODEL")
+        return None
+    url = url or first.url
+    return Endpoint(url=url, model=model, api_key=read_key(key_file, url=url), ca_file=first.ca_file)
 
 
 def refuse_with_timeline(options: Mapping[str, object]) -> None:
@@ -167,25 +263,25 @@ def refuse_with_timeline(options: Mapping[str, object]) -> None:
         raise UsageError(f"{', '.join(given)} cannot go with --timeline, which watches the videos that are named")
 
 
-def score_one(endpoint: Endpoint, ground: EvalSet, *, settings: ScoreSettings, out: Path) -> ScoreResult:
+def score_one(endpoint: Endpoint, eval_set: EvalSet, *, settings: ScoreSettings, out: Path) -> ScoreResult:
     """Scores an endpoint's model and shows progress; the verdicts go to a journal in `out`."""
     journal = out / f"verdicts-{file_name(endpoint.model or 'model')}.jsonl"
-    with ScoreProgressBar(endpoint.model or "the served model", clips=len(ground.clips), journal=journal) as progress:
+    with ScoreProgressBar(endpoint.model or "the served model", clips=len(eval_set.clips), journal=journal) as progress:
         return asyncio.run(
             score_model(
                 endpoint,
-                ground.task,
-                ground.sampling,
-                ground.clips,
+                eval_set.task,
+                eval_set.sampling,
+                eval_set.clips,
                 journal=journal,
                 settings=settings,
-                calibration=ground.calibration,
+                calibration=eval_set.calibration,
                 observer=progress,
             )
         )
 
 
-def report_score(scored: Sequence[ScoreResult], ground: EvalSet, *, out: Path, json_file: Path | None) -> None:
+def report_score(scored: Sequence[ScoreResult], eval_set: EvalSet, *, out: Path, json_file: Path | None) -> None:
     """Prints the table, draws the pictures, and writes the page of mistakes and the JSON file."""
     from vigil.report.plots import write_plots
 
@@ -200,7 +296,7 @@ def report_score(scored: Sequence[ScoreResult], ground: EvalSet, *, out: Path, j
     if "comparison" in first.notes:
         typer.echo("\n" + comparison_text(ModelComparison(**first.notes["comparison"])))
     files = write_plots(out, scores)
-    files.append(write_mistakes(out / "mistakes.html", scores[0], ground.clips, scored[0].records))
+    files.append(write_mistakes(out / "mistakes.html", scores[0], eval_set.clips, scored[0].records))
     if json_file is not None:
         first.write(json_file)
         files.append(json_file)

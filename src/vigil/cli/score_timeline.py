@@ -16,6 +16,7 @@ from vigil.cli.watch_table import WatchTable
 from vigil.errors import JobError, SourceError, UsageError
 from vigil.events import Event, EventChange
 from vigil.file_names import plain_name, shortened
+from vigil.judge import Endpoint
 from vigil.report.tables import timeline_table
 from vigil.score.timeline_scorecard import TimelineScore, WatchedVideo, score_timeline
 from vigil.score.timeline_truth import TrueIncident, read_ground_truth
@@ -58,39 +59,41 @@ class TimelineRecorder(WatchObserver):
 def score_timeline_videos(
     videos: Sequence[Path],
     truth_file: Path,
+    endpoint: Endpoint,
     *,
-    asked: Mapping[str, Any],
-    api_key: str,
+    overrides: Mapping[str, Any],
     config: str,
     out: Path,
     json_file: Path | None,
 ) -> TimelineScore:
-    """Watches the videos with the watch settings `config` and the overrides `asked`, scores them, and reports.
+    """Watches the videos with the watch settings `config`, scores them, and reports.
 
-    Raises UsageError and ConfigError before anything is watched, JobError if nothing could be judged.
+    `overrides` replaces settings of `config`, except where a value is None. Raises UsageError and ConfigError before
+    anything is watched, JobError if nothing could be judged.
     """
     if not videos:
-        raise UsageError("name the videos that the truth is about: vigil score --timeline TRUTH.csv VIDEO...")
+        raise UsageError("name the videos that the ground truth describes: vigil score --timeline TRUTH.csv VIDEO...")
     addresses = find_sources([str(video) for video in videos])
     live = [address.name for address in addresses if address.is_live]
     if live:
-        raise UsageError(f"--timeline scores video files, and {', '.join(live)} is none")
+        raise UsageError(f"--timeline scores video files, and {', '.join(live)} is not a file")
     truth = read_ground_truth(truth_file)
     spans = truth.match([Path(address.location) for address in addresses])
     for name in truth.left_out(list(spans)):
         typer.echo(f"left out: {truth_file} also names {name}, which is not among the videos", err=True)
-    named = {key: value for key, value in asked.items() if value is not None}
-    settings = _settings(config=config, named=named)
-    notes, model = _watch(addresses, settings, api_key)
+    settings = _settings(config, endpoint, overrides)
+    notes, model = _watch(addresses, settings, endpoint.api_key)
     watched = [notes.of(address, spans[Path(address.location)]) for address in addresses]
-    score = score_timeline(model, watched, truth=str(truth_file), watch=_told(settings))
+    score = score_timeline(model, watched, truth=str(truth_file), watch=_settings_json(settings))
     report_timeline(score, settings, out=out, json_file=json_file)
     _require_verdicts(score)
     return score
 
 
-def _settings(*, config: str, named: Mapping[str, Any]) -> WatchSettings:
-    settings = load_watch_settings(config, dict(named), [])
+def _settings(config: str, endpoint: Endpoint, overrides: Mapping[str, Any]) -> WatchSettings:
+    where = {"url": endpoint.url, "model": endpoint.model, "ca_file": endpoint.ca_file}
+    named = {key: value for key, value in (where | dict(overrides)).items() if value is not None}
+    settings = load_watch_settings(config, named, [])
     # Descriptions, clips and a store would take time and not change the score.
     return replace(settings, words="never", store="", keep_frames=False, clips=replace(settings.clips, most_s=0.0))
 
@@ -154,7 +157,7 @@ def _slug(name: str) -> str:
     return shortened(plain_name(name), longest_bytes=80) or "video"
 
 
-def _told(settings: WatchSettings) -> dict[str, Any]:
+def _settings_json(settings: WatchSettings) -> dict[str, Any]:
     """The settings that shape events, stored with the score."""
     events = settings.events
     return {

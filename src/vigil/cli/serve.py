@@ -21,36 +21,119 @@ from vigil.serving.server import RUN_FOLDER
 from vigil.serving.settings import ServeSettings, load_serve_settings
 
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
+CONTRACT = "Contract (for a model without vigil.json)"
+
+ModelFolderArgument = Annotated[
+    Path, typer.Argument(metavar="MODEL_DIR", help="Folder of the model. Options of `vllm serve` may follow.")
+]
+LoraOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=FOLDER", help="Adapter to serve as well, under this name. May be repeated."),
+]
+HostOption = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Address to listen on. Default: as in --config, else 127.0.0.1.")
+]
+PortOption = Annotated[
+    int | None, typer.Option(metavar="PORT", help="Port to listen on. Default: as in --config, else 8000.")
+]
+ServerKeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="File with the API key that clients must send; created if missing. Default: $VIGIL_API_KEY or "
+        "$VLLM_API_KEY, else .vigil/key.",
+    ),
+]
+ServedNameOption = Annotated[
+    str, typer.Option(metavar="NAME", help="Name of the served model. Default: that of its folder.")
+]
+ConfigOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Server settings: a name in configs/serve or a YAML file. Default: `cpu` if vLLM is a CPU build, "
+        "else `default`.",
+    ),
+]
+AliasOption = Annotated[
+    bool, typer.Option("--alias", help="Also list each contract as a model, for older clients that look for it there.")
+]
+LogOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="File for vLLM's own output. Default: .vigil/vllm-PORT.log.")
+]
+PrintOption = Annotated[bool, typer.Option("--print", help="Print the vLLM command; do not run it.")]
+ServedTaskOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TASK",
+        rich_help_panel=CONTRACT,
+        help="Task: a name in configs/tasks or a YAML file. Required without vigil.json.",
+    ),
+]
+FpsOption = Annotated[
+    float | None, typer.Option(metavar="FPS", rich_help_panel=CONTRACT, help="Frames per second of video. Default: 2.")
+]
+FramesOption = Annotated[
+    int | None, typer.Option(metavar="N", rich_help_panel=CONTRACT, help="Frames per window. Default: 6.")
+]
+OverlapOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE", rich_help_panel=CONTRACT, help="Share of a window that the next one repeats. Default: 0.4."
+    ),
+]
+ServedMaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PIXELS", rich_help_panel=CONTRACT, help="Maximum area of a frame in pixels. Default: 131072."
+    ),
+]
+QualityOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="QUALITY", rich_help_panel=CONTRACT, help="JPEG quality of frames, from 1 to 100. Default: 90."
+    ),
+]
+NoManifestOption = Annotated[
+    bool,
+    typer.Option(
+        "--no-manifest",
+        rich_help_panel=CONTRACT,
+        help="Ignore vigil.json and serve without a contract, or under the one given here.",
+    ),
+]
 
 
 def serve(
     context: typer.Context,
-    model_dir: Annotated[Path, typer.Argument(help="A model folder; flags of vLLM may follow.")],
-    lora: Annotated[list[str] | None, typer.Option(help="NAME=PATH of an adapter to serve as well.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 by default.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 8000 by default.")] = None,
-    key_file: Annotated[Path | None, typer.Option(help="File with the key; created if it is missing.")] = None,
-    served_model_name: Annotated[str, typer.Option(help="The model's name; by default that of its folder.")] = "",
-    config: Annotated[str | None, typer.Option(help="Settings in configs/serve, by name or path.")] = None,
-    task: Annotated[str | None, typer.Option(help="Without a manifest: the task, as in configs/tasks.")] = None,
-    fps: Annotated[float | None, typer.Option(help="Without a manifest: frames per second.")] = None,
-    frames: Annotated[int | None, typer.Option(help="Without a manifest: frames per window.")] = None,
-    overlap: Annotated[float | None, typer.Option(help="Without a manifest: overlap of windows, as a share.")] = None,
-    max_pixels: Annotated[int | None, typer.Option(help="Without a manifest: maximum area of a frame.")] = None,
-    jpeg_quality: Annotated[int | None, typer.Option(help="Without a manifest: JPEG quality of frames.")] = None,
-    no_manifest: Annotated[bool, typer.Option("--no-manifest", help="Serve without, or despite, a contract.")] = False,
-    alias: Annotated[bool, typer.Option("--alias", help="List contracts as models too, for older clients.")] = False,
-    log: Annotated[Path | None, typer.Option(help="File for vLLM's own output.")] = None,
-    print_only: Annotated[bool, typer.Option("--print", help="Show the command; do not run it.")] = False,
+    model_dir: ModelFolderArgument,
+    lora: LoraOption = None,
+    host: HostOption = None,
+    port: PortOption = None,
+    key_file: ServerKeyOption = None,
+    served_model_name: ServedNameOption = "",
+    config: ConfigOption = None,
+    alias: AliasOption = False,
+    log: LogOption = None,
+    print_only: PrintOption = False,
+    task: ServedTaskOption = None,
+    fps: FpsOption = None,
+    frames: FramesOption = None,
+    overlap: OverlapOption = None,
+    max_pixels: ServedMaxPixels = None,
+    jpeg_quality: QualityOption = None,
+    no_manifest: NoManifestOption = False,
 ) -> None:
-    """Serve a model folder over an OpenAI-compatible endpoint, reading frames as in training.
+    """Serve a model folder with vLLM over an OpenAI-compatible endpoint, with frames read as in training.
 
-    Every flag of `vllm serve` may follow and overrides ours: vigil serve models/my-model --max-num-seqs 64
+    Options of `vllm serve` may follow and override those of Vigil.
+
+    Example: vigil serve models/my-model --max-num-seqs 64
     """
     runtime = environment("serve")
     if not print_only:
         check_gpus(runtime)
-    wanted = ContractOverrides(
+    overrides = ContractOverrides(
         task=load_question(task) if task else None,
         fps=fps,
         frames=frames,
@@ -62,7 +145,7 @@ def serve(
     plan = plan_server(
         model_dir,
         settings=_settings(load_serve_settings(config, runtime), host=host, port=port),
-        wanted=wanted,
+        wanted=overrides,
         name=served_model_name,
         adapters=lora or (),
         templates=RUN_FOLDER,

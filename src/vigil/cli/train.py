@@ -18,14 +18,23 @@ PLAIN_EVERY_S = 10.0
 
 
 def train(
-    config: Annotated[str, typer.Argument(help="A name under configs/train, or a path to a LLaMA-Factory YAML.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="key=value settings that override the YAML.")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Delete what is in output_dir and start over.")] = False,
+    config: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONFIG", help="Training settings: a name in configs/train or a LLaMA-Factory YAML file."
+        ),
+    ],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings that replace those of the file.")
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Delete an earlier training in output_dir and start over.")
+    ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, print the settings, train nothing.")
+        bool, typer.Option("--dry-run", help="Check everything and print the settings, but train nothing.")
     ] = False,
 ) -> None:
-    """Train an adapter with LLaMA-Factory; a stopped training resumes where it was.
+    """Train a LoRA adapter with LLaMA-Factory; an interrupted training resumes at its last checkpoint.
 
     Example: vigil train tiny_lora dataset_dir=data output_dir=saves/first
     """

@@ -8,14 +8,26 @@ vigil watch long.mp4 --realtime --srt long.srt --video long-watched.mp4
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from vigil.cli.main import wide_console
+from vigil.cli.options import (
+    ENDPOINT,
+    OUTPUT,
+    CaFileOption,
+    KeyFileOption,
+    MaxPixelsOption,
+    ModelDirOption,
+    ModelOverride,
+    TaskOption,
+    UrlOverride,
+)
 from vigil.cli.watch_outputs import WatchOutputs
 from vigil.cli.watch_table import summary_table
 from vigil.errors import JobError
@@ -27,65 +39,93 @@ from vigil.watch.settings import load_watch_settings
 
 SourcesArgument = Annotated[
     list[str] | None,
-    typer.Argument(help="Video files, folders, webcam numbers, rtsp:// or http:// addresses, camera.txt files."),
+    typer.Argument(
+        metavar="SOURCE",
+        help="Video files, folders, webcam numbers, rtsp:// and http:// addresses, camera.txt files. Default: the "
+        "sources of the settings.",
+    ),
 ]
-Config = Annotated[str, typer.Option(help="Settings in configs/watch, by name or path.")]
-Realtime = Annotated[
-    bool, typer.Option("--realtime", help="Play files in real time, like cameras; windows may be dropped.")
+ConfigOption = Annotated[
+    str, typer.Option(metavar="NAME", help="Watch settings: a name in configs/watch or a YAML file.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change one setting (docs/watch.md), such as events.k=1. May be repeated."
+    ),
+]
+RealtimeOption = Annotated[
+    bool, typer.Option("--realtime", help="Play files at their own speed, like cameras; windows may be dropped.")
+]
+FastOption = Annotated[
+    bool, typer.Option("--fast", help="Decode with less CPU time and slightly different frames (docs/ingest.md).")
+]
+WaitOption = Annotated[
+    float,
+    typer.Option(
+        metavar="S", min=0, rich_help_panel=ENDPOINT, help="Seconds to wait for an endpoint that is not up yet."
+    ),
+]
+WatchStoreOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="STORE",
+        envvar="VIGIL_STORE",
+        rich_help_panel=OUTPUT,
+        help="Event store: path of an SQLite file, a database URL, or `none`. Default: as in the settings.",
+    ),
+]
+KeepFramesOption = Annotated[
+    bool, typer.Option("--keep-frames", rich_help_panel=OUTPUT, help="Also store the frames that were judged.")
 ]
 JsonlOption = Annotated[
-    str | None, typer.Option(help="Write one JSON line per verdict and event to a file, or - for stdout.")
+    str | None,
+    typer.Option(
+        metavar="FILE", rich_help_panel=OUTPUT, help="Write each verdict and event as a line of JSON; - is stdout."
+    ),
 ]
-SrtOption = Annotated[Path | None, typer.Option(help="Write subtitles with the verdicts (one source).")]
-VideoOption = Annotated[
-    Path | None, typer.Option(help="Write a video annotated with verdicts, probability and events (one source).")
-]
-Url = Annotated[str | None, typer.Option(help="The OpenAI-compatible endpoint.", envvar="VIGIL_URL")]
-Model = Annotated[str | None, typer.Option(help="The served model; may be omitted if there is only one.")]
-WatchModelDir = Annotated[Path | None, typer.Option(help="The model's folder, for its contract and calibration.")]
-KeyFile = Annotated[
-    Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY; .vigil/key on this machine).")
-]
-WatchCaFile = Annotated[
+SrtOption = Annotated[
     Path | None,
-    typer.Option(help="Certificates of your own authority, for https (else $SSL_CERT_FILE, or the system's)."),
+    typer.Option(metavar="FILE", rich_help_panel=OUTPUT, help="Write the verdicts as subtitles. For one source only."),
 ]
-WatchTaskOption = Annotated[str | None, typer.Option(help="Task name or YAML file.")]
-MaxPixels = Annotated[int | None, typer.Option(help="Maximum area of a frame, if no contract sets it.", min=4096)]
-WatchStoreOption = Annotated[
-    str | None, typer.Option(help="Where to store events: a file, a database URL, or none.", envvar="VIGIL_STORE")
+VideoOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=OUTPUT,
+        help="Write a video annotated with verdicts, probability and events. For one source only.",
+    ),
 ]
-WaitOption = Annotated[float, typer.Option(help="Seconds to wait for an endpoint that is not up yet.", min=0)]
-MetricsPort = Annotated[int | None, typer.Option(help="Serve Prometheus metrics at 127.0.0.1:PORT/metrics.")]
-KeepFrames = Annotated[bool, typer.Option("--keep-frames", help="Keep the exact frames that were judged for an event.")]
-FastOption = Annotated[bool, typer.Option("--fast", help="Decode faster, slightly less exactly (docs/ingest.md).")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="Any other setting: --set words=never --set events.k=1")
+MetricsPortOption = Annotated[
+    int | None,
+    typer.Option(metavar="PORT", rich_help_panel=OUTPUT, help="Serve Prometheus metrics at 127.0.0.1:PORT/metrics."),
 ]
 
 
 def watch(
     sources: SourcesArgument = None,
-    config: Config = "default",
-    realtime: Realtime = False,
+    config: ConfigOption = "default",
+    set_: SetOption = None,
+    realtime: RealtimeOption = False,
+    fast: FastOption = False,
+    url: UrlOverride = None,
+    model: ModelOverride = None,
+    key_file: KeyFileOption = None,
+    ca_file: CaFileOption = None,
+    model_dir: ModelDirOption = None,
+    task: TaskOption = None,
+    max_pixels: MaxPixelsOption = None,
+    wait: WaitOption = 0.0,
+    store: WatchStoreOption = None,
+    keep_frames: KeepFramesOption = False,
     jsonl: JsonlOption = None,
     srt: SrtOption = None,
     video: VideoOption = None,
-    url: Url = None,
-    model: Model = None,
-    model_dir: WatchModelDir = None,
-    key_file: KeyFile = None,
-    ca_file: WatchCaFile = None,
-    task: WatchTaskOption = None,
-    max_pixels: MaxPixels = None,
-    store: WatchStoreOption = None,
-    wait: WaitOption = 0.0,
-    metrics_port: MetricsPort = None,
-    keep_frames: KeepFrames = False,
-    fast: FastOption = False,
-    set_: SetOption = None,
+    metrics_port: MetricsPortOption = None,
 ) -> None:
     """Watch sources and report events: files to their end, cameras until Ctrl-C.
+
+    Options override the settings of --config; --set overrides both.
 
     Example: vigil watch clips/ --jsonl verdicts.jsonl
     """
@@ -103,11 +143,16 @@ def watch(
         "keep_frames": keep_frames or None,
         "fast": fast or None,
     }
-    settings = load_watch_settings(
-        config, {key: value for key, value in named.items() if value is not None}, set_ or []
-    )
+    given = {key: value for key, value in named.items() if value is not None}
+    settings = load_watch_settings(config, given, set_ or [])
     summary, missing = _run(settings, jsonl=jsonl, srt=srt, video=video, key_file=key_file, wait_s=wait)
-    console = wide_console(stderr=True) if jsonl == "-" else wide_console()
+    _report(summary, missing, wide_console(stderr=True) if jsonl == "-" else wide_console())
+    require_verdicts(summary)
+    if missing:
+        raise JobError("some results could not be written; the line above names them, the log says why")
+
+
+def _report(summary: WatchSummary, missing: Sequence[str], console: Console) -> None:
     console.print(summary_table(summary))
     if summary.failures:
         console.print(
@@ -115,9 +160,6 @@ def watch(
         )
     if missing:
         console.print(f"not kept: {'; '.join(missing)}", markup=False, highlight=False)
-    require_verdicts(summary)
-    if missing:
-        raise JobError("some results could not be written; the line above names them, the log says why")
 
 
 def require_verdicts(summary: WatchSummary) -> None:
@@ -159,11 +201,11 @@ def _run(
 
 def _store_losses(summary: WatchSummary) -> list[str]:
     records, media = summary.store_losses, summary.media_losses
-    told = (
+    losses = (
         f"{records} events and verdicts in the store" if records else "",
         f"{media} pictures and clips of events" if media else "",
     )
-    return [each for each in told if each]
+    return [each for each in losses if each]
 
 
 def on_signals(stop: Callable[[], None]) -> None:

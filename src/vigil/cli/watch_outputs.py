@@ -124,8 +124,8 @@ class WatchOutputs:
         """The requested outputs that could not be written."""
         lines = 0 if self._lines is None else self._lines.lost
         cues = 0 if self._subtitles is None else self._subtitles.lost
-        told = (f"{lines} JSON lines" if lines else "", f"{cues} subtitles" if cues else "", self._film_problem)
-        return [each for each in told if each]
+        problems = (f"{lines} JSON lines" if lines else "", f"{cues} subtitles" if cues else "", self._film_problem)
+        return [each for each in problems if each]
 
 
 def _for_one_source(path: Path, settings: WatchSettings) -> Path:

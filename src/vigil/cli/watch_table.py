@@ -72,7 +72,7 @@ class WatchTable(WatchObserver):
             log.warning("%s: %s: %s", state.name, state.stage, state.detail)
         elif state.stage is SourceStatus.WATCHING and state.live:
             size = f" ({state.size_wh[0]}x{state.size_wh[1]})" if state.size_wh else ""
-            log.info("%s: %s%s", state.name, "connected" if state.connections < 2 else "back again", size)
+            log.info("%s: %s%s", state.name, "connected" if state.connections < 2 else "reconnected", size)
         elif state.stage is SourceStatus.CONNECTING and state.detail:
             log.info("%s: %s", state.name, state.detail)
         elif state.problems:
@@ -84,7 +84,7 @@ class WatchTable(WatchObserver):
             return
         until = "" if event.end_s is None else f" to {clock(event.end_s)} ({event.closed_because})"
         words = f": {event.text[:120]}" if event.text else ""
-        late = ", told late" * change.late
+        late = ", reported late" * change.late
         what = f"event {change.kind}{late}, {event.tier} {event.peak:.2f}, {clock(event.onset_s)}{until}{words}"
         log.info("%s: %s", event.source, what)
 

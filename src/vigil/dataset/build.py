@@ -56,13 +56,13 @@ class BuildSettings:
 
     `sources` defaults to CLIPS/sources.csv if that exists; `limit` counts clips. The clips of `also` (synthetic ones,
     another public set) are used for training only, and omitted if they show a held-out recording. Frames are extracted
-    for the models of `family`, whose grid must match that of the recipe's sampling.
+    for the models of `family`, whose grid must match that of the sampling in `extract`.
     """
 
     clips: Path
     out: Path
     task: Question
-    recipe: ExtractSettings
+    extract: ExtractSettings
     family: ModelFamily = FAMILIES[0]
     answers: AnswerPolicy = "auto"
     split: SplitSettings = field(default_factory=SplitSettings)
@@ -122,7 +122,7 @@ def build_of(material: Material, plan: BuildSettings, *, progress: ProgressCallb
     for clip in (*clips, *more):
         if not (folder := frames_folder(plan.out, clip)).joinpath(MARKER_NAME).is_file():
             refuse_foreign_frames(folder)
-    results = extract_all([*clips, *more], plan.out, plan.recipe, jobs=plan.jobs, progress=progress)
+    results = extract_all([*clips, *more], plan.out, plan.extract, jobs=plan.jobs, progress=progress)
     stored = {result.name: result.stored for result in results if result.stored}
     unreadable = {result.name: result.failure for result in results if result.failure}
     readable = [clip for clip in clips if clip.name in stored]
@@ -170,7 +170,7 @@ def _shown_elsewhere(
     # Training clips are not included: they would link dissimilar clips to the held-out ones.
     groups = dict(added) | dict(held_out)
     joined = merge_identical(groups, {name: stored[name].video_digest for name in groups})
-    joined = merge_similar(joined, {name: stored[name].fingerprint for name in groups}, told=held_out)
+    joined = merge_similar(joined, {name: stored[name].fingerprint for name in groups}, known=held_out)
     taken = {joined[name] for name in held_out}
     return [name for name in added if joined[name] in taken]
 
@@ -208,7 +208,7 @@ def _limited(clips: Sequence[LabelledClip], plan: BuildSettings) -> list[Labelle
 
 
 def _check_grid(plan: BuildSettings) -> None:
-    if not plan.family.reads(plan.recipe.sampling):
+    if not plan.family.reads(plan.extract.sampling):
         grid = ", ".join(f"{key}={value}" for key, value in plan.family.grid.items())
         raise UsageError(f"a dataset for {plan.family.title} is cut with {grid}; name another family, or that grid")
 
@@ -283,9 +283,9 @@ def _grouped(
     rest = [clip for clip in clips if clip.name not in named]
     prints = {clip.name: stored[clip.name].fingerprint for clip in clips}
     looks = group_by_appearance(rest, prints, {clip.name: stored[clip.name].format for clip in rest})
-    told = {clip.name: named[clip.name] for clip in clips if clip.name in named}
-    groups = merge_identical(told | looks, {clip.name: stored[clip.name].video_digest for clip in clips})
-    return merge_similar(groups, prints, told=told) if told and rest else groups
+    known = {clip.name: named[clip.name] for clip in clips if clip.name in named}
+    groups = merge_identical(known | looks, {clip.name: stored[clip.name].video_digest for clip in clips})
+    return merge_similar(groups, prints, known=known) if known and rest else groups
 
 
 def _leaks(groups: Mapping[str, str], splits: Mapping[str, Split]) -> list[str]:
@@ -391,7 +391,7 @@ def _write(plan: BuildSettings, examples: Mapping[Split, Sequence[TrainingExampl
             split_path(plan.out, split).unlink(missing_ok=True)
     write_dataset_info(plan.out, present)
     built = Manifest(
-        contract=Contract.of(plan.task, plan.recipe.sampling),
+        contract=Contract.of(plan.task, plan.extract.sampling),
         base_model="",
         template=plan.family.training_template,
         data_digest=dataset_digest(plan.out, examples),
@@ -413,8 +413,8 @@ def _provenance(
     return {
         "answers": plan.answers,
         "also": plan.also is not None,
-        "short": plan.recipe.short,
-        "reader": plan.recipe.reader,
+        "short": plan.extract.short,
+        "reader": plan.extract.reader,
         "seed": plan.split.seed,
         "test_share": plan.split.test_share,
         "calibration_share": plan.split.calibration_share,

@@ -68,9 +68,9 @@ class ExtractSettings:
 
     def digest(self, video_digest: str) -> str:
         """Returns a digest of these settings and the video's bytes; it identifies the extracted frames."""
-        recipe = asdict(self) | {"sampling": self.sampling.as_json()}
-        told = json.dumps([CUTTER_VERSION, video_digest, recipe], sort_keys=True)
-        return hashlib.sha256(told.encode()).hexdigest()
+        settings = asdict(self) | {"sampling": self.sampling.as_json()}
+        key = json.dumps([CUTTER_VERSION, video_digest, settings], sort_keys=True)
+        return hashlib.sha256(key.encode()).hexdigest()
 
 
 def frames_folder(out: Path, clip: LabelledClip) -> Path:
@@ -84,7 +84,7 @@ def never_stop() -> bool:
 
 
 def extract_clip(
-    clip: LabelledClip, out: Path, recipe: ExtractSettings, *, stopped: Callable[[], bool] = never_stop
+    clip: LabelledClip, out: Path, settings: ExtractSettings, *, stopped: Callable[[], bool] = never_stop
 ) -> tuple[StoredClip, bool]:
     """Returns the clip's windows on disk, and whether they were extracted just now.
 
@@ -93,7 +93,7 @@ def extract_clip(
     """
     require_video_file(clip.path)
     video_digest = file_digest(clip.path)
-    digest = recipe.digest(video_digest)
+    digest = settings.digest(video_digest)
     folder = frames_folder(out, clip)
     stored = read_stored(folder)
     if stored is not None and stored.digest == digest and is_complete(folder, stored):
@@ -101,7 +101,7 @@ def extract_clip(
     remarks = Remarks()
     refuse_foreign_frames(folder)
     with os_errors_as(folder), FrameWriter(folder) as writer:
-        for kind, window in clip_windows(clip.path, recipe, remarks):
+        for kind, window in clip_windows(clip.path, settings, remarks):
             if stopped():
                 raise SourceError(f"{clip.path} was not finished")
             writer.put(window, kind)
@@ -134,27 +134,27 @@ def video_format(path: Path) -> tuple[str, tuple[str, ...]]:
     try:
         with open_container(path) as container:
             stream = main_video_stream(container, path)
-            told = ((HDR, is_high_range(stream.codec_context)), (INTERLACED, is_interlaced(stream.codec_context)))
-            traits = tuple(trait for trait, is_so in told if is_so)
+            known = ((HDR, is_high_range(stream.codec_context)), (INTERLACED, is_interlaced(stream.codec_context)))
+            traits = tuple(trait for trait, is_so in known if is_so)
             return f"{stream.width}x{stream.height}@{frame_rate(stream):.2f}", traits
     except SourceError:
         return "", ()
 
 
-def clip_windows(path: Path, recipe: ExtractSettings, remarks: Remarks) -> Iterator[tuple[WindowKind, Window]]:
+def clip_windows(path: Path, settings: ExtractSettings, remarks: Remarks) -> Iterator[tuple[WindowKind, Window]]:
     """Yields the windows of a clip, the same as of a live source, and those added by the short-clip policy."""
-    sampling = recipe.sampling
+    sampling = settings.sampling
     stretchable: Window | None = None
-    for window in iter_windows(_frames(path, sampling, recipe.reader, remarks), sampling):
+    for window in iter_windows(_frames(path, sampling, settings.reader, remarks), sampling):
         yield "window", window
         stretchable = window if window.index == 0 else None
-        shorter = crop_window(window, sampling) if recipe.short in ("crop", "both") else None
+        shorter = crop_window(window, sampling) if settings.short in ("crop", "both") else None
         if shorter is not None:
             yield "crop", shorter
-    fps = stretched_fps(stretchable, sampling) if stretchable and recipe.short in ("stretch", "both") else None
+    fps = stretched_fps(stretchable, sampling) if stretchable and settings.short in ("stretch", "both") else None
     if fps is not None:
         denser = replace(sampling, fps=fps)
-        windows = iter_windows(_frames(path, denser, recipe.reader, remarks), denser)
+        windows = iter_windows(_frames(path, denser, settings.reader, remarks), denser)
         yield "stretch", next(windows)
 
 
@@ -184,7 +184,7 @@ class ExtractResult:
 def extract_all(
     clips: Sequence[LabelledClip],
     out: Path,
-    recipe: ExtractSettings,
+    settings: ExtractSettings,
     *,
     jobs: int,
     progress: ProgressCallback = no_progress,
@@ -196,7 +196,7 @@ def extract_all(
     progress(0, len(clips), "")
     jobs = min(jobs, len(clips) // CLIPS_PER_PROCESS)
     results: dict[str, ExtractResult] = {}
-    work = _in_processes(clips, out, recipe, jobs) if jobs > 1 else (_cut(clip, out, recipe) for clip in clips)
+    work = _in_processes(clips, out, settings, jobs) if jobs > 1 else (_cut(clip, out, settings) for clip in clips)
     # Closed explicitly: a generator left to the garbage collector would leave its processes running.
     with contextlib.closing(work):
         for result in work:
@@ -205,36 +205,36 @@ def extract_all(
     return [results[clip.name] for clip in clips]
 
 
-def _cut(clip: LabelledClip, out: Path, recipe: ExtractSettings) -> ExtractResult:
+def _cut(clip: LabelledClip, out: Path, settings: ExtractSettings) -> ExtractResult:
     try:
-        stored, fresh = extract_clip(clip, out, recipe, stopped=_stopped)
+        stored, fresh = extract_clip(clip, out, settings, stopped=_stopped)
     except SourceError as error:
         return ExtractResult(name=clip.name, failure=str(error))
     return ExtractResult(name=clip.name, stored=stored, fresh=fresh)
 
 
 def _in_processes(
-    clips: Sequence[LabelledClip], out: Path, recipe: ExtractSettings, jobs: int
+    clips: Sequence[LabelledClip], out: Path, settings: ExtractSettings, jobs: int
 ) -> Generator[ExtractResult]:
     done: set[str] = set()
-    with contextlib.suppress(BrokenProcessPool), contextlib.closing(_pooled(clips, out, recipe, jobs)) as pooled:
+    with contextlib.suppress(BrokenProcessPool), contextlib.closing(_pooled(clips, out, settings, jobs)) as pooled:
         for result in pooled:
             done.add(result.name)
             yield result
     # A clip has crashed its process and broken the pool: process the rest one by one, to find out which.
     for clip in (clip for clip in clips if clip.name not in done):
         try:
-            yield from _pooled([clip], out, recipe, 1)
+            yield from _pooled([clip], out, settings, 1)
         except BrokenProcessPool:
             yield ExtractResult(name=clip.name, failure=f"{clip.path} kills the video decoder; take it out")
 
 
-def _pooled(clips: Sequence[LabelledClip], out: Path, recipe: ExtractSettings, jobs: int) -> Generator[ExtractResult]:
+def _pooled(clips: Sequence[LabelledClip], out: Path, settings: ExtractSettings, jobs: int) -> Generator[ExtractResult]:
     # Spawned, not forked: decoder threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     stop, started = context.Event(), context.Event()
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(stop, started)) as pool:
-        futures: list[Future[ExtractResult]] = [pool.submit(_cut, clip, out, recipe) for clip in clips]
+        futures: list[Future[ExtractResult]] = [pool.submit(_cut, clip, out, settings) for clip in clips]
         try:
             for future in as_completed(futures):
                 yield future.result()

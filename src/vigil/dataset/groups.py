@@ -167,12 +167,12 @@ def merge_identical(groups: Mapping[str, str], digests: Mapping[str, str]) -> di
 
 
 def merge_similar(
-    groups: Mapping[str, str], fingerprints: Mapping[str, Fingerprint], *, told: Container[str]
+    groups: Mapping[str, str], fingerprints: Mapping[str, Fingerprint], *, known: Container[str]
 ) -> dict[str, str]:
-    """The groups by clip name, merged if clips look alike, unless the recordings of both are known (in `told`)."""
+    """The groups by clip name, merged if clips look alike, unless the recordings of both are known (in `known`)."""
     joined = UnionFind(groups.values())
     for one, other in similar_clips({name: fingerprints[name] for name in groups}):
-        if one not in told or other not in told:
+        if one not in known or other not in known:
             joined.join(groups[one], groups[other])
     return {name: joined.root(group) for name, group in groups.items()}
 

@@ -27,7 +27,7 @@ from vigil.file_names import readable_names
 from vigil.files import write_atomically
 from vigil.questions import Question
 
-QuestionChoice: TypeAlias = Literal["own", "task"]
+QuestionFrom: TypeAlias = Literal["own", "task"]
 """own: the question in the file. task: the question of the task, whatever the file asks."""
 
 
@@ -51,7 +51,7 @@ class ImportPlan:
     build: BuildSettings
     registry: Path | None = None
     media_dir: Path | None = None
-    question: QuestionChoice = "own"
+    question: QuestionFrom = "own"
     skip_bad: bool = False
 
 

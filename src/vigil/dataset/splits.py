@@ -179,7 +179,7 @@ def _cost(held: Counter[LabelName], added: Counter[LabelName], totals: Counter[L
 
 def _refuse_one_sided(clips: Sequence[LabelledClip], splits: Mapping[str, Split], plan: SplitSettings) -> None:
     held = {(splits[clip.name], clip.label) for clip in clips}
-    for side in _wanted(plan):
+    for side in _requested_sides(plan):
         for label in LABELS:
             if (side, label) not in held:
                 raise DatasetError(
@@ -189,11 +189,11 @@ def _refuse_one_sided(clips: Sequence[LabelledClip], splits: Mapping[str, Split]
                 )
 
 
-def _wanted(plan: SplitSettings) -> list[Split]:
+def _requested_sides(plan: SplitSettings) -> list[Split]:
     asked: dict[Split, bool] = {
         "train": plan.folds is not None or plan.test_share < 1,
         "test": plan.folds is not None or plan.test_share > 0,
         "calibration": bool(plan.calibration_share),
         "val": bool(plan.val_share),
     }
-    return [split for split, wanted in asked.items() if wanted]
+    return [split for split, is_asked in asked.items() if is_asked]

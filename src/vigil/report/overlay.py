@@ -70,16 +70,16 @@ class Overlay:
 
     def draw(self, image: RGB, time_s: float) -> RGB:
         """The annotated frame of a second: `(H, W, 3) uint8 RGB` of the layout's size."""
-        film = np.empty((self.layout.size_wh[1], self.layout.size_wh[0], 3), np.uint8)
-        scene = film[: self.layout.picture_wh[1]]
+        canvas = np.empty((self.layout.size_wh[1], self.layout.size_wh[0], 3), np.uint8)
+        scene = canvas[: self.layout.picture_wh[1]]
         scene[:] = letterbox(image, self.layout.picture_wh)
         judged, event = self.timeline.verdict_at(time_s), self.timeline.event_at(time_s)
         edge = max(3, self.layout.font_px // 4)
         if event is not None:
             _frame(scene, drawing.TIER_COLOURS[event.tier], edge)
         self._draw_labels(scene, judged, event, time_s, margin=edge + self.layout.font_px // 3)
-        self._draw_strip(film[self.layout.picture_wh[1] :], time_s)
-        return film
+        self._draw_strip(canvas[self.layout.picture_wh[1] :], time_s)
+        return canvas
 
     def _draw_labels(
         self, scene: RGB, judged: JudgedWindow | None, event: Event | None, time_s: float, *, margin: int

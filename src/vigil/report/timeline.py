@@ -256,11 +256,11 @@ def _write_seconds(
         if second < from_s:
             continue
         x = column(second, from_s=from_s, to_s=to_s, width=picture.width)
-        told = format_seconds(second) if epoch_s is None else clock_time(moment)
-        half = font.getlength(told) / 2
+        label = format_seconds(second) if epoch_s is None else clock_time(moment)
+        half = font.getlength(label) / 2
         pen.line((x, top, x, top + 3), fill=drawing.FAINT)
         place = min(max(x, half + 4), picture.width - half - 4)
-        pen.text((place, top + 3), told, font=font, anchor="mt", fill=drawing.FAINT)
+        pen.text((place, top + 3), label, font=font, anchor="mt", fill=drawing.FAINT)
 
 
 def clock_time(moment_s: float) -> str:

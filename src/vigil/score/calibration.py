@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 FOLDS = 5
 
-MET: Mapping[str, str] = {
+SEEN_BECAUSE: Mapping[str, str] = {
     "train": "the model was trained on them and is surer there than anywhere else",
     "val": "the model was trained on them (they chose its best epoch) and is surer there than elsewhere",
     "test": "they are kept for the score, which a calibration fitted on them would flatter",
@@ -54,36 +54,38 @@ def require_same_model(served: ServedModel, model: Manifest, folder: Path, *, se
 
 def _is_called(root: str, folder: Path) -> bool:
     """Whether the path reported by a server refers to this folder; a relative path may start at any parent of it."""
-    told = Path(root)
-    if told.is_absolute() or told.exists():
-        return told.exists() and told.samefile(folder)
-    return folder.resolve().parts[-len(told.parts) :] == told.parts
+    path = Path(root)
+    if path.is_absolute() or path.exists():
+        return path.exists() and path.samefile(folder)
+    return folder.resolve().parts[-len(path.parts) :] == path.parts
 
 
-def require_unmet(model: Manifest, clips: Sequence[EvalClip]) -> None:
+def require_unseen(model: Manifest, clips: Sequence[EvalClip]) -> None:
     """Raises UsageError if the model has already seen some of the clips, or others of their recordings."""
-    told = model.training.get(USED_KEY)
-    if not isinstance(told, dict):
+    used = model.training.get(USED_KEY)
+    if not isinstance(used, dict):
         log.warning(
             "this model's manifest does not list the clips it was trained on (an older Vigil wrote it): it cannot be "
             "checked that these are others"
         )
         return
-    for split, why in MET.items():
-        met = _met(UsedClips.from_json(told.get(split)), clips)
-        if met:
-            named = ", ".join(met[:3]) + (", ..." if len(met) > 3 else "")
+    for split, why in SEEN_BECAUSE.items():
+        seen = _seen_clips(UsedClips.from_json(used.get(split)), clips)
+        if seen:
+            named = ", ".join(seen[:3]) + (", ..." if len(seen) > 3 else "")
             raise UsageError(
-                f"{len(met)} of {len(clips)} clips, or others of their recordings, are the model's own ({named}): "
+                f"{len(seen)} of {len(clips)} clips, or others of their recordings, are the model's own ({named}): "
                 f"{why}. Leave them out, or calibrate on the split that is kept for it: vigil calibrate --data DATASET"
             )
 
 
-def _met(used: UsedClips, clips: Sequence[EvalClip]) -> list[str]:
+def _seen_clips(used: UsedClips, clips: Sequence[EvalClip]) -> list[str]:
     return [clip.name for clip in clips if clip.group in used.recordings or clip.digest() in used.digests]
 
 
-def reaching(answers: Sequence[Prediction], calibration: Calibration | None, tiers: TierThresholds) -> dict[str, int]:
+def count_reaching(
+    answers: Sequence[Prediction], calibration: Calibration | None, tiers: TierThresholds
+) -> dict[str, int]:
     """The number of answered alarm clips that reach each tier."""
     p_raw, is_alarm = known_predictions(answers)
     shown = [calibrate(float(p), calibration) for p in p_raw[is_alarm]]

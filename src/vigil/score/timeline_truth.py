@@ -6,7 +6,7 @@
 
 Times are seconds of the video. A video without incidents has one row without times, so that a missing video is not
 mistaken for a quiet one. More columns (`label`, `clip`) may follow; a label `normal` marks a row as no incident.
-`vigil join` writes such a file.
+`vigil compose` writes such a file.
 """
 
 import csv

@@ -210,8 +210,8 @@ def _adapters(plan: ServePlan) -> Flags:
     named = [(adapter.name, adapter.path) for adapter in plan.adapters]
     if plan.alias:
         contracts = declared_contracts(plan.name, plan.contract, plan.sampling, plan.adapters)
-        told = [(adapter, contracts[adapter.name]) for adapter in plan.adapters]
-        named += [(contract.alias_for(adapter.name), adapter.path) for adapter, contract in told if contract]
+        declared = [(adapter, contracts[adapter.name]) for adapter in plan.adapters]
+        named += [(contract.alias_for(adapter.name), adapter.path) for adapter, contract in declared if contract]
     # As JSON, because the contract's alias contains equals signs.
     modules = [json.dumps({"name": name, "path": str(path)}) for name, path in dict.fromkeys(named)]
     return {

@@ -107,10 +107,10 @@ def _wrong_kind(key: str, value: Any) -> str:
 
 def _commented(key: str, value: Any) -> str:
     """Reports a number or flag followed by a comment, which LLaMA-Factory would read as a non-empty (true) string."""
-    told, space, _ = str(value).partition(" #")
-    if key in TEXTS or not space or not isinstance(value, str) or isinstance(parse_value(told), str):
+    given, space, _ = str(value).partition(" #")
+    if key in TEXTS or not space or not isinstance(value, str) or isinstance(parse_value(given), str):
         return ""
-    return f"{key} must be {told.strip()!r} alone, not {value!r}; a word of the command line has no comments"
+    return f"{key} must be {given.strip()!r} alone, not {value!r}; a word of the command line has no comments"
 
 
 def dataset_names(settings: TrainingConfig) -> list[str]:

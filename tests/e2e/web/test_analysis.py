@@ -279,7 +279,7 @@ def test_the_buttons_keep_their_words_over_a_switch_and_stop_ends_the_drawing_to
     expect(page.locator("#analysis-draw")).to_contain_text("Drawing")
     visitors.shoot(page, "analysis-drawing")
     page.locator("#analysis-stop").click()
-    expect(page.locator("#analysis-draw")).to_have_text("Draw the annotated video")
+    expect(page.locator("#analysis-draw")).to_have_text("Create the annotated video")
     expect(page.locator("#analysis-film")).to_be_hidden()
     expect(page.locator("#analysis-stop")).to_be_disabled()
 
@@ -327,7 +327,7 @@ def test_a_camera_txt_opens_the_camera_live_and_only_allowed_ones(
     (tmp_path / "far.txt").write_text("rtsp://10.9.8.7/live\n")
     choose(page, tmp_path / "far.txt")
     start(page)
-    expect(page.locator("#analysis-notice")).to_contain_text("not open to these pages")
+    expect(page.locator("#analysis-notice")).to_contain_text("not available on these pages")
     page.get_by_label("Remove").or_(page.get_by_label("Clear")).first.click()
     with rtsp_server.running(thirty, port=camera_port) as camera:
         (tmp_path / "camera.txt").write_text(camera.address() + "\n")
@@ -353,7 +353,7 @@ def test_a_camera_of_the_server_is_chosen_from_the_list_and_another_that_is_away
         words = ("--model", "tiny", "--config", str(configured))
         site = stack.enter_context(site_at(scripted.url, *words, folder=tmp_path / "site"))
         page = opened(visitors, site)
-        page.locator("#analysis-source").get_by_text("Camera of this server").click()
+        page.locator("#analysis-source").get_by_text("Camera on this server").click()
         expect(page.locator("#analysis-camera input")).to_have_value(camera.address("yard"))
         expect(page.locator("#analysis-missing")).to_contain_text("away.txt")
         visitors.shoot(page, "analysis-server-camera-chosen")
@@ -361,7 +361,7 @@ def test_a_camera_of_the_server_is_chosen_from_the_list_and_another_that_is_away
         page.locator("#analysis-stage .va-row.is-alarm").first.wait_for(timeout=SLOW_MS)
         expect(page.locator("#analysis-stage .va-name")).to_have_text(camera.address("yard"))
         expect(page.locator("#analysis-stage .va-live")).to_be_visible()
-        expect(page.locator("#analysis-stage .va-facts")).to_contain_text("behind the picture")
+        expect(page.locator("#analysis-stage .va-facts")).to_contain_text("s behind")
         assert page.eval_on_selector("#analysis-stage .va-picture", "image => image.naturalWidth") == 128
         moves(page)
         visitors.shoot(page, "analysis-server-camera")
@@ -462,7 +462,9 @@ def test_an_endpoint_that_goes_away_is_told_and_the_analysis_goes_on_when_it_is_
         start(page)
         page.locator("#analysis-stage .va-row").nth(3).wait_for()
         first.default = Reply(status=503, body={"error": {"message": "loading"}})
-        expect(page.locator("#analysis-stage .va-facts")).to_contain_text("the endpoint is away", timeout=SLOW_MS)
+        expect(page.locator("#analysis-stage .va-facts")).to_contain_text(
+            "the endpoint does not respond", timeout=SLOW_MS
+        )
         visitors.shoot(page, "analysis-endpoint-away")
         first.default = look
         until_done(page)

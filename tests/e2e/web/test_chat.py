@@ -207,7 +207,7 @@ def test_a_file_that_is_gone_cannot_be_handed_over_and_that_is_told(
     for kept in (chat.log.parent / "uploads").rglob("*.mp4"):
         kept.unlink()
     page.click("#chat-analyse")
-    assert "yard.mp4 has been removed after 60 minutes" in notice(page)
+    assert "yard.mp4 was deleted after 60 minutes" in notice(page)
     expect(page.locator("#chat-box textarea")).to_be_visible()
     visitors.complaints.clear()
 
@@ -281,7 +281,7 @@ def test_a_video_that_no_browser_plays_shows_its_first_frame(page: Page, visitor
         ("notes.mp4", b"\x00\x01" * 400, "cannot be used"),
         ("empty.png", b"", "cannot be used"),
         ("page.html", b"<script>alert(1)</script>", "cannot be used"),
-        ("camera.txt", b"rtsp://admin:secret@10.9.8.7/1", "not open to these pages"),
+        ("camera.txt", b"rtsp://admin:secret@10.9.8.7/1", "not available on these pages"),
         ("list.m3u8", b"#EXTM3U\nfile:///etc/passwd\n", "cannot be used"),
     ],
 )
@@ -308,7 +308,7 @@ def test_two_files_at_once_get_a_clear_message(page: Page, visitors: Visitors, t
 
 
 @pytest.mark.parametrize(
-    ("language", "said"), [("en", "a file may have up to 2 MB. Send a shorter"), ("zh-CN", "不能超过 2 MB。请剪短")]
+    ("language", "said"), [("en", "the limit is 2 MB per file. Send a shorter"), ("zh-CN", "不能超过 2 MB。请剪短")]
 )
 def test_a_file_above_the_limit_is_told_in_the_pages_language_and_its_name_is_no_html(
     chat: Site, visitors: Visitors, tmp_path: Path, language: str, said: str

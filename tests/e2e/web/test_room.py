@@ -213,7 +213,7 @@ def test_the_keyboard_moves_and_marks(page: Page, visitors: Visitors) -> None:
     page.keyboard.press("/")
     page.keyboard.type("tfu")
     assert page.locator("#review-text textarea, #review-text input").first.input_value() == "tfu"
-    expect(page.locator("#review-list .room-quiet")).to_contain_text("Nothing found")
+    expect(page.locator("#review-list .room-quiet")).to_contain_text("No events match")
     visitors.shoot(page, "review-nothing-found")
 
 
@@ -284,7 +284,7 @@ def test_the_room_in_chinese(room: Site, visitors: Visitors) -> None:
     first_event(page)
     visitors.shoot(page, "room-chinese")
     open_first(page)
-    expect(page.locator("#review-detail")).to_contain_text("尚无人标记")
+    expect(page.locator("#review-detail")).to_contain_text("尚无标记")
     visitors.shoot(page, "review-chinese")
 
 
@@ -355,7 +355,7 @@ def test_many_events_are_paged_and_a_mark_bears_the_name_that_was_logged_in(visi
         page.keyboard.press("j")
         expect(page.locator("#review-detail .review-words")).to_have_text("scene 119")
         page.keyboard.press("f")
-        expect(page.get_by_text("made you a viewer")).to_be_visible()
+        expect(page.get_by_text("Your account may view")).to_be_visible()
         expect(page.locator("#review-marks")).not_to_contain_text("bob")
         visitors.shoot(page, "review-viewer")
         visitors.leave(page)

@@ -50,7 +50,7 @@ def test_with_a_dead_endpoint_no_camera_is_called_watched_and_its_figures_go(
         expect(figures.nth(1)).to_have_text("–")
         visitors.shoot(page, "room-not-judged")
         running_site.process.send_signal(signal.SIGINT)
-        expect(stage).to_have_text("not known", timeout=SLOW_MS)
+        expect(stage).to_have_text("unknown", timeout=SLOW_MS)
         expect(page.locator(".room-card")).to_have_class("room-card is-stale")
         visitors.shoot(page, "room-not-known")
         visitors.leave(page)

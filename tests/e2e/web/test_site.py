@@ -181,7 +181,7 @@ def test_another_address_asks_for_the_password(scripted: ScriptedServer, visitor
         page = visitors.visit(site.url, wait=False)
         visitors.shoot(page, "site-sign-in")
         visitors.sign_in(page, "ada", "wrong horse")
-        expect(page.get_by_role("alert")).to_contain_text("do not go together")
+        expect(page.get_by_role("alert")).to_contain_text("Wrong name or password")
         visitors.sign_in(page, "ada", "correct horse")
         page.fill("#chat-box textarea", "Who?")
         page.keyboard.press("Enter")

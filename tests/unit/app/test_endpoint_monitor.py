@@ -80,7 +80,7 @@ def test_a_server_that_fails_for_now_comes_back_and_is_not_called_unusable() -> 
         status = seen(server)
     assert status.is_away and "503" in (status.problem or "")
     line = status_line(status, Endpoint(url=server.url), translator("en"))
-    assert "comes back by itself" in line and "cannot be used" not in line
+    assert "reconnects automatically" in line and "cannot be used" not in line
 
 
 def test_a_fault_of_the_figures_leaves_the_last_ones() -> None:
@@ -110,7 +110,7 @@ def test_a_server_that_is_gone_is_told_with_what_to_do() -> None:
         pass
     status = seen(server)
     assert not status.is_up
-    for language, words in (("en", "comes back by itself"), ("zh", "自动恢复")):
+    for language, words in (("en", "reconnects automatically"), ("zh", "自动恢复")):
         line = status_line(status, Endpoint(url=server.url), translator(language))  # type: ignore[arg-type]
         assert "./vllm.sh MODEL_DIR" in line
         assert words in line

@@ -47,7 +47,7 @@ def test_a_camera_is_renamed_by_id_or_name_and_its_events_go_by_the_new_name(
 ) -> None:
     assert main(["cameras", "rename", camera_id(db), "front door"]) == 0
     assert main(["cameras", "rename", "front door", "porch"]) == 0
-    assert f"{camera_id(db)} is called porch from now on" in capsys.readouterr().err
+    assert f"{camera_id(db)} is now called porch" in capsys.readouterr().err
     assert main(["events", "list", "--source", "porch"]) == 0
     assert "porch" in capsys.readouterr().out
     assert main(["events", "export", "--source", camera_id(db), "--format", "csv"]) == 0
@@ -66,7 +66,7 @@ def test_a_camera_is_moved_by_what_a_camera_file_says_and_no_password_is_shown(
     (tmp_path / "camera.txt").write_text("rtsp://user:hunter2@10.0.0.8/1\n", encoding="utf-8")
     assert main(["cameras", "move", before, str(tmp_path / "camera.txt")]) == 0
     told = capsys.readouterr()
-    assert "is at rtsp://10.0.0.8" in told.err and "hunter2" not in told.err + told.out
+    assert "is now at rtsp://10.0.0.8" in told.err and "hunter2" not in told.err + told.out
     with Store.open(db) as store:
         [camera] = store.cameras.all()
         assert camera.id == before and camera.name == DOOR.name

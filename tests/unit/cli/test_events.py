@@ -198,7 +198,7 @@ def test_a_strip_draws_probabilities_and_marks_the_unknown() -> None:
 def test_an_event_is_marked_then_listed_shown_exported_and_found_by_it(db: Path, capsys: Told) -> None:
     note = "=cmd <img src=x onerror=alert(1)>\x1b[31m"
     assert main(["events", "mark", "aaaa", "false-alarm", "--note", note, "--who", "lena"]) == 0
-    assert "false-alarm, says lena" in capsys.readouterr().err
+    assert "false-alarm, marked by lena" in capsys.readouterr().err
     assert main(["events", "list", "--mark", "false-alarm"]) == 0
     listed = capsys.readouterr().out
     assert "false alarm" in listed and "lena: =cmd" in listed and "bbbbbbbb" not in listed and "\x1b" not in listed

@@ -118,12 +118,12 @@ def test_long_films_are_scored_by_the_names_that_people_write(server: ScriptedSe
     }
 
 
-def test_films_are_joined_and_the_truth_names_them_as_they_are_read(
+def test_films_are_composed_and_the_truth_names_them_as_they_are_read(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     out = f"{in_gbk('长片')}.mp4"
-    ran("join", "clips", "--out", out, "--seconds", "20", "--task", "task.yaml")
+    ran("compose", "clips", "--out", out, "--seconds", "20", "--task", "task.yaml")
     with Path(out).with_suffix(".csv").open(encoding="utf-8-sig", newline="") as file:
         assert {row["video"] for row in csv.DictReader(file)} == {"长片.mp4"}
 

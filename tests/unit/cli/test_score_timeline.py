@@ -85,7 +85,7 @@ def test_a_video_that_breaks_off_is_scored_as_far_as_it_goes(
 @pytest.mark.parametrize(
     ("videos", "code", "complaint"),
     [
-        ([], 2, "name the videos that the truth is about"),
+        ([], 2, "name the videos that the ground truth describes"),
         (["0"], 2, "--timeline scores video files"),
         (["b.mp4"], 2, "no row names b.mp4"),
         (["a.mp4", "--data", "data"], 2, "--data cannot go with --timeline"),
@@ -112,14 +112,14 @@ def test_a_video_that_cannot_be_read_is_no_score(
     assert "could not be read" in capsys.readouterr().err
 
 
-def test_a_video_is_joined_from_clips_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_video_is_composed_from_clips_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for label in ("fight", "normal"):
         (tmp_path / "clips" / label).mkdir(parents=True)
         film(tmp_path / "clips" / label / "a.mp4", seconds=4)
     out = tmp_path / "long.mp4"
-    assert main(["join", str(tmp_path / "clips"), "--out", str(out), "--seconds", "30", "--size", "64x64"]) == 0
+    assert main(["compose", str(tmp_path / "clips"), "--out", str(out), "--seconds", "30", "--size", "64x64"]) == 0
     told = capsys.readouterr()
-    assert "long.csv" in told.out and "joining: " in told.err
+    assert "long.csv" in told.out and "composing: " in told.err
     assert out.is_file() and out.with_suffix(".csv").read_text().startswith("video,onset_s,end_s,label,clip\n")
 
 
@@ -132,11 +132,11 @@ def test_a_video_is_joined_from_clips_by_the_command(tmp_path: Path, capsys: pyt
         (["--out", "long.mp4", "--size", "9000x64"], "from 64 to 4096"),
     ],
 )
-def test_a_join_that_makes_no_sense_is_refused(
+def test_a_composition_that_makes_no_sense_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], complaint: str
 ) -> None:
     for label in ("fight", "normal"):
         (tmp_path / "clips" / label).mkdir(parents=True)
         film(tmp_path / "clips" / label / "a.mp4", seconds=1)
-    assert main(["join", str(tmp_path / "clips"), *words]) == 2
+    assert main(["compose", str(tmp_path / "clips"), *words]) == 2
     assert complaint in capsys.readouterr().err

@@ -31,7 +31,7 @@ def test_a_lost_camera_is_told_once_until_it_is_back(caplog: pytest.LogCaptureFi
     assert names == [
         "WARNING yard: lost: Connection refused",
         "WARNING door: lost: no answer",
-        "INFO yard: back again",
+        "INFO yard: reconnected",
         "WARNING yard: lost: Connection refused",
     ]
 

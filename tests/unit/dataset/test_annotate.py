@@ -25,8 +25,8 @@ AGREES = {"alarm": "两名男子在走廊里互相推搡并挥拳。", "normal":
 @pytest.fixture(scope="module")
 def built(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data")
-    recipe = ExtractSettings(sampling=FrameSampling(max_pixels=12288))
-    build_dataset(BuildSettings(clips=clips, out=out, task=FIGHT, recipe=recipe, limit=8))
+    settings = ExtractSettings(sampling=FrameSampling(max_pixels=12288))
+    build_dataset(BuildSettings(clips=clips, out=out, task=FIGHT, extract=settings, limit=8))
     return out
 
 
@@ -213,7 +213,7 @@ def test_an_endpoint_that_is_gone_or_always_fails_ends_the_job(data: Path) -> No
 def test_ten_failures_in_a_row_end_the_job(data: Path, clips: Path) -> None:
     build_dataset(
         BuildSettings(
-            clips=clips, out=data, task=FIGHT, recipe=ExtractSettings(sampling=FrameSampling(max_pixels=12288))
+            clips=clips, out=data, task=FIGHT, extract=ExtractSettings(sampling=FrameSampling(max_pixels=12288))
         )
     )
     with ScriptedServer() as server:

@@ -18,12 +18,12 @@ from vigil.questions import load_question
 from vigil.training.data import read_training_data
 
 FIGHT = load_question("fight")
-RECIPE = ExtractSettings(sampling=FrameSampling(max_pixels=12288))
+EXTRACT = ExtractSettings(sampling=FrameSampling(max_pixels=12288))
 BARE = {"是的。", "没有。"}
 
 
 def plan(clips: Path, out: Path, **more: object) -> BuildSettings:
-    return replace(BuildSettings(clips=clips, out=out, task=FIGHT, recipe=RECIPE), **more)
+    return replace(BuildSettings(clips=clips, out=out, task=FIGHT, extract=EXTRACT), **more)
 
 
 def answers_in(folder: Path) -> list[str]:

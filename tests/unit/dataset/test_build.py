@@ -23,7 +23,7 @@ SAMPLING = FrameSampling(max_pixels=12288)
 
 
 def plan(clips: Path, out: Path, **more: object) -> BuildSettings:
-    return replace(BuildSettings(clips=clips, out=out, task=FIGHT, recipe=ExtractSettings(sampling=SAMPLING)), **more)
+    return replace(BuildSettings(clips=clips, out=out, task=FIGHT, extract=ExtractSettings(sampling=SAMPLING)), **more)
 
 
 def examples_of(report: BuildReport) -> list[TrainingExample]:
@@ -123,7 +123,7 @@ def test_a_build_that_stops_after_it_cut_frames_anew_leaves_no_finished_dataset(
     build_dataset(plan(clips, tmp_path))
     with pytest.raises(DatasetError, match="would hold no"):
         other = ExtractSettings(sampling=FrameSampling(max_pixels=8192))
-        build_dataset(plan(clips, tmp_path, recipe=other, split=SplitSettings(folds=20, fold=19)))
+        build_dataset(plan(clips, tmp_path, extract=other, split=SplitSettings(folds=20, fold=19)))
     assert not (tmp_path / "vigil.json").exists()
 
 
@@ -138,7 +138,7 @@ def test_only_what_changed_or_was_left_unfinished_is_cut_again(clips: Path, tmp_
     assert again.num_cut == 3
     assert not list(out.rglob("*.partial"))
     assert (
-        build_dataset(plan(clips, out, recipe=ExtractSettings(sampling=FrameSampling(max_pixels=8192)))).num_cut == 16
+        build_dataset(plan(clips, out, extract=ExtractSettings(sampling=FrameSampling(max_pixels=8192)))).num_cut == 16
     )
 
 
@@ -205,7 +205,9 @@ def test_what_a_human_wrote_survives_another_build(clips: Path, tmp_path: Path) 
     report = build_dataset(plan(clips, tmp_path, split=SplitSettings(seed=3)))
     kept = next(example for example in examples_of(report) if example.clip == "fight/fi1.mp4")
     assert (kept.answer, kept.described_by) == ("是的，红衣男子先动手。", "human")
-    gone = build_dataset(plan(clips, tmp_path, recipe=ExtractSettings(sampling=FrameSampling(fps=3, max_pixels=12288))))
+    gone = build_dataset(
+        plan(clips, tmp_path, extract=ExtractSettings(sampling=FrameSampling(fps=3, max_pixels=12288)))
+    )
     assert any("written by hand" in note for note in gone.notes)
     assert "红衣男子" in (tmp_path / "answers-set-aside.json").read_text()
 
@@ -234,7 +236,7 @@ KINDS = {
 
 @pytest.mark.parametrize("policy", KINDS)
 def test_policies_for_short_clips_add_to_training_only(clips: Path, tmp_path: Path, policy: str) -> None:
-    report = build_dataset(plan(clips, tmp_path, recipe=ExtractSettings(sampling=SAMPLING, short=policy)))
+    report = build_dataset(plan(clips, tmp_path, extract=ExtractSettings(sampling=SAMPLING, short=policy)))
     assert {example.kind for example in report.examples["train"]} == KINDS[policy]
     assert {example.kind for example in report.examples["test"]} == {"window"}
     lengths = {"window": {4, 6}, "crop": {4}, "stretch": {6}}

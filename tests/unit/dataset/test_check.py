@@ -37,8 +37,8 @@ MARKS = (
 @pytest.fixture(scope="module")
 def built(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data")
-    recipe = ExtractSettings(sampling=FrameSampling(max_pixels=12288))
-    build_dataset(BuildSettings(clips=clips, out=out, task=load_question("fight"), recipe=recipe))
+    settings = ExtractSettings(sampling=FrameSampling(max_pixels=12288))
+    build_dataset(BuildSettings(clips=clips, out=out, task=load_question("fight"), extract=settings))
     return out
 
 
@@ -229,7 +229,7 @@ def test_answers_that_teach_another_token_than_the_one_that_is_read_are_a_warnin
 def test_words_that_no_token_tells_apart_are_an_error(clips: Path, tmp_path: Path) -> None:
     alarm, normal = load_question("fight").labels
     task = replace(load_question("fight"), labels=(replace(alarm, word="没有异样"), normal))
-    recipe = ExtractSettings(sampling=FrameSampling(max_pixels=12288))
-    build_dataset(BuildSettings(clips=clips, out=tmp_path / "data", task=task, recipe=recipe))
+    settings = ExtractSettings(sampling=FrameSampling(max_pixels=12288))
+    build_dataset(BuildSettings(clips=clips, out=tmp_path / "data", task=task, extract=settings))
     found = check_dataset(tmp_path / "data", tokenizer=save_tokenizer(QWEN3_VL, tmp_path / "model")).errors
     assert [f.what.split(",")[0] for f in found] == ["the words '没有异样' and '没有' cannot be told apart"]

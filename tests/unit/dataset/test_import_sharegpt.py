@@ -21,7 +21,7 @@ from vigil.manifest import read_manifest
 from vigil.questions import load_question
 
 FIGHT = load_question("fight")
-RECIPE = ExtractSettings(sampling=FrameSampling(max_pixels=12288))
+EXTRACT = ExtractSettings(sampling=FrameSampling(max_pixels=12288))
 ASKED = f"<video>{FIGHT.text}"
 
 Json = dict[str, Any]
@@ -56,7 +56,7 @@ def put(folder: Path, rows: Sequence[Any], *, name: str = "anomaly-train.json", 
 
 def imported(file: Path, out: Path, *, task: Any = FIGHT, answers: Any = "auto", **more: Any) -> ImportReport:
     build = BuildSettings(
-        clips=file.parent, out=out, task=task, recipe=RECIPE, answers=answers, **more.pop("build", {})
+        clips=file.parent, out=out, task=task, extract=EXTRACT, answers=answers, **more.pop("build", {})
     )
     return import_dataset(ImportPlan(file=file, build=build, **more))
 
@@ -429,7 +429,7 @@ def test_the_files_of_other_people_are_never_written_over(blog: Path, tmp_path: 
     with pytest.raises(UsageError, match="holds the clip"):
         imported(put(tmp_path, rows_of(blog)), blog, media_dir=blog)
     with pytest.raises(DatasetError, match="vigil dataset import"):
-        build_dataset(BuildSettings(clips=blog, out=blog, task=FIGHT, recipe=RECIPE))
+        build_dataset(BuildSettings(clips=blog, out=blog, task=FIGHT, extract=EXTRACT))
     assert digests(blog) == before
 
 

@@ -26,7 +26,7 @@ def plan(clips: Path, out: Path) -> BuildSettings:
         clips=clips,
         out=out,
         task=load_question("fight"),
-        recipe=ExtractSettings(sampling=FrameSampling(max_pixels=12288)),
+        extract=ExtractSettings(sampling=FrameSampling(max_pixels=12288)),
     )
 
 
@@ -83,7 +83,7 @@ def test_notes_beside_the_frames_of_a_clip_are_not_deleted_when_it_is_cut_anew(c
     notes = next((tmp_path / "frames/alarm").glob("fi1*")) / "notes.txt"
     notes.write_text("do not lose")
     build_dataset(plan(clips, tmp_path))
-    denser = replace(plan(clips, tmp_path), recipe=ExtractSettings(sampling=FrameSampling(fps=3, max_pixels=12288)))
+    denser = replace(plan(clips, tmp_path), extract=ExtractSettings(sampling=FrameSampling(fps=3, max_pixels=12288)))
     with pytest.raises(DatasetError, match="stays as it is"):
         build_dataset(denser)
     assert notes.read_text() == "do not lose"

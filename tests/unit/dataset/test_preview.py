@@ -17,8 +17,8 @@ from vigil.questions import load_question
 @pytest.fixture(scope="module")
 def built(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data")
-    recipe = ExtractSettings(sampling=FrameSampling(max_pixels=12288))
-    build_dataset(BuildSettings(clips=clips, out=out, task=load_question("fight"), recipe=recipe, limit=8))
+    settings = ExtractSettings(sampling=FrameSampling(max_pixels=12288))
+    build_dataset(BuildSettings(clips=clips, out=out, task=load_question("fight"), extract=settings, limit=8))
     return out
 
 

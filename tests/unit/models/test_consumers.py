@@ -12,7 +12,7 @@ from made_dataset import make_dataset
 from model_folder import contract, make_adapter, make_model
 from qwen2_5_vl import CHAT_TEMPLATE
 from vigil.chat.attachment import Attachment, attach_picture, attach_video
-from vigil.cli.dataset_family import chosen_family
+from vigil.cli.dataset_options import chosen_family
 from vigil.cli.main import app
 from vigil.dataset.build import BuildSettings, build_dataset
 from vigil.dataset.check import check_dataset
@@ -123,7 +123,7 @@ def test_frames_of_another_grid_are_not_built_for_a_family(clips: Path, tmp_path
         clips=clips,
         out=tmp_path / "data",
         task=TASK,
-        recipe=ExtractSettings(sampling=FrameSampling()),
+        extract=ExtractSettings(sampling=FrameSampling()),
         family=QWEN2_5_VL,
     )
     with pytest.raises(UsageError, match=r"Qwen2\.5-VL is cut with pixel_multiple=28"):

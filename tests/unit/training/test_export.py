@@ -289,7 +289,7 @@ def test_what_vllm_would_not_serve_unmerged_is_told_before_the_merge(
     write_adapter(adapter, LORA, base_model_name_or_path=str(base), use_dora=True)
     assert main(["export", str(adapter), "--out", str(tmp_path / "out"), "--dry-run"]) == 0
     said = capsys.readouterr().err.replace("\n", " ")
-    assert f"vLLM does not serve {adapter} as it is (DoRA); merged it does" in said
+    assert f"vLLM cannot serve {adapter} unmerged (DoRA); merged, it can" in said
 
 
 @pytest.mark.parametrize(

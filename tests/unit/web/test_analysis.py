@@ -80,7 +80,7 @@ def test_what_has_no_verdict_is_never_called_normal() -> None:
 def test_the_counts_keep_drops_unknowns_and_words_apart(tmp_path: Path) -> None:
     windows = (judged(0, 0.9), judged(1, 0.1), judged(2, cause=Cause.DROPPED), judged(3, cause=Cause.TIMEOUT))
     said = shown(tmp_path, view_of(*windows, live=True, dropped=1, lag_s=0.31))["facts"]
-    assert said == ("windows 4 · alarms 1 · events 0 · without a verdict 1 · dropped 1 · 0.3 s behind the picture")
+    assert said == ("windows 4 · alarms 1 · events 0 · without a verdict 1 · dropped 1 · 0.3 s behind")
 
 
 def test_a_camera_shows_its_newest_windows_and_its_picture(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_results_that_cannot_be_written_are_told_and_the_stage_is_shown_to_the_e
     analysis = over(desk, Address("file", "a.mp4", str(tmp_path / "a.mp4")))
     (desk.folder / desk.run).write_bytes(b"in the way")
     *_, last = asyncio.run(followed(bench, desk, analysis))
-    assert "cannot be made" in last[bench.parts.notice]
+    assert "could not be created" in last[bench.parts.notice]
     assert last[bench.parts.stage]["over"]
 
 
@@ -274,7 +274,7 @@ def test_a_visitor_for_whom_there_is_no_place_is_told_at_once(tmp_path: Path) ->
             return [update async for update in updates]
 
     (told,) = asyncio.run(asyncio.wait_for(start(desk), 60))
-    assert f"{AT_ONCE} analyses run already" in told[bench.parts.notice]
+    assert f"{AT_ONCE} analyses are already running" in told[bench.parts.notice]
     assert desk.analysis is None
     assert not bench.context.places.is_full(leaving=taken[0])
     taken[0].stop()
@@ -295,7 +295,7 @@ def test_an_analysis_that_is_over_goes_on_only_where_there_is_a_place(tmp_path: 
         async with aclosing(bench.switch(0.0, desk)) as updates:
             return [update async for update in updates]
 
-    assert "analyses run already" in asyncio.run(switch())[-1][bench.parts.notice]
+    assert "analyses are already running" in asyncio.run(switch())[-1][bench.parts.notice]
     assert not analysis.view().live
     for each in taken:
         each.stop()

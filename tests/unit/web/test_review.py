@@ -53,7 +53,7 @@ def test_an_event_that_is_open_is_looked_at_again_without_taking_back_a_mark_mad
         review = Review(context_of(tmp_path), store)
         other = review.tell("e0001", "e0002")
         again = review.tell("e0001", "e0001")
-    assert other[0] == "e0001" and "Nobody has marked" in other[3]
+    assert other[0] == "e0001" and "has no mark yet" in other[3]
     assert again[:5] == [gr.skip()] * 5 and again[5] == other[5]
 
 
@@ -82,14 +82,14 @@ def test_words_of_models_cameras_and_people_are_never_html(tmp_path: Path, langu
 def test_why_an_event_ended_is_told_in_the_language_of_the_page() -> None:
     for because in CLOSED:
         assert because not in facts_html(replace(event(1), closed_because=because), translator("zh"))
-    assert "画面恢复平静" in facts_html(event(1), translator("zh"))
+    assert "不再告警" in facts_html(event(1), translator("zh"))
     assert "of its own" in facts_html(replace(event(1), closed_because="of its own"), translator("zh"))
 
 
 def test_an_error_of_the_library_is_told_in_the_language_of_the_page_with_its_own_words_behind() -> None:
     told = error_toast(translator("zh"), "review.not_marked", UsageError("there is no event <b>e1</b>"))
-    assert told.title == "未完成"
-    assert told.message == "标记没有保存。 there is no event &lt;b>e1&lt;/b>"
+    assert told.title == "操作失败"
+    assert told.message == "标记未能保存。 there is no event &lt;b>e1&lt;/b>"
 
 
 def test_an_empty_list_says_what_to_do_and_a_filtered_one_something_else(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_the_marks_of_an_event_tell_who_when_and_why_the_newest_first() -> None:
         Mark(event_id="e", number=2, mark="", who="bob", note="no", marked_utc="2026-11-20T12:00:00.000Z"),
     ]
     html = marks_html(marks, translator("en"))
-    assert html.index("bob") < html.index("ann") and "taken back" in html and "2026-11-20" in html
+    assert html.index("bob") < html.index("ann") and "mark removed" in html and "2026-11-20" in html
 
 
 def test_the_store_of_the_pages_is_the_one_of_the_watch(tmp_path: Path) -> None:
