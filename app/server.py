@@ -13,7 +13,6 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -30,7 +29,7 @@ from vigil.watch.run import endpoint_of
 from vigil.watch.settings import load_watch_settings
 
 from . import audit_log
-from .access import LOCAL_HOSTS, SESSION_S, check_host
+from .access import LOCAL_HOSTS, check_host
 from .allowed_cameras import AllowedCameras
 from .demo import demo, play_demo_video
 from .endpoint_monitor import EndpointMonitor
@@ -40,7 +39,8 @@ from .http.connections import ConnectionLimits, Connections, Deadlines, connecti
 from .http.listener import listen
 from .http.rate_limited_log import RateLimitFilter
 from .language import translator
-from .passwords import AUTH_VARIABLE, hash_passwords, read_users
+from .options import parser
+from .passwords import hash_passwords, read_users
 from .trusted_proxies import TrustedProxies
 from .web.context import SiteContext, SiteOptions
 from .web.gradio_stubs import skip_gradio_stubs
@@ -103,24 +103,13 @@ def serve_pages(
         raise JobError("the pages did not start; the messages above say why")
 
 
-EXAMPLES = f"""examples:
-  python web.py                                      http://127.0.0.1:7860, asking http://127.0.0.1:8000/v1
-  python web.py --demo                               serves the tiny model as well: no server needed
-  python web.py --url http://10.0.0.5:8000/v1 --key-file server.key
-  python web.py --config my-cameras                  the cameras of configs/watch/my-cameras.yaml
-  python web.py --auth users.txt --hash-passwords    users.txt has name:password lines: replaces them with hashes
-  python web.py --host 0.0.0.0 --auth users.txt --tls-cert cert.pem --tls-key key.pem
-  python web.py --auth users.txt --trusted-proxy 127.0.0.1 --root-path /vigil    behind https://HOST/vigil/
-  {AUTH_VARIABLE}=name:password python web.py --host 0.0.0.0
-"""
-
 LIVE_FPS = 5.0
 """Live pictures per second in the watch room, unless the settings say otherwise (docs/web-live-pictures.md)."""
 
 
 def main(argv: Sequence[str] | None = None, *, program: str = "web.py") -> int:
     """Serves the pages until Ctrl-C; returns the exit code. Help and errors name the `program`."""
-    given = _parser(program).parse_args(argv)
+    given = parser(program).parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     for handler in logging.getLogger().handlers:
         handler.addFilter(audit_log.is_told(RateLimitFilter()))
@@ -260,67 +249,3 @@ def _cameras(settings: WatchSettings) -> list[Address]:
             find_sources([word])
             there.append(word)
     return find_sources(there) if there else []
-
-
-def _parser(program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=program,
-        description="Vigil's web pages: chat, analysis of videos and cameras, the watch room, the review of events.",
-        epilog=EXAMPLES if program == "web.py" else EXAMPLES.replace("python web.py", program),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1); any other needs --auth")
-    add("--port", type=int, default=7860, help="port to listen on (7860)")
-    add("--auth", metavar="FILE", help=f"a file with name:password, one a line (else ${AUTH_VARIABLE})")
-    add(
-        "--hash-passwords",
-        action="store_true",
-        help="replace the passwords in the --auth file with argon2 hashes, and exit",
-    )
-    add(
-        "--viewers", action="append", default=[], metavar="NAMES", help="users who may view and ask, but change nothing"
-    )
-    add("--session-hours", type=float, default=SESSION_S / 3600, help="hours until users must sign in again (12)")
-    add("--tls-cert", type=Path, metavar="FILE", help="serve https: the certificate chain, as PEM")
-    add("--tls-key", type=Path, metavar="FILE", help="private key of the certificate, as PEM without a password")
-    add(
-        "--trusted-proxy",
-        action="append",
-        default=[],
-        metavar="ADDRESS",
-        help="reverse proxy (address or network) whose forwarding headers are trusted; needs --auth",
-    )
-    add(
-        "--root-path",
-        default="",
-        metavar="PATH",
-        help="path of the pages behind a reverse proxy, such as /vigil; needs --auth (docs/web.md has nginx and Caddy)",
-    )
-    add("--url", help="OpenAI-compatible endpoint (default: from the configuration)")
-    add("--model", help="served model; may be omitted if there is only one")
-    add("--model-dir", type=Path, help="model folder, for its contract and calibration")
-    add("--key-file", type=Path, help="file with the endpoint's key (else $VIGIL_API_KEY; .vigil/key on this machine)")
-    add("--ca-file", type=Path, help="certificates of your own authority, for https (default: $SSL_CERT_FILE)")
-    add("--task", help="task name or YAML file")
-    add("--store", help="event store: a file or a database URL (default: from the configuration)")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="any other setting of the watch")
-    add("--demo", action="store_true", help="serve the tiny model (unless --url is given), and watch a drawn video")
-    add("--config", default="default", help="settings in configs/watch, by name or path (default)")
-    add("--upload-mb", type=int, default=500, help="largest upload in MB (500)")
-    add("--uploads-visitor-mb", type=int, help="upload space per visitor in MB (2000, or four of the largest files)")
-    add("--uploads-total-mb", type=int, help="upload space in total in MB (10000, or five visitors' space)")
-    add("--keep-free-mb", type=int, default=500, help="disk space in MB that uploads must leave free (500)")
-    add("--connections", type=int, help="connections in total (512, or a quarter of `ulimit -n`)")
-    add("--connections-per-address", type=int, help="connections per address (a quarter of the total)")
-    add("--keep-uploads-min", type=float, default=60.0, help="minutes after which unused uploads are removed (60)")
-    add("--folder", type=Path, default=Path("outputs/web"), help="folder for uploads and the audit log (outputs/web)")
-    add(
-        "--allow-camera",
-        action="append",
-        default=[],
-        metavar="HOST:PORT",
-        help="camera that visitors may open: host and port (10.0.0.7:554, [::1]:80), or a webcam number",
-    )
-    add("--allow-any-camera", action="store_true", help="let visitors open any camera, by camera.txt")
-    return parser

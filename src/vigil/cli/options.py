@@ -46,7 +46,8 @@ TaskOption: TypeAlias = Annotated[
     typer.Option(
         metavar="TASK",
         rich_help_panel=ENDPOINT,
-        help="Task: a name in configs/tasks or a YAML file. Default: that of the model or dataset, else fight.",
+        help="Task: a name in configs/tasks or a YAML file. Default: that of the model or dataset, else the server's, "
+        "else fight.",
     ),
 ]
 ModelDirOption: TypeAlias = Annotated[
