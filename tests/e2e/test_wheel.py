@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from waiting import HANG_S
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 UV = CHECKOUT / ".venv-uv" / "bin" / "uv"
 
@@ -16,7 +18,7 @@ pytestmark = pytest.mark.e2e
 
 def test_the_wheel_brings_its_settings_along(tmp_path: Path) -> None:
     build = [str(UV), "build", "--wheel", "--out-dir", str(tmp_path), str(CHECKOUT)]
-    built = subprocess.run(build, capture_output=True, text=True, timeout=110, check=False)
+    built = subprocess.run(build, capture_output=True, text=True, timeout=HANG_S, check=False)
     assert built.returncode == 0, built.stderr
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         wheel.extractall(tmp_path / "installed")

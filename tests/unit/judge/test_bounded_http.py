@@ -144,14 +144,14 @@ def test_an_endless_answer_neither_fills_the_memory_nor_holds_anybody(
 ) -> None:
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with serving(how) as url:
-        asyncio.run(asyncio.wait_for(ask(url), 30))  # type: ignore[arg-type]
+        asyncio.run(asyncio.wait_for(ask(url), HANG_S))  # type: ignore[arg-type]
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < ALLOWED_KB
 
 
 @pytest.mark.parametrize("ask", [models, probe, metrics])
 def test_an_answer_that_drips_is_given_up_at_its_deadline(ask: Callable[[str], Awaitable[None]]) -> None:
     with serving(dripping) as url:
-        asyncio.run(asyncio.wait_for(ask(url), 20))  # type: ignore[arg-type]
+        asyncio.run(asyncio.wait_for(ask(url), HANG_S))  # type: ignore[arg-type]
 
 
 def test_the_status_line_goes_on_and_says_what_is_wrong() -> None:
@@ -164,7 +164,7 @@ def test_the_status_line_goes_on_and_says_what_is_wrong() -> None:
         return board.now.problem or ""
 
     with serving(endless) as url:
-        assert "longer than 4194304 bytes" in asyncio.run(asyncio.wait_for(watch(url), 20))
+        assert "longer than 4194304 bytes" in asyncio.run(asyncio.wait_for(watch(url), HANG_S))
 
 
 def test_an_error_is_told_by_its_status_and_a_sound_answer_comes_whole() -> None:
@@ -207,7 +207,7 @@ def test_a_server_that_starts_is_asked_for_its_status_only(tmp_path: Path) -> No
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
         with serving(endless) as url:
-            server.wait_until_ready(url.removesuffix("/v1"), timeout_s=20)
+            server.wait_until_ready(url.removesuffix("/v1"), timeout_s=HANG_S)
     finally:
         server.stop()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < ALLOWED_KB
