@@ -65,6 +65,8 @@ def site_at(
     port, log = free_port(), folder / "web.log"
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, *program, "--port", str(port), "--url", endpoint_url, *words]
+    # On a slow host an answer that takes longer than the shipped ten seconds would be a window that is not known.
+    command += ["--set", f"deadline_s={HANG_S}"]
     for option, name in (("--folder", "uploads"), ("--store", "events.db")):
         if option not in words:
             command += [option, str(folder / name)]

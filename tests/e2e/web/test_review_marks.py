@@ -102,6 +102,26 @@ def test_keys_that_are_faster_than_the_server_mark_each_its_own_event(page: Page
     assert marks(store) == {5: ["true"], 4: ["false_alarm"]}
 
 
+def test_a_mark_is_for_the_row_that_is_picked_however_fast_the_keys_are(page: Page, store: Store) -> None:
+    page.keyboard.press("j")
+    stands_on(page, 5)
+    page.fill("#review-note textarea, #review-note input", "a note on scene 5")
+    page.locator("#review-where").click()
+    for key in "jjt":
+        page.keyboard.press(key)
+    stands_on(page, 2)
+    expect(page.locator(".review-row[data-event=e0003] .mark-true")).to_be_visible()
+    page.evaluate("""() => {
+        for (const key of "kk") document.dispatchEvent(new KeyboardEvent("keydown", { key }));
+        document.getElementById("review-false_alarm").click();
+    }""")
+    stands_on(page, 4)
+    page.keyboard.press("u")
+    expect(page.locator(".review-row[data-event=e0004] .mark-unsure")).to_be_visible()
+    assert marks(store) == {3: ["true"], 4: ["unsure"]}
+    assert [mark.note for number in (3, 4) for mark in store.marks(f"e{number:04d}")] == ["", ""]
+
+
 @contextmanager
 def held_back(page: Page, key: str) -> Iterator[None]:
     """A mark by a key that reaches the server at the end of the block."""

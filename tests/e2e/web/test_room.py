@@ -357,32 +357,6 @@ def test_many_events_are_paged_and_a_mark_bears_the_name_that_was_logged_in(visi
         assert 'refused to mark an event user="bob"' in (tmp_path / "uploads" / "audit.log").read_text()
 
 
-def test_a_mark_is_for_the_row_that_is_picked_however_fast_the_keys_are(visitors: Visitors, tmp_path: Path) -> None:
-    with with_events(tmp_path, *(event(number, text=f"scene {number}") for number in range(6))) as store:
-        with site_at("http://127.0.0.1:9/v1", folder=tmp_path) as site:
-            page = visitors.visit(site.url)
-            go(page, "review")
-            expect(page.locator(".review-row").first).to_be_visible()
-            page.keyboard.press("j")
-            expect(page.locator("#review-detail .review-words")).to_have_text("scene 5")
-            page.fill("#review-note textarea, #review-note input", "a note on scene 5")
-            page.locator("#review-where").click()
-            for key in "jjt":
-                page.keyboard.press(key)
-            expect(page.locator("#review-detail .review-words")).to_have_text("scene 2")
-            expect(page.locator(".review-row[data-event=e0003] .mark-true")).to_be_visible()
-            page.evaluate("""() => {
-                for (const key of "kk") document.dispatchEvent(new KeyboardEvent("keydown", { key }));
-                document.getElementById("review-false_alarm").click();
-            }""")
-            expect(page.locator("#review-detail .review-words")).to_have_text("scene 4")
-            page.keyboard.press("u")
-            expect(page.locator(".review-row[data-event=e0004] .mark-unsure")).to_be_visible()
-            visitors.leave(page)
-        marks = {f"e{number:04d}": [(m.mark, m.note) for m in store.marks(f"e{number:04d}")] for number in range(6)}
-    assert {name: made for name, made in marks.items() if made} == {"e0003": [("true", "")], "e0004": [("unsure", "")]}
-
-
 def test_nobody_reaches_the_database_through_the_pages(room: Site, page: Page, tmp_path: Path) -> None:
     database = room.log.parent / "events.db"
     assert database.exists()
