@@ -20,15 +20,13 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Reque
 from playwright.sync_api import Error as PlaywrightError
 
 from vigil.serving.server import free_port
+from waiting import HANG_MS, HANG_S
 
 ROOT = Path(__file__).resolve().parents[1]
 DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 ANY_CERTIFICATE = ssl.create_default_context()
 ANY_CERTIFICATE.check_hostname, ANY_CERTIFICATE.verify_mode = False, ssl.CERT_NONE
-START_S = 120.0
-PATIENCE_MS = 60_000
-"""Both bound a hang, however busy the machine is: neither is a claim about its speed."""
 
 SETTLES = """async () => {
   const page = document.documentElement;
@@ -67,6 +65,8 @@ def site_at(
     port, log = free_port(), folder / "web.log"
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, *program, "--port", str(port), "--url", endpoint_url, *words]
+    # On a slow host an answer that takes longer than the shipped ten seconds would be a window that is not known.
+    command += ["--set", f"deadline_s={HANG_S}"]
     for option, name in (("--folder", "uploads"), ("--store", "events.db")):
         if option not in words:
             command += [option, str(folder / name)]
@@ -78,32 +78,37 @@ def site_at(
         _wait_until_up(site)
         yield site
     finally:
+        _end(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Ends it as people do; nothing of it is left, whatever happens meanwhile."""
+    try:
         process.send_signal(signal.SIGINT)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.wait(HANG_S)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _wait_until_up(site: Site) -> None:
-    until_s = time.monotonic() + START_S
+    until_s = time.monotonic() + HANG_S
     while time.monotonic() < until_s:
         if site.process.poll() is not None:
             raise AssertionError(f"web.py ended by itself:\n{site.log.read_text(errors='replace')}")
         try:
-            urllib.request.urlopen(site.url, timeout=2, context=ANY_CERTIFICATE).close()  # a 401 is an answer too
+            urllib.request.urlopen(site.url, timeout=HANG_S, context=ANY_CERTIFICATE).close()  # a 401 is an answer too
             return
         except urllib.error.HTTPError:
             return
         except OSError:
             time.sleep(0.1)
-    raise AssertionError(f"web.py is not up after {START_S:g} s:\n{site.log.read_text(errors='replace')}")
+    raise AssertionError(f"web.py is not up after {HANG_S:g} s:\n{site.log.read_text(errors='replace')}")
 
 
 def gradio_config(url: str) -> dict[str, Any]:
     """What Gradio writes into a page about its components."""
-    with urllib.request.urlopen(url, timeout=60) as answer:
+    with urllib.request.urlopen(url, timeout=HANG_S) as answer:
         found = re.search(r"window\.gradio_config = (\{.*?\});?</script>", answer.read().decode(), re.DOTALL)
     assert found is not None
     config: dict[str, Any] = json.loads(found[1])
@@ -155,6 +160,7 @@ class Tabs:
     def make(self, *, saves_data: bool, language: str, size: Mapping[str, int], **more: Any) -> Page:
         """A tab that is used once."""
         made = self.browser.new_context(locale=language, viewport={**size}, **more)  # type: ignore[typeddict-item]
+        made.set_default_timeout(HANG_MS)
         if saves_data:
             made.add_init_script("Object.defineProperty(navigator, 'connection', {value: {saveData: true}});")
         return made.new_page()
@@ -216,7 +222,6 @@ class Visitors:
         options: dict[str, Any] = {"saves_data": saves_data, "language": language, "size": size or DESK}
         is_new = first or bool(context)
         page = self.tabs.make(**options, **context) if is_new else self.tabs.lend(**options)
-        page.set_default_timeout(PATIENCE_MS)
         self.here[page] = self._listen(page, url)
         page.goto(url)
         if wait:

@@ -24,6 +24,7 @@ import av
 
 from films import picture
 from vigil.frames import encode_jpeg
+from waiting import HANG_S
 
 PIECE_S = 1
 SHOWN_PIECES = 3
@@ -153,7 +154,7 @@ def serving(film: Path, port: int = 0) -> Iterator[HttpCamera]:
         camera.closing.set()
         camera.shutdown()
         camera.server_close()
-        thread.join(5)
+        thread.join(HANG_S)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from films import rotate_by_metadata, shoot
+from waiting import HANG_S
 
 SMALL: dict[str, Any] = {"frames": 50, "size_wh": (128, 96), "options": {"g": "10"}, "noise": 20}
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
@@ -208,7 +209,7 @@ for name in sys.stdin.read().splitlines():
 """
 
 
-def read_guarded(paths: list[Path], *, limit_s: float = 10.0, workers: int = 2) -> list[Outcome]:
+def read_guarded(paths: list[Path], *, limit_s: float = HANG_S, workers: int = 2) -> list[Outcome]:
     """Reads files in processes of their own; one that crashes or takes longer than `limit_s` is noted, not the end."""
     shares = [paths[worker::workers] for worker in range(workers)]
     with ThreadPoolExecutor(workers) as pool:

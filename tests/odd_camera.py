@@ -16,6 +16,8 @@ from pathlib import Path
 
 import av
 
+from waiting import HANG_S
+
 Answer = Callable[["Asked"], None]
 
 
@@ -80,7 +82,7 @@ def serving(answers: Mapping[str, Answer], *, tls: ssl.SSLContext | None = None)
         camera.closing.set()
         camera.shutdown()
         camera.server_close()
-        thread.join(5)
+        thread.join(HANG_S)
 
 
 def told(body: bytes, kind: str = "") -> Answer:

@@ -3,6 +3,8 @@
 import subprocess
 import time
 
+from waiting import HANG_S
+
 
 def living(pid: int) -> list[str]:
     """The command lines of a group's processes that are no zombies."""
@@ -11,7 +13,7 @@ def living(pid: int) -> list[str]:
     return [row[2] for row in rows if int(row[0]) == pid and not row[1].startswith("Z")]
 
 
-def wait_until_gone(pid: int, *, within_s: float) -> list[str]:
+def wait_until_gone(pid: int, *, within_s: float = HANG_S) -> list[str]:
     """What is left of a group after that time; empty as soon as nothing is."""
     deadline = time.monotonic() + within_s
     while (left := living(pid)) and time.monotonic() < deadline:

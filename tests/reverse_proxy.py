@@ -20,10 +20,10 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from vigil.serving.server import free_port
+from waiting import HANG_S
 
 OF_ONE_CONNECTION = frozenset({"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
 REFUSALS = frozenset({400, 403, 404, 405, 421, 500, 502})
-WAIT_S = 20.0
 CLOSING_S = 0.1
 """Sockets are closed a turn or two of the loop after it is asked for."""
 
@@ -109,11 +109,11 @@ def reverse_proxy(site: str, *, below: str, way: Way, tls: ssl.SSLContext | None
     thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
     try:
-        assert up.wait(WAIT_S), "the proxy does not listen"
+        assert up.wait(HANG_S), "the proxy does not listen"
         yield proxy
     finally:
         over.set()
-        thread.join(WAIT_S)
+        thread.join(HANG_S)
         assert not thread.is_alive(), "the proxy does not end"
 
 

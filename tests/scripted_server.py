@@ -20,6 +20,8 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
+from waiting import HANG_S
+
 CHAT_PATH = "/v1/chat/completions"
 
 
@@ -152,14 +154,14 @@ class ScriptedServer:
         """The chat requests so far."""
         return [request for request in self.requests if request.path == CHAT_PATH]
 
-    def wait_for_chats(self, count: int, *, within_s: float = 60.0) -> list[Request]:
+    def wait_for_chats(self, count: int, *, within_s: float = HANG_S) -> list[Request]:
         """The chat requests, once there are `count`: a page may show what is asked before the server hears it."""
         with self._heard:
             if not self._heard.wait_for(lambda: len(self.chats) >= count, within_s):
                 raise AssertionError(f"{len(self.chats)} chats came in {within_s:.0f} s, {count} were expected")
             return self.chats
 
-    def wait_until_quiet(self, *, quiet_s: float = 2.0, within_s: float = 120.0) -> int:
+    def wait_until_quiet(self, *, quiet_s: float = 2.0, within_s: float = HANG_S) -> int:
         """How many chats came, once none has come for `quiet_s`: whoever asks on and on is found out."""
         until_s, heard = time.monotonic() + within_s, -1
         with self._heard:
@@ -234,7 +236,7 @@ class ScriptedServer:
             self.ended_early += 1
             self._left.notify_all()
 
-    def wait_until_left(self, count: int, *, within_s: float = 20.0) -> int:
+    def wait_until_left(self, count: int, *, within_s: float = HANG_S) -> int:
         """How many requests ended early, once there are `count`: that a client has left is felt at the next write."""
         with self._left:
             self._left.wait_for(lambda: self.ended_early >= count, within_s)

@@ -20,6 +20,7 @@ from vigil.sources.address import Address, find_sources
 from vigil.store import Store
 from vigil.verdict import JudgedWindow
 from vigil.watch import SourceState, Watcher, WatchObserver, WatchSettings, WatchSummary
+from waiting import HANG_S
 
 EXTRA = {"libx265": {"x265-params": "log-level=none"}}
 SAYS_YES = {"token_id:7": -0.02, "token_id:9": -4.0}
@@ -132,7 +133,7 @@ async def watched(
     **settings: Any,
 ) -> WatchSummary:
     """Watches sources with a judge on this server."""
-    made = WatchSettings(**settings)
+    made = WatchSettings(**{"deadline_s": HANG_S} | settings)
     addresses: list[Address] = find_sources([str(source) for source in sources])
     options = {"media": "video", "retries": 0, "alarm_from": made.events.tiers.low, "deadline_s": made.deadline_s}
     async with await Judge.connect(Endpoint(url=server.url), TASK, sampling, **options | (judge or {})) as asked:

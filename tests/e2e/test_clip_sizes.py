@@ -6,14 +6,13 @@ import pytest
 
 from browsing import chromium
 from films import shoot_sizes
-from live_seeing import following
+from live_seeing import UNHURRIED, following
 from odd_camera import playing, serving, told
 from vigil.frames import Frame
-from vigil.sources.open_capture import CaptureSettings
+from waiting import HANG_MS
 
 pytestmark = pytest.mark.e2e
 
-SETTINGS = CaptureSettings(open_timeout_s=20, read_timeout_s=20)
 PAGE = b"<video muted src='clip.mp4'></video>"
 PLAYED = """async () => {
   const video = document.querySelector("video");
@@ -36,13 +35,14 @@ def test_a_clip_across_a_change_of_size_plays_from_end_to_end(
     shoot_sizes(film, sizes_wh, frames=75)
     with (
         serving({"/live": playing(film, from_s=0.0)}) as camera,
-        following(camera.address("live"), settings=SETTINGS, footage_s=30) as seen,
+        following(camera.address("live"), settings=UNHURRIED, footage_s=30) as seen,
     ):
         seen.wait(Frame, number=11)
         seen.feed.footage.clip(clip, from_s=0.0, to_s=60.0)
     answers = {"/": told(PAGE, "text/html"), "/clip.mp4": told(clip.read_bytes(), "video/mp4")}
     with serving(answers) as shown, chromium() as browser:
         page = browser.new_page()
+        page.set_default_timeout(HANG_MS)
         page.goto(shown.address(""))
         how, at_s, size_wh = page.evaluate(PLAYED)
     assert how == "ended"

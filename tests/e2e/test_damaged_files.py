@@ -9,18 +9,16 @@ from mutations import damage, film_kinds, read_guarded
 
 SEED = 20_261_120
 DAMAGED = 1000
-LIMIT_S = 20.0
 PEAK_MB = 2048
 """Of 30,000 files one made FFmpeg take 1.2 GB for a second, to open it; all others stayed below 300 MB."""
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(600)
 def test_a_thousand_damaged_files_give_frames_or_a_message(tmp_path: Path) -> None:
     films = film_kinds(tmp_path / "sound")
     paths = damage(films, tmp_path / "damaged", count=DAMAGED, seed=SEED)
     began_s = time.monotonic()
-    outcomes = read_guarded(paths, limit_s=LIMIT_S)
+    outcomes = read_guarded(paths)
     read = [outcome for outcome in outcomes if outcome.frames]
     refused = [outcome for outcome in outcomes if outcome.frames is None and not outcome.crash]
     slowest = max(outcomes, key=lambda outcome: outcome.seconds)

@@ -14,6 +14,7 @@ from vigil.frames import FrameSampling
 from vigil.models import QWEN3_VL
 from vigil.models.tokens import example_tokens, load_token_counter
 from vigil.questions import load_question
+from waiting import HANG_S
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAIN_PYTHON = ROOT / ".venv-train/bin/python"
@@ -95,5 +96,5 @@ def trained_prompts(folder: Path) -> list[dict]:
     (folder / "settings.json").write_text(json.dumps({"settings": settings, "positions": False}))
     script = ROOT / "src/vigil/training_env/trained_prompts.py"
     command = [TRAIN_PYTHON, script, folder / "settings.json", folder / "told.json"]
-    subprocess.run(command, check=True, timeout=300)
+    subprocess.run(command, check=True, timeout=HANG_S)
     return json.loads((folder / "told.json").read_text())

@@ -22,9 +22,10 @@ from vigil.questions import Question
 from vigil.serving.server import RunningServer, run_server
 from vigil.tiny import BASE_FOLDER
 from vigil.verdict import Verdict
+from waiting import HANG_S
 from watching import film
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.e2e
 
 BASE, LORA = "tiny", "fight"
 
@@ -53,7 +54,7 @@ def _jpegs() -> list[bytes]:
 def _judged(server: RunningServer, task: Question, sampling: FrameSampling, *, model: str) -> tuple[Judge, Verdict]:
     async def run() -> tuple[Judge, Verdict]:
         endpoint = Endpoint(url=server.url, model=model, api_key=server.key)
-        async with await Judge.connect(endpoint, task, sampling, deadline_s=60.0, min_mass=0.0) as judge:
+        async with await Judge.connect(endpoint, task, sampling, deadline_s=HANG_S, min_mass=0.0) as judge:
             return judge, await judge.describe(_jpegs(), max_tokens=24, describe_normal=True)
 
     return asyncio.run(run())
@@ -63,7 +64,7 @@ def _said(server: RunningServer, question: str, *, model: str) -> str:
     asked = chat_messages(_jpegs(), question, media="video", fps=2.0)
     body: dict[str, Any] = {"model": model, "messages": asked, "max_tokens": 24, "temperature": 0.0}
     headers = {"Authorization": f"Bearer {server.key}"}
-    answer = httpx.post(f"{server.url}/chat/completions", json=body, headers=headers, timeout=60, trust_env=False)
+    answer = httpx.post(f"{server.url}/chat/completions", json=body, headers=headers, timeout=HANG_S, trust_env=False)
     return str(answer.json()["choices"][0]["message"]["content"]).strip()
 
 

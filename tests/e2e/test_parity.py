@@ -21,8 +21,9 @@ from vigil.judge.model_client import chat_messages
 from vigil.questions import Question
 from vigil.serving.command import INSIDE, serve_command
 from vigil.serving.server import RunningServer, run_server
+from waiting import HANG_S
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.e2e
 
 LENGTHS = (2, 4, 6)
 SMALL_WH = ((128, 96), (160, 64), (64, 64), (96, 128))
@@ -106,6 +107,6 @@ def _used(server: RunningServer, jpegs: list[bytes]) -> int:
     asked = chat_messages(jpegs, "?", media="video", fps=2.0) if jpegs else [{"role": "user", "content": "?"}]
     body = {"model": server.model, "messages": asked, "max_tokens": 1}
     headers = {"Authorization": f"Bearer {server.key}"}
-    answer = httpx.post(f"{server.url}/chat/completions", json=body, headers=headers, timeout=120, trust_env=False)
+    answer = httpx.post(f"{server.url}/chat/completions", json=body, headers=headers, timeout=HANG_S, trust_env=False)
     used: int = answer.raise_for_status().json()["usage"]["prompt_tokens"]
     return used

@@ -18,7 +18,7 @@ from vigil.serving.plan import ContractOverrides, plan_server
 from vigil.serving.settings import load_serve_settings
 from vigil.tiny import BASE_FOLDER
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.e2e
 
 NAMES = sorted(file.stem for file in (config_root() / "serve").glob("*.yaml"))
 FP8 = ("--quantization", "fp8")

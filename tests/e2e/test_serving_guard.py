@@ -13,8 +13,9 @@ import pytest
 from vigil.environments import environment
 from vigil.serving.command import INSIDE
 from vigil.serving.server import RunningServer, free_port
+from waiting import HANG_S
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.e2e
 
 KEY = "right"
 OPEN = {("GET", "/health"), ("GET", "/ping"), ("GET", "/version")}
@@ -55,7 +56,7 @@ def routed() -> Iterator[Routed]:
 def _wait_until_open(process: "subprocess.Popen[str]", port: int) -> None:
     while process.poll() is None:
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection(("127.0.0.1", port), timeout=HANG_S).close()
         except ConnectionRefusedError:
             continue
         return
@@ -64,7 +65,7 @@ def _wait_until_open(process: "subprocess.Popen[str]", port: int) -> None:
 
 def _upgrade(port: int, path: str, *, key: str = "") -> int:
     more = f"Authorization: Bearer {key}\r\n" if key else ""
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=HANG_S) as connection:
         connection.sendall(UPGRADE.format(path=path, port=port, more=more).encode())
         return int(connection.makefile("rb").readline().split()[1])
 
@@ -74,7 +75,7 @@ def _status(port: int, method: str, path: str, *, key: str = "") -> int:
     if method == "WS":
         return _upgrade(port, path, key=key)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return httpx.request(method, f"http://127.0.0.1:{port}{path}", headers=headers, timeout=30).status_code
+    return httpx.request(method, f"http://127.0.0.1:{port}{path}", headers=headers, timeout=HANG_S).status_code
 
 
 def test_every_route_of_every_task_wants_the_key(routed: Routed) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from media_trap import PICTURE, Trap, media_trap
 from vigil.serving.server import RunningServer
+from waiting import HANG_S
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.e2e
 
 CLOSED = (
     "http://127.0.0.1:{port}/x.jpg",
@@ -54,7 +55,7 @@ def trap() -> Iterator[Trap]:
 
 def _post(server: RunningServer, path: str, body: object) -> httpx.Response:
     headers = {"Authorization": f"Bearer {server.key}"}
-    return httpx.post(f"{server.root}{path}", json=body, headers=headers, timeout=60, trust_env=False)
+    return httpx.post(f"{server.root}{path}", json=body, headers=headers, timeout=HANG_S, trust_env=False)
 
 
 def _chat(server: RunningServer, kind: str, url: str) -> httpx.Response:

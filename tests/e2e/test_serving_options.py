@@ -21,8 +21,9 @@ from vigil.questions import Question, load_question
 from vigil.serving.server import RunningServer, run_server
 from vigil.tiny import BASE_FOLDER
 from vigil.verdict import Verdict
+from waiting import HANG_S
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.e2e
 
 
 ODD = {
@@ -70,7 +71,7 @@ def _status(server: RunningServer, url: str) -> int:
     content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "?"}]
     body = {"model": server.model, "messages": [{"role": "user", "content": content}], "max_tokens": 1}
     headers = {"Authorization": f"Bearer {server.key}"}
-    return httpx.post(f"{server.url}/chat/completions", json=body, headers=headers, timeout=60).status_code
+    return httpx.post(f"{server.url}/chat/completions", json=body, headers=headers, timeout=HANG_S).status_code
 
 
 def test_a_named_domain_is_fetched_from_and_no_other(opened: RunningServer) -> None:
@@ -96,7 +97,7 @@ def test_a_redirect_out_of_the_domain_is_not_followed(opened: RunningServer) -> 
 
 def _client(server: RunningServer) -> httpx.Client:
     headers = {"Authorization": f"Bearer {server.key}"}
-    return httpx.Client(base_url=server.root, headers=headers, timeout=60, trust_env=False)
+    return httpx.Client(base_url=server.root, headers=headers, timeout=HANG_S, trust_env=False)
 
 
 def _contracts(server: RunningServer) -> dict[str, Contract]:
@@ -151,7 +152,6 @@ async def _judged(one: RunningServer, task: Question, sampling: FrameSampling) -
     return verdicts, described
 
 
-@pytest.mark.timeout(900)
 def test_every_web_process_of_several_is_guarded_and_serves_the_same(
     tmp_path: Path, task: Question, sampling: FrameSampling, tiny_adapter: Path
 ) -> None:
@@ -164,10 +164,10 @@ def test_every_web_process_of_several_is_guarded_and_serves_the_same(
         log=tmp_path / "vllm.log",
         key_file=tmp_path / "key",
         extra=("--api-server-count", "2"),
-        timeout_s=800,
+        timeout_s=2 * HANG_S,
     ) as both:
         # A connection each, which the two processes share out among them.
-        refused = {httpx.get(f"{both.root}/v1/models").status_code for _ in range(16)}
+        refused = {httpx.get(f"{both.root}/v1/models", timeout=HANG_S).status_code for _ in range(16)}
         told = [_contracts(both) for _ in range(16)]
         read = {_status(both, "file:///etc/passwd") for _ in range(16)}
         spelt = {(name, _spelt(both, name)) for name in ("tiny", "fight") for _ in range(8)}

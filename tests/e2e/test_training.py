@@ -8,8 +8,6 @@ import json
 import signal
 import subprocess
 import sys
-import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,8 +35,9 @@ from vigil.training.config import (
 from vigil.training.data import read_training_data
 from vigil.training.export import export_model, plan_export
 from vigil.training.llamafactory import LlamaFactoryProcess
+from waiting import HANG_S, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.e2e
 
 WITHOUT_GPUS = Path(__file__).with_name("without_gpus")
 CONFIGS = sorted((CHECKOUT / "configs" / "train").rglob("*.yaml"))
@@ -89,18 +88,11 @@ def interrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Interru
     output = tmp_path_factory.mktemp("saves") / "tiny"
     command = [sys.executable, "-m", "vigil", "train", "tiny_lora", *words(data, output)]
     training = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert _wait_for(output / "trainer_log.jsonl", seconds=120)
+    until((output / "trainer_log.jsonl").exists, every_s=0.1)
     training.send_signal(signal.SIGINT)
-    told = training.communicate(timeout=120)[1]
+    told = training.communicate(timeout=HANG_S)[1]
     steps = json.loads((output / "trainer_log.jsonl").read_text().splitlines()[-1])["current_steps"]
     return Interrupted(output, training.returncode, told, steps, (output / "vigil.json").exists())
-
-
-def _wait_for(path: Path, *, seconds: float) -> bool:
-    deadline_s = time.monotonic() + seconds
-    while time.monotonic() < deadline_s and not path.exists():
-        threading.Event().wait(0.1)
-    return path.exists()
 
 
 @pytest.fixture(scope="module")

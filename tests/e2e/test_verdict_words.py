@@ -24,7 +24,7 @@ from vigil.serving.server import RunningServer
 from vigil.verdict import Cause, Verdict
 from waiting import HANG_S
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.e2e
 
 Found = TypeVar("Found")
 
@@ -70,7 +70,7 @@ def token_logprobs(server: RunningServer, jpegs: list[bytes], word: str, count: 
     body = {"model": server.model, "messages": answer_begun(asked, word), "max_tokens": 1, "prompt_logprobs": 0}
     headers = {"Authorization": f"Bearer {server.key}"}
     answer = httpx.post(
-        f"{server.url}/chat/completions", json=body | CONTINUED, headers=headers, timeout=60, trust_env=False
+        f"{server.url}/chat/completions", json=body | CONTINUED, headers=headers, timeout=HANG_S, trust_env=False
     )
     tail = answer.raise_for_status().json()["prompt_logprobs"][-count:]
     return [next(iter(entry.values()))["logprob"] for entry in tail]
@@ -79,7 +79,7 @@ def token_logprobs(server: RunningServer, jpegs: list[bytes], word: str, count: 
 def answered(server: RunningServer) -> float:
     """How many requests the server has answered."""
     headers = {"Authorization": f"Bearer {server.key}"}
-    lines = httpx.get(f"{server.root}/metrics", headers=headers, trust_env=False).text.splitlines()
+    lines = httpx.get(f"{server.root}/metrics", headers=headers, trust_env=False, timeout=HANG_S).text.splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith("vllm:request_success_total"))
 
 

@@ -1,10 +1,7 @@
 """A watch beside another program, steered from its threads, against a real vLLM and cameras that are processes."""
 
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,20 +15,14 @@ from vigil.store import EventFilter, Store
 from vigil.watch import BackgroundWatcher, WatchSettings
 from vigil.watch.settings import ClipSettings
 from vigil.watch.state import SourceStatus
+from waiting import until
 from watching import Notes, film
 
 pytestmark = pytest.mark.e2e
 
-QUICK = CaptureSettings(open_timeout_s=2.0, read_timeout_s=2.0, first_retry_s=0.2, longest_retry_s=1.0)
+QUICK = CaptureSettings(first_retry_s=0.2, longest_retry_s=1.0)
 EVERYTHING = HysteresisSettings(k=1, n=1, stay=1e-9, tiers=TierThresholds(low=1e-9, medium=0.85, high=0.92))
 """Whatever the model says is an event: what is tried here is what comes of events."""
-
-
-def until(happens: Callable[[], Any], *, within_s: float = 60.0) -> None:
-    give_up_s = time.monotonic() + within_s
-    while not happens():
-        assert time.monotonic() < give_up_s, "it did not happen"
-        time.sleep(0.02)
 
 
 def test_cameras_come_go_and_come_back_and_what_is_marked_is_found_again(endpoint: Endpoint, tmp_path: Path) -> None:

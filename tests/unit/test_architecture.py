@@ -9,6 +9,8 @@ import pytest
 from scripts import architecture
 from scripts.architecture import FLOORS, OPEN, ROOT, SCRIPTS, imported, modules, room_of
 
+from waiting import HANG_S
+
 HEAVY = ("torch", "transformers", "llamafactory", "vllm", "gradio", "fastapi")
 SRC = ROOT / "src" / "vigil"
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms.split()}
@@ -49,7 +51,7 @@ def test_the_core_imports_nothing_heavy() -> None:
         f"found = [name for name in {HEAVY!r} if name in sys.modules]\n"
         "sys.exit(', '.join(found) or 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_S, check=False)
     assert done.returncode == 0, done.stderr
 
 

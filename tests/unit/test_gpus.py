@@ -16,6 +16,7 @@ from vigil.environments import Environment
 from vigil.errors import EnvironmentMissing
 from vigil.gpus import OLDEST_DRIVERS, check_driver, cuda_of, driver_version, pins_in
 from vigil.serving.command import check_gpus
+from waiting import HANG_S
 
 ROOT = Path(__file__).resolve().parents[2]
 CUDA_13 = {"torch": "2.13.0", "nvidia-cuda-runtime": "13.0.96"}
@@ -171,7 +172,7 @@ def setup(checkout: Path, word: str, **said: str) -> "subprocess.CompletedProces
         env=kept | {"VIGIL_UV": "/bin/false"} | said,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_S,
         check=False,
     )
 

@@ -6,10 +6,11 @@ import openai
 import pytest
 
 from scripted_server import Reply, Request, ScriptedServer, chat, error, stream
+from waiting import HANG_S
 
 
 def client(server: ScriptedServer, key: str = "EMPTY") -> openai.OpenAI:
-    return openai.OpenAI(base_url=server.url, api_key=key, max_retries=0, timeout=5)
+    return openai.OpenAI(base_url=server.url, api_key=key, max_retries=0, timeout=HANG_S)
 
 
 def ask(api: openai.OpenAI, **more: object) -> object:
@@ -49,14 +50,14 @@ def test_models_routes_and_keys_are_served() -> None:
         assert [model.id for model in api.models.list()] == ["a", "b"]
         server.routes["/tokenize"] = Reply(body={"tokens": [1, 2]})
         root = server.url.removesuffix("/v1")
-        assert httpx.post(f"{root}/tokenize", json={}).status_code == 401
+        assert httpx.post(f"{root}/tokenize", json={}, timeout=HANG_S).status_code == 401
         headers = {"Authorization": "Bearer secret"}
-        assert httpx.post(f"{root}/tokenize", json={}, headers=headers).json() == {"tokens": [1, 2]}
+        assert httpx.post(f"{root}/tokenize", json={}, headers=headers, timeout=HANG_S).json() == {"tokens": [1, 2]}
 
 
 def test_a_slow_answer_meets_the_deadline_of_the_client_and_a_hang_up_is_no_answer() -> None:
     with ScriptedServer() as server, client(server) as api:
-        server.queue(chat("late", delay_s=30), Reply(hang_up=True))
+        server.queue(chat("late", delay_s=HANG_S), Reply(hang_up=True))
         with pytest.raises(openai.APITimeoutError):
             ask(api.with_options(timeout=0.05))
         with pytest.raises(openai.APIConnectionError):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from waiting import HANG_S
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -19,7 +21,7 @@ def run_script(checkout: Path, *words: str, **variables: str) -> "subprocess.Com
         env={name: value for name, value in os.environ.items() if not name.startswith("VIGIL_")} | variables,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_S,
         check=False,
     )
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from waiting import HANG_S
+
 SETUP = Path(__file__).parents[2] / "scripts" / "setup.sh"
 BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
 
@@ -33,7 +35,7 @@ def run(programs: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
         env={**environment, "PATH": str(programs), **variables},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_S,
         check=False,
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from package_index import Index, backend, serving_index
+from waiting import HANG_S
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = sorted(path for path in (ROOT / "requirements").glob("*.txt") if not path.name.endswith(".override.txt"))
@@ -73,7 +74,7 @@ def setup(
         env={name: value for name, value in (kept | own | said).items() if value},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_S,
         check=False,
     )
 

@@ -79,15 +79,23 @@ const onMark = (event) => {
   if (event.target.closest?.(".review-marking button")) marking = detail()?.dataset.open || marking;
 };
 
+// In a list that was read anew the marked event may be gone by now, and the next one be in its place.
+const following = (marked) => {
+  const at = rows().findIndex((row) => row.dataset.event === marked);
+  return at < 0 ? rows()[Math.min(place, rows().length - 1)] : rows()[at + 1];
+};
+
 const onMarked = ({ detail: word }) => {
   const marked = marking;
   marking = "";
   if (marked && marked === picked) {
     leaving = marked;
-    const next = word ? rows()[rows().findIndex((row) => row.dataset.event === marked) + 1] : null;
+    const next = word ? following(marked) : null;
     if (next) open(next.dataset.event, held);
     else held = "";
   }
+  // What was pressed for another event meanwhile has waited for this mark.
+  settle();
   trigger("submit");
 };
 

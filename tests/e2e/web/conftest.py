@@ -13,11 +13,9 @@ from playwright.sync_api import Browser, expect
 
 from browsing import Site, Tabs, Visitors, chromium, site_at
 from vigil.serving.server import RunningServer, free_port
+from waiting import HANG_MS
 
-PATIENCE_MS = 30_000
-"""How long a page may take to show what is expected: no claim about its speed, and nothing where it is quick."""
-
-expect.set_options(timeout=PATIENCE_MS)
+expect.set_options(timeout=HANG_MS)
 
 
 @pytest.fixture(scope="session")

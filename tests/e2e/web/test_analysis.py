@@ -18,11 +18,11 @@ from judging import yes
 from scripted_server import Reply, Request, ScriptedServer, stream
 from vigil.analysis.segments import FILE_IN_FLIGHT
 from vigil.serving.server import free_port
+from waiting import HANG_S
 from watching import SAYS_YES, bright_server, film, is_bright, look
 
 pytestmark = pytest.mark.e2e
 
-SLOW_MS = 60_000
 LONG_WINDOWS = 600
 FOLLOWS_TO = """second => {
   const times = [...document.querySelectorAll("#analysis-stage .va-row:not(.is-unknown) .va-time")];
@@ -100,8 +100,8 @@ def rows(page: Page) -> list[tuple[float, str]]:
     return [(second, re.sub(r".*is-(\w+).*", r"\1", kind)) for second, kind in found]
 
 
-def until_done(page: Page, *, limit_s: float = 100) -> None:
-    expect(page.locator("#analysis-jsonl")).to_be_visible(timeout=limit_s * 1000)
+def until_done(page: Page) -> None:
+    expect(page.locator("#analysis-jsonl")).to_be_visible()
     expect(page.locator("#analysis-stage .va-facts")).to_contain_text(re.compile("^(done|stopped|完成)"))
 
 
@@ -140,7 +140,7 @@ def downloads_open(page: Page, folder: Path) -> None:
     assert len([line for line in lines if "outcome" in line]) == 15
     assert downloaded(page, "srt", folder).read_text().startswith("1\n00:00:00,000 --> ")
     page.locator("#analysis-draw").click()
-    expect(page.locator("#analysis-film")).to_be_visible(timeout=60_000)
+    expect(page.locator("#analysis-film")).to_be_visible()
     with av.open(str(downloaded(page, "film", folder))) as container:
         assert sum(1 for _ in container.decode(video=0)) == 240
 
@@ -162,7 +162,7 @@ def test_the_first_verdict_is_shown_while_the_server_works_on_the_others(
     page = opened(visitors, scripted_site)
     choose(page, thirty)
     start(page)
-    page.locator("#analysis-stage .va-row").first.wait_for(timeout=SLOW_MS)
+    page.locator("#analysis-stage .va-row").first.wait_for()
     assert len(rows(page)) <= FILE_IN_FLIGHT
     gate.open()
     until_done(page)
@@ -183,7 +183,7 @@ class Gate:
 
     def __call__(self, request: Request) -> Reply:
         if not self._free.acquire(blocking=False):
-            self._opened.wait(SLOW_MS / 1000)
+            self._opened.wait(HANG_S)
         return self._answer(request)
 
 
@@ -204,7 +204,7 @@ def test_live_goes_on_from_the_player_and_back_to_every_window(site: Site, visit
     # A busy machine drops some of the first live windows.
     assert rows(page)[-1][0] <= 16.0
     begun_s = position(page)
-    page.wait_for_function(FOLLOWS_TO, arg=begun_s + 8, timeout=SLOW_MS)
+    page.wait_for_function(FOLLOWS_TO, arg=begun_s + 8)
     visitors.shoot(page, "analysis-live")
     assert "dropped" in page.locator("#analysis-stage .va-facts").inner_text()
     page.locator("#analysis-live").click()
@@ -227,9 +227,9 @@ def test_live_leaves_out_what_the_server_was_too_slow_for(
     monkeypatch.setattr(scripted, "default", gate)
     page.locator("#analysis-live").click()
     page.wait_for_function("document.querySelectorAll('#analysis-stage .va-row').length < 3")
-    page.wait_for_function("document.querySelector('#analysis-stage .va-video').currentTime > 20", timeout=SLOW_MS)
+    page.wait_for_function("document.querySelector('#analysis-stage .va-video').currentTime > 20")
     gate.open()
-    page.wait_for_function(FOLLOWS_TO, arg=20, timeout=SLOW_MS)
+    page.wait_for_function(FOLLOWS_TO, arg=20)
     page.locator("#analysis-stop").click()
     expect(page.locator("#analysis-stage .va-facts")).to_contain_text("stopped")
     assert re.search("dropped [1-9]", page.locator("#analysis-stage .va-facts").inner_text())
@@ -244,7 +244,7 @@ def test_stop_ends_at_once_and_the_server_is_asked_no_more(
     start(page)
     page.locator("#analysis-stage .va-row").nth(2).wait_for()
     page.locator("#analysis-stop").click()
-    expect(page.locator("#analysis-stage .va-facts")).to_contain_text("stopped", timeout=SLOW_MS)
+    expect(page.locator("#analysis-stage .va-facts")).to_contain_text("stopped")
     visitors.shoot(page, "analysis-stopped")
     assert len(rows(page)) < LONG_WINDOWS
     assert scripted.wait_until_quiet() < LONG_WINDOWS
@@ -272,7 +272,7 @@ def test_the_buttons_keep_their_words_over_a_switch_and_stop_ends_the_drawing_to
     expect(page.locator("#analysis-stage .va-live")).to_be_visible()
     # What came of later seconds goes, so Stop waits for a window that was asked about since.
     monkeypatch.setattr(scripted, "default", says_yes)
-    page.locator("#analysis-stage .va-row.is-alarm").first.wait_for(timeout=SLOW_MS)
+    page.locator("#analysis-stage .va-row.is-alarm").first.wait_for()
     page.locator("#analysis-stop").click()
     until_done(page)
     page.locator("#analysis-draw").click()
@@ -333,7 +333,7 @@ def test_a_camera_txt_opens_the_camera_live_and_only_allowed_ones(
         (tmp_path / "camera.txt").write_text(camera.address() + "\n")
         choose(page, tmp_path / "camera.txt")
         start(page)
-        page.locator("#analysis-stage .va-row").nth(1).wait_for(timeout=SLOW_MS)
+        page.locator("#analysis-stage .va-row").nth(1).wait_for()
         expect(page.locator("#analysis-stage .va-picture")).to_be_visible()
         expect(page.locator("#analysis-stage .va-live")).to_be_visible()
         visitors.shoot(page, "analysis-camera")
@@ -358,7 +358,7 @@ def test_a_camera_of_the_server_is_chosen_from_the_list_and_another_that_is_away
         expect(page.locator("#analysis-missing")).to_contain_text("away.txt")
         visitors.shoot(page, "analysis-server-camera-chosen")
         start(page)
-        page.locator("#analysis-stage .va-row.is-alarm").first.wait_for(timeout=SLOW_MS)
+        page.locator("#analysis-stage .va-row.is-alarm").first.wait_for()
         expect(page.locator("#analysis-stage .va-name")).to_have_text(camera.address("yard"))
         expect(page.locator("#analysis-stage .va-live")).to_be_visible()
         expect(page.locator("#analysis-stage .va-facts")).to_contain_text("s behind")
@@ -366,12 +366,12 @@ def test_a_camera_of_the_server_is_chosen_from_the_list_and_another_that_is_away
         moves(page)
         visitors.shoot(page, "analysis-server-camera")
         camera.process.kill()
-        expect(page.locator("#analysis-stage .va-picture.is-old")).to_be_visible(timeout=SLOW_MS)
+        expect(page.locator("#analysis-stage .va-picture.is-old")).to_be_visible()
         expect(page.locator("#analysis-stage .va-facts")).to_contain_text("waiting for the camera")
         expect(page.locator("#analysis-stage .va-live")).to_be_hidden()
         visitors.shoot(page, "analysis-server-camera-lost")
         page.locator("#analysis-stop").click()
-        expect(page.locator("#analysis-stage .va-facts")).to_contain_text("stopped", timeout=SLOW_MS)
+        expect(page.locator("#analysis-stage .va-facts")).to_contain_text("stopped")
         until_done(page)
         listed = rows(page)
         scripted.wait_until_quiet(quiet_s=3.0)
@@ -433,7 +433,7 @@ def test_a_video_that_no_browser_plays_is_shown_in_a_copy(
     start(page)
     until_done(page)
     assert [second for second, _ in rows(page)] == [0.0, 2.0, 3.0]
-    page.wait_for_function("document.querySelector('#analysis-stage .va-video').readyState > 1", timeout=60_000)
+    page.wait_for_function("document.querySelector('#analysis-stage .va-video').readyState > 1")
     page.locator("#analysis-stage .va-window").nth(1).click()
     page.wait_for_function("document.querySelector('#analysis-stage .va-video').currentTime >= 2")
     visitors.shoot(page, "analysis-avi")
@@ -462,9 +462,7 @@ def test_an_endpoint_that_goes_away_is_told_and_the_analysis_goes_on_when_it_is_
         start(page)
         page.locator("#analysis-stage .va-row").nth(3).wait_for()
         first.default = Reply(status=503, body={"error": {"message": "loading"}})
-        expect(page.locator("#analysis-stage .va-facts")).to_contain_text(
-            "the endpoint does not respond", timeout=SLOW_MS
-        )
+        expect(page.locator("#analysis-stage .va-facts")).to_contain_text("the endpoint does not respond")
         visitors.shoot(page, "analysis-endpoint-away")
         first.default = look
         until_done(page)

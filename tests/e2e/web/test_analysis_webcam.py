@@ -33,7 +33,7 @@ def test_ones_own_webcam_is_watched_live(site: Site, visitors: Visitors) -> None
     page.locator("#analysis-start").click()
     visitors.shoot(page, "analysis-webcam-ready")
     webcam.locator("button[aria-label='capture photo'], .button-wrap button").first.click()
-    page.locator("#analysis-stage .va-row").nth(1).wait_for(timeout=100_000)
+    page.locator("#analysis-stage .va-row").nth(1).wait_for()
     expect(page.locator("#analysis-stage .va-facts")).to_contain_text("s behind")
     visitors.shoot(page, "analysis-webcam")
     page.locator("#analysis-stop").click()

@@ -11,8 +11,6 @@ from scripted_server import ScriptedServer
 from watching import bright_server, film
 
 pytestmark = pytest.mark.e2e
-SLOW_MS = 60_000
-"""The camera's bright seconds come round once in 20."""
 
 QUIET_WINDOWS = 3
 """The watch judges one every two seconds: what an alarm is followed by has come by then."""
@@ -67,19 +65,23 @@ def page(room: Site, visitors: Visitors) -> Iterator[Page]:
 def listen(page: Page) -> None:
     # First the click: an alarm before it makes no sound, and is not to be counted.
     page.click("#chat-box textarea")
+    page.wait_for_function("!window.vigilBell.blocked")
     page.evaluate(LISTENS)
-
-
-def rung(page: Page) -> int:
-    return int(page.evaluate("window.vigilRung || 0"))
 
 
 def told(page: Page) -> list[str]:
     return list(page.evaluate("window.told.map(one => one.tag)"))
 
 
+def rings_once_for_each(*pages: Page) -> None:
+    """Each alarm that was told rang, once, on one of these pages; on a slow machine another comes meanwhile."""
+    heard = [page.evaluate("[window.vigilRung || 0, window.told.map(one => one.tag)]") for page in pages]
+    alarms = [alarm for _, tags in heard for alarm in tags]
+    assert sum(rung for rung, _ in heard) == len(alarms) == len(set(alarms)) > 0
+
+
 def wait_for_alarm(page: Page) -> None:
-    page.wait_for_function(f"window.told.length > {len(told(page))}", timeout=SLOW_MS)
+    page.wait_for_function(f"window.told.length > {len(told(page))}")
 
 
 def another(context: BrowserContext, room: Site) -> Page:
@@ -94,22 +96,22 @@ def test_a_page_that_stays_on_the_chat_rings_and_its_notification_opens_the_even
     page: Page, visitors: Visitors
 ) -> None:
     wait_for_alarm(page)
-    assert rung(page) == len(told(page)) == 1
+    rings_once_for_each(page)
     title = page.evaluate("window.told[0].title")
     assert title.startswith("Alarm (high): rtsp://") and title.endswith("/door")
     assert page.locator(".room-card").count() == 0
     visitors.shoot(page, "bell-chat")
     page.evaluate("window.told[0].note.onclick()")
-    expect(page.locator("#review-detail .review-title")).to_contain_text("/door", timeout=SLOW_MS)
+    expect(page.locator("#review-detail .review-title")).to_contain_text("/door")
     assert page.locator(".review-row[aria-selected=true]").get_attribute("data-event") == told(page)[0]
 
 
 def test_with_the_room_open_an_alarm_still_rings_once(page: Page, bright: ScriptedServer) -> None:
     page.click("#tab-room-button")
-    expect(page.locator(".room-picture")).to_be_visible(timeout=SLOW_MS)
+    expect(page.locator(".room-picture")).to_be_visible()
     wait_for_alarm(page)
     some_windows_later(bright)
-    assert rung(page) == len(told(page)) == len(set(told(page))) == 1
+    rings_once_for_each(page)
 
 
 def test_a_page_that_is_opened_after_an_alarm_hears_the_next_one_only(
@@ -119,7 +121,8 @@ def test_a_page_that_is_opened_after_an_alarm_hears_the_next_one_only(
     late = visitors.visit(room.url)
     listen(late)
     wait_for_alarm(late)
-    assert rung(late) == 1 and not set(told(late)) & set(told(page)[:1])
+    rings_once_for_each(late)
+    assert not set(told(late)) & set(told(page)[:1])
 
 
 def test_of_the_pages_of_one_browser_one_rings(page: Page, room: Site, bright: ScriptedServer) -> None:
@@ -127,10 +130,10 @@ def test_of_the_pages_of_one_browser_one_rings(page: Page, room: Site, bright: S
     while not told(page) + told(other):
         some_windows_later(bright)
     some_windows_later(bright)
-    assert rung(page) + rung(other) == len(told(page) + told(other)) == 1
+    rings_once_for_each(page, other)
     page.close()
     wait_for_alarm(other)
-    assert rung(other) == len(told(other))
+    rings_once_for_each(other)
 
 
 def test_an_alarm_rings_where_the_browser_throws_at_a_notification(page: Page) -> None:
@@ -142,7 +145,7 @@ def test_an_alarm_rings_where_the_browser_throws_at_a_notification(page: Page) -
             constructor() { throw new TypeError("Illegal constructor."); }
         };
     }""")
-    page.wait_for_function("window.vigilRung === 1", timeout=SLOW_MS)
+    page.wait_for_function("window.vigilRung >= 1")
     assert told(page) == []
 
 
@@ -150,7 +153,7 @@ def test_a_page_that_nobody_rings_asks_hardly_ever_and_is_sent_no_pictures(page:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.click("#tab-room-button")
-    expect(page.locator(".room-picture")).to_be_visible(timeout=SLOW_MS)
+    expect(page.locator(".room-picture")).to_be_visible()
     page.click("#tab-chat-button")
     settle(page)
     asked.clear()

@@ -18,7 +18,6 @@ from vigil.serving.server import free_port
 from watching import film
 
 pytestmark = pytest.mark.e2e
-SLOW_MS = 60_000
 LOW = {"width": 1280, "height": 720}
 HEARS_LATE = """() => {
   const fetched = window.fetch;
@@ -35,6 +34,9 @@ HEARS_LATE = """() => {
   };
 }"""
 """A page that hears one and a half seconds late that an answer is over, as on a busy machine."""
+
+ENDLESS = stream(*[f"word{number} " for number in range(20_000)], event_delay_s=0.05)
+"""An answer of a quarter of an hour and more: what ends sooner was ended."""
 
 EVIL = "<img src=x onerror=\"document.title='broken in'\"><b>bold</b> ![](http://203.0.113.1/x.png)"
 
@@ -86,7 +88,7 @@ def ask(page: Page, question: str) -> None:
 
 
 def answer(page: Page, text: str) -> None:
-    expect(page.locator("#chat-log .bot").last).to_have_text(text, timeout=SLOW_MS)
+    expect(page.locator("#chat-log .bot").last).to_have_text(text)
 
 
 def notice(page: Page) -> str:
@@ -167,7 +169,7 @@ def test_a_camera_is_looked_at_anew_for_each_question(
         ask(page, "What happens there?")
         answer(page, "Two people stand there.")
         ask(page, "And now?")
-        expect(page.locator("#chat-log .bot")).to_have_count(2, timeout=SLOW_MS)
+        expect(page.locator("#chat-log .bot")).to_have_count(2)
         answer(page, "Two people stand there.")
     assert page.inner_text("#chat-log").count("6 frames of 128×96") == 2
     assert "right" not in page.inner_text("#chat-log")
@@ -188,7 +190,7 @@ def test_a_video_is_handed_over_to_the_analysis_under_its_own_name(
     visitors.shoot(page, "chat-handed-over")
     page.click("#analysis-start")
     expect(page.locator("#analysis-stage .va-name")).to_have_text(re.compile(r"^后院 .*yard.* \(1\)\.mp4$"))
-    expect(page.locator("#analysis-jsonl")).to_be_visible(timeout=30_000)
+    expect(page.locator("#analysis-jsonl")).to_be_visible()
     with page.expect_download() as waiting:
         page.click("#analysis-jsonl")
     lines = [json.loads(line) for line in Path(waiting.value.path()).read_text().splitlines()]
@@ -341,14 +343,13 @@ def test_a_file_above_the_limit_that_is_dropped_is_told_too(page: Page, tmp_path
 
 
 def test_stop_works_at_once_and_closes_the_connection(page: Page, scripted: ScriptedServer, visitors: Visitors) -> None:
-    scripted.default = stream(*[f"word{number} " for number in range(400)], event_delay_s=0.05)
+    scripted.default = ENDLESS
     before = scripted.ended_early
     ask(page, "Tell me much")
     expect(page.locator("#chat-log .bot").last).to_contain_text("word3")
     visitors.shoot(page, "chat-streaming")
     page.locator("#chat-box .stop-button").click()
-    expect(page.locator("#chat-log .bot").last).to_contain_text("[stopped]", timeout=SLOW_MS)
-    expect(page.locator("#chat-log .bot").last).not_to_contain_text("word399")
+    expect(page.locator("#chat-log .bot").last).to_contain_text("[stopped]")
     assert scripted.wait_until_left(before + 1) == before + 1
     expect(page.locator("#chat-box .submit-button")).to_be_visible()
 
@@ -364,7 +365,7 @@ def test_stop_works_at_once_while_a_camera_is_waited_for(
         ask(page, "What happens there?")
         expect(page.locator("#chat-notice")).to_contain_text("Looking at")
         page.locator("#chat-box .stop-button").click()
-        expect(page.locator("#chat-notice [role=alert]")).to_contain_text("Stopped", timeout=SLOW_MS)
+        expect(page.locator("#chat-notice [role=alert]")).to_contain_text("Stopped")
     expect(page.locator("#chat-box textarea")).to_have_value("What happens there?")
     expect(page.locator("#chat-box .submit-button")).to_be_visible()
     assert scripted.chats == []
@@ -375,7 +376,7 @@ def test_the_next_question_can_be_typed_while_an_answer_comes(page: Page, script
     ask(page, "Tell me much")
     expect(page.locator("#chat-log .bot").last).to_contain_text("word30")
     page.locator("#chat-box textarea").press_sequentially("And then?", delay=60)
-    expect(page.locator("#chat-log .bot").last).to_contain_text("word79", timeout=SLOW_MS)
+    expect(page.locator("#chat-log .bot").last).to_contain_text("word79")
     expect(page.locator("#chat-box .submit-button")).to_be_visible()
     expect(page.locator("#chat-box textarea")).to_have_value("And then?")
     scripted.default = stream("Here.")
@@ -393,7 +394,7 @@ def test_a_page_that_hears_late_of_the_end_of_an_answer_offers_to_send_no_sooner
 
 
 def test_closing_the_page_ends_the_work_too(chat: Site, scripted: ScriptedServer, visitors: Visitors) -> None:
-    scripted.default = stream(*[f"word{number} " for number in range(600)], event_delay_s=0.05)
+    scripted.default = ENDLESS
     before = scripted.ended_early
     left = visitors.visit(chat.url)
     ask(left, "Tell me much")

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 from browsing import PHONE, Site, Visitors
 from webcams import chromium_with_webcam
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_ones_own_webcam_is_judged_in_the_conversation_until_stop(site: Site, vi
     page.keyboard.press("Enter")
     expect(page.locator("#chat-log .user").first).to_contain_text("My webcam")
     webcam.locator("button[aria-label='capture photo'], .button-wrap button").first.click()
-    page.locator("#chat-log .vc-window").nth(2).wait_for(timeout=100_000)
+    page.locator("#chat-log .vc-window").nth(2).wait_for()
     visitors.shoot(page, "chat-windows-webcam")
     page.locator("#chat-stop").click()
     expect(page.locator("#chat-log .vc-sum")).to_contain_text("stopped")

@@ -3,7 +3,6 @@
 import contextlib
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,14 +15,13 @@ from browsing import Site, site_at
 from rtsp_server import Running, running
 from scripted_server import ScriptedServer
 from vigil.frames import decode_jpeg
+from waiting import HANG_S, until
 from watching import bright_server, film, pictures_in
 
 pytestmark = pytest.mark.e2e
 
 FLOOD = 450
 LOG_BYTES = 20_000
-HANG_S = 100.0
-"""Nothing that is waited for takes this long, however busy the machine is."""
 WITH_FEW_FILES = """
 import os, resource, sys
 limit = int(sys.argv[1])
@@ -114,10 +112,7 @@ def windows(server: ScriptedServer, *, upright: bool) -> int:
 
 
 def wait_for_windows(server: ScriptedServer, *, upright: bool = False) -> None:
-    until_s = time.monotonic() + HANG_S
-    while windows(server, upright=upright) < 3:
-        assert time.monotonic() < until_s, "no window comes from the camera"
-        time.sleep(0.1)
+    until(lambda: windows(server, upright=upright) >= 3, every_s=0.1)
 
 
 def ask_from(source: str, site: Site) -> int:

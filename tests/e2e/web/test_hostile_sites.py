@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from playwright.sync_api import Error as PlaywrightError
 
 from browsing import Site, chromium, site_at
+from waiting import HANG_MS, HANG_S
 
 pytestmark = pytest.mark.e2e
 TAKEN = b"<!doctype html><title>taken</title><script>window.taken = true</script>"
@@ -111,6 +112,7 @@ def users_pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 def visit(names: Browser, url: str) -> Page:
     page = names.new_context().new_page()
+    page.set_default_timeout(HANG_MS)
     page.goto(url)
     return page
 
@@ -181,7 +183,7 @@ def test_a_link_of_another_site_leads_to_the_pages(names: Browser, open_pages: S
     with evil_site(open_pages.url) as (evil, _):
         page = visit(names, f"{evil}/page")
         page.evaluate("(address) => { location.href = address; }", open_pages.url)
-        expect(page.locator("#chat-box textarea")).to_be_visible(timeout=20_000)
+        expect(page.locator("#chat-box textarea")).to_be_visible()
         page.context.close()
 
 
@@ -200,13 +202,14 @@ HOSTILE = {
 def test_nothing_that_a_visitor_sends_runs_in_the_name_of_the_pages(
     names: Browser, open_pages: Site, tmp_path: Path, name: str
 ) -> None:
-    sent = httpx.post(f"{open_pages.url}en/gradio_api/upload", files={"files": (name, HOSTILE[name])})
+    sent = httpx.post(f"{open_pages.url}en/gradio_api/upload", files={"files": (name, HOSTILE[name])}, timeout=HANG_S)
     address = f"{open_pages.url}en/gradio_api/file={sent.json()[0]}"
-    answer = httpx.get(address)
+    answer = httpx.get(address, timeout=HANG_S)
     assert answer.status_code == 200 and answer.headers["content-security-policy"].startswith("sandbox;")
     is_shown = answer.headers["content-disposition"].startswith("inline")
     assert is_shown == name.endswith((".png", ".mp4"))
     page = names.new_context().new_page()
+    page.set_default_timeout(HANG_MS)
     if is_shown:
         page.goto(address)
         assert not page.evaluate("Boolean(window.taken)")
@@ -225,18 +228,19 @@ def test_no_recording_is_taken_from_a_visitor(open_pages: Site, tmp_path: Path) 
         answer = httpx.post(
             f"{open_pages.url}{language}/gradio_api/process_recording",
             files={"file": ("a.webm", manifest.encode(), "video/webm")},
+            timeout=HANG_S,
         )
         assert answer.status_code == 404
 
 
 def test_an_open_page_without_users_is_closed_to_a_proxy(open_pages: Site) -> None:
-    assert httpx.get(f"{open_pages.url}en/").status_code == 200
-    assert httpx.get(f"{open_pages.url}en/", headers={"X-Forwarded-For": "10.1.2.3"}).status_code == 403
+    assert httpx.get(f"{open_pages.url}en/", timeout=HANG_S).status_code == 200
+    assert httpx.get(f"{open_pages.url}en/", headers={"X-Forwarded-For": "10.1.2.3"}, timeout=HANG_S).status_code == 403
 
 
 def test_guesses_are_limited_while_one_who_signed_in_goes_on(names: Browser, users_pages: Site) -> None:
     page = signed_in(names, users_pages.url)
-    with httpx.Client(base_url=users_pages.url) as client:
+    with httpx.Client(base_url=users_pages.url, timeout=HANG_S) as client:
         guesses = [client.get("/en/", auth=("ada", f"wrong {number}")).status_code for number in range(40)]
         right = client.get("/en/", auth=("ada", "correct horse"))
         form = client.post("/sign-in", data={"name": "ada", "password": "correct horse"})

@@ -12,7 +12,6 @@ from rtsp_server import Running, running
 from watching import bright_server, film
 
 pytestmark = pytest.mark.e2e
-SLOW_MS = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +30,8 @@ def words(camera: Running, folder: Path) -> tuple[str, ...]:
 def room_of(visitors: Visitors, site: Site) -> Page:
     page = visitors.visit(site.url)
     page.click("#tab-room-button")
-    expect(page.locator(".room-stage")).to_have_text("watching", timeout=SLOW_MS)
-    expect(page.locator(".room-facts dd").first).not_to_have_text("–", timeout=SLOW_MS)
+    expect(page.locator(".room-stage")).to_have_text("watching")
+    expect(page.locator(".room-facts dd").first).not_to_have_text("–")
     return page
 
 
@@ -44,13 +43,13 @@ def test_with_a_dead_endpoint_no_camera_is_called_watched_and_its_figures_go(
         page = room_of(visitors, running_site := site.__enter__())
     try:
         stage, figures = page.locator(".room-stage"), page.locator(".room-facts dd")
-        expect(stage).to_have_text("not judged", timeout=SLOW_MS)
+        expect(stage).to_have_text("not judged")
         expect(stage).to_have_class("room-stage is-bad")
         expect(figures.first).to_have_text("–")
         expect(figures.nth(1)).to_have_text("–")
         visitors.shoot(page, "room-not-judged")
         running_site.process.send_signal(signal.SIGINT)
-        expect(stage).to_have_text("unknown", timeout=SLOW_MS)
+        expect(stage).to_have_text("unknown")
         expect(page.locator(".room-card")).to_have_class("room-card is-stale")
         visitors.shoot(page, "room-not-known")
         visitors.leave(page)

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from browsing import Site, site_at
+from waiting import HANG_S
 
 pytestmark = pytest.mark.e2e
 HOST = "https://cameras.example:8443"
@@ -39,7 +40,7 @@ class Visit:
         sent = "; ".join(f"{name}={each.value}" for name, each in self.cookies.items())
         headers = {**HEADERS, **more, **({"cookie": sent} if sent else {})}
         address = self.site.url.rstrip("/") + place
-        answer = httpx.request(method, address, headers=headers, data=form, timeout=60)
+        answer = httpx.request(method, address, headers=headers, data=form, timeout=HANG_S)
         for told in answer.headers.get_list("set-cookie"):
             self.cookies |= SimpleCookie(told)
         return answer
@@ -143,7 +144,7 @@ def test_what_is_not_there_is_told_with_where_the_pages_are(below: Site, place: 
 
 @pytest.mark.parametrize("place", ["/vigil", "/vigil/", "/vigil/en/", "/vigil/sign-in"])
 def test_without_a_root_path_there_is_nothing_below_one(whole: Site, place: str) -> None:
-    answer = httpx.get(whole.url.rstrip("/") + place)
+    answer = httpx.get(whole.url.rstrip("/") + place, timeout=HANG_S)
     assert (answer.status_code, answer.text) == (404, "there is nothing here\n")
     through_a_proxy = Visit(whole).ask(place)
     assert through_a_proxy.status_code == 404

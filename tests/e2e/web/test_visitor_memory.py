@@ -16,11 +16,11 @@ import httpx
 import pytest
 
 from browsing import ROOT, Site, gradio_config, site_at
+from waiting import HANG_S
 
 pytestmark = pytest.mark.e2e
 
 GROWTH_KB = 30 * 1024
-SETTLED_S = 100.0
 SIDE_PX = 9000
 """81 megapixels: 324 MB once decoded, 0.4 MB in a request."""
 
@@ -82,7 +82,7 @@ def outcome(client: httpx.Client, page: str, event: int, data: list[Any]) -> dic
 
 
 def client_of(site: Site) -> httpx.Client:
-    return httpx.Client(base_url=f"{site.url}en/gradio_api/", timeout=SETTLED_S)
+    return httpx.Client(base_url=f"{site.url}en/gradio_api/", timeout=HANG_S)
 
 
 def test_a_webcams_picture_is_not_decoded_by_the_pages_and_is_gone_afterwards(pages: Site, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from vigil.judge.discovery import ServedModel
 from vigil.manifest import Calibration, Contract, Manifest
 from vigil.questions import load_question
 from vigil.watch import WatchSettings
+from waiting import HANG_S
 
 ALIAS = Contract.of(load_question("fight"), FrameSampling(max_pixels=12_288)).alias
 METRICS = b"""# HELP vllm:num_requests_running Number of requests
@@ -28,7 +29,7 @@ def seen(server: ScriptedServer, **settings: Any) -> EndpointStatus:
     async def ask() -> EndpointStatus:
         board = EndpointMonitor(Endpoint(url=server.url), WatchSettings(url=server.url, **settings))
         job = asyncio.create_task(board.follow())
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANG_S):
             while not board.now.asked:
                 await asyncio.sleep(0.01)
         job.cancel()

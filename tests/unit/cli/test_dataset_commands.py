@@ -1,13 +1,11 @@
 """The commands of `vigil dataset`, as a person runs them: exit codes, what goes where, nothing half-written."""
 
-import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import av
@@ -17,6 +15,7 @@ import pytest
 from scripted_server import ScriptedServer, chat
 from vigil.cli.dataset_report import meaning_of
 from vigil.cli.main import main
+from waiting import HANG_S, until
 
 
 def write_clip(path: Path, *, seed: int, seconds: float = 2.0, size: tuple[int, int] = (96, 64)) -> None:
@@ -133,10 +132,7 @@ def begin_long_build(folder: Path, command: str = "build") -> "tuple[subprocess.
     words = ["dataset", command, str(given), "--out", str(out), "--jobs", "2"]
     run = [sys.executable, "-m", "vigil", *words]
     job = subprocess.Popen(run, start_new_session=True, stderr=subprocess.PIPE, text=True)
-    deadline_s = time.monotonic() + 60
-    while not list(out.glob("frames/*/*/clip.json")) and time.monotonic() < deadline_s:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            job.wait(timeout=0.02)
+    until(lambda: list(out.glob("frames/*/*/clip.json")) or job.poll() is not None)
     return job, out
 
 
@@ -144,7 +140,7 @@ def test_the_workers_of_a_build_that_is_killed_end_too(tmp_path: Path) -> None:
     job, out = begin_long_build(tmp_path)
     job.kill()
     # The workers hold the other end of its stderr.
-    job.communicate(timeout=5)
+    job.communicate(timeout=HANG_S)
     assert len(list(out.glob("frames/*/*/clip.json"))) < 16
 
 
@@ -153,7 +149,7 @@ def test_ctrl_c_ends_a_build_at_once_and_leaves_whole_clips(tmp_path: Path, comm
     job, out = begin_long_build(tmp_path, command)
     # To the whole group, as a terminal sends it.
     os.killpg(job.pid, signal.SIGINT)
-    _, told = job.communicate(timeout=60)
+    _, told = job.communicate(timeout=HANG_S)
     assert job.returncode == 1
     assert "Traceback" not in told
     assert "the same command resumes from there" in told

@@ -11,6 +11,7 @@ import pytest
 
 from fake_hub import MODEL, FakeHub, serving_hub
 from model_folder import WEIGHTS
+from waiting import HANG_S
 
 HUBS = ("modelscope", "huggingface")
 NEWER = WEIGHTS[:-1] + b"\x01"
@@ -33,7 +34,7 @@ def download(hub: FakeHub, home: Path, *words: str, **variables: str) -> "subpro
         cwd=home,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=HANG_S,
         check=False,
     )
 

@@ -15,6 +15,7 @@ from vigil.judge import Endpoint
 from vigil.judge.contract import served_model, served_sampling
 from vigil.judge.discovery import ServedModel, list_models, open_openai_client
 from vigil.manifest import Contract
+from waiting import HANG_S
 
 CONTRACT = Contract.of(TASK, SAMPLING)
 OTHER = Contract.of(TASK, FrameSampling(fps=4))
@@ -28,7 +29,7 @@ def page(**contracts: Any) -> Reply:
 def models_of(server: ScriptedServer) -> list[ServedModel]:
     async def ask() -> list[ServedModel]:
         endpoint = Endpoint(url=server.url, api_key=server.api_key or "")
-        async with open_openai_client(endpoint, timeout_s=5, retries=0) as client:
+        async with open_openai_client(endpoint, timeout_s=HANG_S, retries=0) as client:
             return await list_models(client, endpoint)
 
     return asyncio.run(ask())

@@ -17,6 +17,7 @@ from vigil.score.eval_set import EvalClip, dataset_clips
 from vigil.score.journal import read_journal
 from vigil.score.run import ScoreResult, ScoreSettings, score_model
 from vigil.verdict import Cause
+from waiting import HANG_S
 
 CLIPS = {
     "alarm/a": [250, 240],
@@ -37,7 +38,7 @@ def scored(server: ScriptedServer, clips: Sequence[EvalClip], tmp_path: Path, **
             SAMPLING,
             clips,
             journal=tmp_path / "verdicts.jsonl",
-            settings=ScoreSettings(**({"media": "video", "deadline_s": 20.0} | settings)),  # type: ignore[arg-type]
+            settings=ScoreSettings(**({"media": "video", "deadline_s": HANG_S} | settings)),  # type: ignore[arg-type]
         )
     )
 
@@ -163,11 +164,11 @@ def test_a_killed_score_goes_on_where_it_was(tmp_path: Path, clips: list[EvalCli
         def strike_at_the_fourth(request: Request) -> Reply:
             if len(server.chats) == 4:
                 process.send_signal(blow)
-                process.wait(timeout=20)
+                process.wait(timeout=HANG_S)
             return by_brightness(request)
 
         server.default = strike_at_the_fourth
-        assert process.wait(timeout=60) != 0
+        assert process.wait(timeout=HANG_S) != 0
         kept = len(read_journal(tmp_path / "verdicts.jsonl"))
         assert 2 <= kept <= 3
         server.default = by_brightness

@@ -13,6 +13,7 @@ from vigil.errors import JobError, UsageError
 from vigil.serving.command import ServerCommand
 from vigil.serving.foreground import LogTail, ServerStopped, root_url, stop_on_signals
 from vigil.serving.server import check_port, free_port, start_server
+from waiting import HANG_S
 
 FAMILY = """
 import subprocess, sys, http.server
@@ -33,18 +34,18 @@ def test_it_is_ready_when_it_answers_and_leaves_no_child_behind(tmp_path: Path) 
     port = free_port()
     process = start_server(_command(FAMILY, str(port)), log=tmp_path / "log", variables=dict(os.environ))
     try:
-        assert process.wait_until_ready(f"http://127.0.0.1:{port}", timeout_s=30) > 0
+        assert process.wait_until_ready(f"http://127.0.0.1:{port}", timeout_s=HANG_S) > 0
         assert len(living(process.child.pid)) == 2
     finally:
         process.stop()
-    assert wait_until_gone(process.child.pid, within_s=60) == []
+    assert wait_until_gone(process.child.pid) == []
 
 
 def test_a_server_that_dies_is_told_at_once(tmp_path: Path) -> None:
     script = "import sys; sys.exit('ValueError: no such thing')"
     process = start_server(_command(script), log=tmp_path / "log", variables=dict(os.environ))
     with pytest.raises(JobError, match="ValueError: no such thing"):
-        process.wait_until_ready("http://127.0.0.1:9", timeout_s=30)
+        process.wait_until_ready("http://127.0.0.1:9", timeout_s=HANG_S)
     process.stop()
 
 

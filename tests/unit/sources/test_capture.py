@@ -14,7 +14,7 @@ import pytest
 import http_camera
 import rtsp_server
 from films import Film, number_in, shoot
-from live_seeing import Seen, following
+from live_seeing import UNHURRIED, Seen, following
 from vigil.errors import SourceError
 from vigil.frames import RGB, Frame, FrameSampling
 from vigil.sources.address import find_sources
@@ -26,8 +26,6 @@ from waiting import Hands, until
 SOON = CaptureSettings(
     open_timeout_s=1.0, read_timeout_s=0.5, hls_timeout_s=2.5, first_retry_s=0.1, longest_retry_s=0.2, steady_s=5
 )
-UNHURRIED = replace(SOON, open_timeout_s=10.0, read_timeout_s=10.0, hls_timeout_s=10.0)
-"""Where no loss belongs to the test: a busy machine opens late."""
 
 
 def numbers(seen: Seen) -> list[int]:

@@ -14,6 +14,7 @@ import http_camera
 import odd_camera
 import odd_mjpeg
 from films import shoot
+from live_seeing import UNHURRIED
 from vigil.errors import SourceError
 from vigil.frames import Frame, FrameSampling
 from vigil.hosts import parse_address
@@ -21,6 +22,7 @@ from vigil.sources.address import Address, find_sources
 from vigil.sources.capture import CaptureSettings
 from vigil.sources.confined_http import ConfinedHttp
 from vigil.sources.network import NetworkCamera
+from waiting import HANG_S
 
 HEAD = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n"
 SOON = CaptureSettings(open_timeout_s=3.0, read_timeout_s=2.0, hls_timeout_s=3.0)
@@ -89,13 +91,13 @@ def running(server: Leading) -> Iterator[Leading]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(5)
+        thread.join(HANG_S)
 
 
-def read(word: str, *, confined: bool, frames: int = 1) -> list[Frame]:
+def read(word: str, *, confined: bool, frames: int = 1, settings: CaptureSettings = SOON) -> list[Frame]:
     """The first frames of a camera; raises SourceError when they do not come."""
     address = replace(find_sources([word])[0], confined=confined)
-    camera = NetworkCamera(address, FrameSampling(fps=4), stop=threading.Event(), settings=SOON)
+    camera = NetworkCamera(address, FrameSampling(fps=4), stop=threading.Event(), settings=settings)
     seen: list[Frame] = []
     for signal in camera.session(started_s=0.0):
         seen += [signal] if isinstance(signal, Frame) else []
@@ -127,12 +129,12 @@ def test_the_operators_own_camera_may_lead_on(path: str) -> None:
 def test_what_stays_at_its_own_host_is_watched(tmp_path: Path, path: str) -> None:
     shoot(tmp_path / "yard.mp4", frames=250, options={"g": "25", "bf": "0", "preset": "ultrafast"})
     with http_camera.serving(tmp_path / "yard.mp4") as camera:
-        assert len(read(camera.address(path), confined=True, frames=3)) == 3
+        assert len(read(camera.address(path), confined=True, frames=3, settings=UNHURRIED)) == 3
 
 
 def test_pictures_that_only_browsers_accept_are_watched_there_too() -> None:
     with odd_camera.serving({"/video": odd_mjpeg.sending(odd_mjpeg.STYLES["image/jpg"])}) as camera:
-        assert len(read(camera.address("video"), confined=True, frames=3)) == 3
+        assert len(read(camera.address("video"), confined=True, frames=3, settings=UNHURRIED)) == 3
 
 
 def test_what_is_asked_of_a_camera_with_a_secret_stands_in_no_log(
@@ -142,7 +144,7 @@ def test_what_is_asked_of_a_camera_with_a_secret_stands_in_no_log(
     shoot(tmp_path / "yard.mp4", frames=100, options={"g": "25", "bf": "0", "preset": "ultrafast"})
     with http_camera.serving(tmp_path / "yard.mp4") as camera, caplog.at_level(logging.DEBUG):
         address = camera.address(f"live.m3u8?jwt={secret}").replace("//", f"//admin:{secret}@")
-        assert read(address, confined=True)
+        assert read(address, confined=True, settings=UNHURRIED)
         with pytest.raises(SourceError) as refused:
             read(camera.address(f"{secret}/nowhere?s={secret}"), confined=True)
     said = capfd.readouterr()
@@ -153,7 +155,7 @@ def test_what_is_asked_of_a_camera_with_a_secret_stands_in_no_log(
 def test_a_login_is_given_as_the_camera_asks_for_it(kind: str) -> None:
     with running(Leading()) as camera:
         parts = parse_address(camera.address(kind, login="admin:p%40ss@"))
-        ConfinedHttp(parts, open_s=2, patience_s=2).open(camera.address(kind), 1, {}).close()
+        ConfinedHttp(parts, open_s=HANG_S, patience_s=HANG_S).open(camera.address(kind), 1, {}).close()
     said = [login for _, login in camera.asked]
     assert said[0] == ""
     assert said[-1].startswith(kind.title())

@@ -11,7 +11,7 @@ import pytest
 import odd_camera
 from films import number_in, shoot
 from http_camera import cut_pieces
-from live_seeing import following
+from live_seeing import UNHURRIED, following
 from odd_camera import Answer, Asked, told
 from vigil.errors import SourceError
 from vigil.frames import Frame, FrameSampling
@@ -19,9 +19,6 @@ from vigil.sources.address import find_sources
 from vigil.sources.network import NetworkCamera
 from vigil.sources.open_capture import CaptureSettings, Disconnected
 
-UNHURRIED = CaptureSettings(
-    open_timeout_s=10.0, read_timeout_s=10.0, hls_timeout_s=10.0, first_retry_s=0.05, longest_retry_s=0.1
-)
 HASTY = replace(UNHURRIED, open_timeout_s=1.0, hls_timeout_s=1.0)
 PLAYLIST = "application/vnd.apple.mpegurl"
 HEAD = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:0\n"

@@ -20,6 +20,7 @@ from vigil.errors import SourceError
 from vigil.sources import image_worker
 from vigil.sources.image_worker import ImageWorker
 from vigil.sources.images import read_image
+from waiting import until
 from watching import film
 
 SIDE = 5000
@@ -236,7 +237,8 @@ def test_who_waits_too_long_for_the_turn_is_told(tmp_path: Path) -> None:
     os.kill(worker.pid, signal.SIGSTOP)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(worker.look_into, small(tmp_path))
-        time.sleep(0.1)
+        until(first.running)
+        time.sleep(0.5)
         with pytest.raises(SourceError, match="send it again in a moment"):
             worker.look_into(small(tmp_path))
         os.kill(worker.pid, signal.SIGCONT)
@@ -247,10 +249,7 @@ def test_who_waits_too_long_for_the_turn_is_told(tmp_path: Path) -> None:
 def test_a_process_that_nobody_needs_ends(tmp_path: Path) -> None:
     worker = ImageWorker(idle_s=0.1)
     worker.look_into(small(tmp_path))
-    deadline_s = time.monotonic() + 20
-    while worker.pid is not None:
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
+    until(lambda: worker.pid is None)
 
 
 def test_the_process_knows_no_secret_and_can_write_no_file(

@@ -3,13 +3,11 @@
 import pytest
 
 from films import number_in
-from live_seeing import following
+from live_seeing import UNHURRIED, following
 from odd_camera import Asked, serving
 from odd_mjpeg import STYLES, sending
 from vigil.frames import Frame, FrameSampling
 from vigil.sources.open_capture import CaptureSettings, Connected, Disconnected
-
-UNHURRIED = CaptureSettings(open_timeout_s=5.0, read_timeout_s=5.0, first_retry_s=0.05, longest_retry_s=0.1)
 
 
 @pytest.mark.parametrize("name", STYLES)

@@ -8,12 +8,11 @@ import pytest
 
 import rtsp_server
 from films import number_in, shoot
-from live_seeing import following
+from live_seeing import UNHURRIED, following
 from odd_camera import playing, serving
 from vigil.frames import Frame
-from vigil.sources.open_capture import CaptureSettings, Connected, Disconnected, Waiting
-
-UNHURRIED = CaptureSettings(open_timeout_s=10.0, read_timeout_s=10.0, first_retry_s=0.1, longest_retry_s=0.2)
+from vigil.sources.open_capture import Connected, Disconnected, Waiting
+from waiting import HANG_S
 
 LONG = {"g": "200", "keyint_min": "200", "sc_threshold": "0", "bf": "0", "preset": "ultrafast"}
 
@@ -21,7 +20,7 @@ LONG = {"g": "200", "keyint_min": "200", "sc_threshold": "0", "bf": "0", "preset
 def test_a_camera_joined_between_two_key_pictures_a_long_way_apart_is_waited_for(tmp_path: Path) -> None:
     film = tmp_path / "smart.mp4"
     shoot(film, frames=400, options=LONG)
-    hasty = replace(UNHURRIED, picture_timeout_s=1.0, key_timeout_s=60.0)
+    hasty = replace(UNHURRIED, picture_timeout_s=1.0, key_timeout_s=HANG_S)
     with (
         rtsp_server.running(film, options=["--join", "3"]) as camera,
         following(camera.address(), settings=hasty) as seen,

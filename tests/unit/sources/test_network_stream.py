@@ -8,15 +8,12 @@ import pytest
 import odd_camera
 from films import number_in, shoot
 from http_camera import cut_pieces
-from live_seeing import following
+from live_seeing import UNHURRIED, following
 from odd_camera import Answer, Asked, told
 from odd_mjpeg import photo
 from vigil.frames import Frame, FrameSampling
-from vigil.sources.open_capture import CaptureSettings, Connected, Disconnected
+from vigil.sources.open_capture import Connected, Disconnected
 
-UNHURRIED = CaptureSettings(
-    open_timeout_s=10.0, read_timeout_s=10.0, hls_timeout_s=10.0, first_retry_s=0.05, longest_retry_s=0.1
-)
 OPTIONS = {"g": "25", "bf": "0", "preset": "ultrafast"}
 HEAD = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:0\n"
 FILMS = {
@@ -38,7 +35,7 @@ def test_a_film_behind_http_is_seen_once_and_then_it_is_over(tmp_path: Path, nam
     with odd_camera.serving({"/film": answer}) as served:
         address = served.address("film")
         with following(address, settings=UNHURRIED, sampling=FrameSampling(fps=5), confined=confined) as seen:
-            seen.until_ended(within_s=60)
+            seen.until_ended()
     assert seen.ended_s is not None and not seen.reasons
     assert [number_in(frame.image) for frame in seen.frames] == pytest.approx(range(0, 50, 5), abs=1)
 
@@ -68,7 +65,7 @@ def test_a_finished_playlist_is_seen_once_and_then_it_is_over(pieces: list[bytes
         odd_camera.serving(answers) as served,
         following(served.address("film.m3u8"), settings=UNHURRIED, sampling=FrameSampling(fps=5)) as seen,
     ):
-        seen.until_ended(within_s=60)
+        seen.until_ended()
     assert seen.ended_s is not None and not seen.reasons
     assert [number_in(frame.image) for frame in seen.frames] == pytest.approx(range(0, 75, 5), abs=1)
 
@@ -81,7 +78,7 @@ def test_a_live_playlist_that_is_finished_is_not_seen_anew_from_its_start_but_wa
     ):
         seen.wait(Frame)
         served.answers["/live.m3u8"] = playlist(0, 2, finished=True)
-        seen.wait_for_reason("its playlist is finished, and what it holds was seen", within_s=60)
+        seen.wait_for_reason("its playlist is finished, and what it holds was seen")
         so_far = len(seen.frames)
         served.answers["/live.m3u8"] = playlist(1, 3)
         seen.wait(Connected, number=2)

@@ -12,7 +12,7 @@ import pytest
 
 import rtsp_server
 from films import Film, number_in, shoot
-from live_seeing import Plugged
+from live_seeing import UNHURRIED, Plugged
 from vigil.frames import Frame, FrameSampling, decode_jpeg
 from vigil.sources.address import find_sources
 from vigil.sources.capture import LiveCapture
@@ -25,7 +25,6 @@ from vigil.sources.webcam import Webcam
 from waiting import Hands
 
 CAMERA = {"bf": "0", "g": "25", "x264-params": "scenecut=0"}
-UNHURRIED = CaptureSettings(open_timeout_s=20, read_timeout_s=20, first_retry_s=0.05, longest_retry_s=0.05)
 
 
 class Looker:

@@ -3,7 +3,7 @@
 import logging
 import ssl
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ import odd_camera
 import rtsp_server
 from films import shoot
 from http_camera import cut_pieces
-from live_seeing import following
+from live_seeing import UNHURRIED, following
 from odd_camera import Answer, told
 from odd_mjpeg import USUAL, sending
 from vigil.errors import UsageError
@@ -58,9 +58,7 @@ def _signed(folder: Path, name: str, extension: str, *, by: Path | None = None) 
 
 
 def settings(ca_file: Path | None = None) -> CaptureSettings:
-    return CaptureSettings(
-        open_timeout_s=5, read_timeout_s=5, first_retry_s=0.05, longest_retry_s=0.1, ca_file=str(ca_file or "")
-    )
+    return replace(UNHURRIED, ca_file=str(ca_file or ""))
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from films import Film, number_in
-from live_seeing import Plugged
+from live_seeing import UNHURRIED, Plugged
 from vigil.errors import SourceError
 from vigil.frames import Frame, FrameSampling
 from vigil.sources.capture import LiveCapture
@@ -13,7 +13,6 @@ from vigil.sources.open_capture import CaptureItem, CaptureSettings, Connected, 
 from vigil.sources.webcam import Webcam
 
 SOON = CaptureSettings(open_timeout_s=0.3, read_timeout_s=0.3, first_retry_s=0.05, longest_retry_s=0.05)
-PATIENT = CaptureSettings(open_timeout_s=20, read_timeout_s=20, first_retry_s=0.05, longest_retry_s=0.05)
 
 
 def test_a_camera_that_is_not_there_is_a_clear_error(
@@ -28,8 +27,10 @@ def test_a_camera_that_is_not_there_is_a_clear_error(
 def test_a_webcam_gives_frames_and_when_it_is_unplugged_it_is_opened_again(film: Film, tmp_path: Path) -> None:
     path = film("a.avi", frames=20, codec="mjpeg", pixels="yuvj420p")
     stop = threading.Event()
-    webcam = Webcam(0, FrameSampling(fps=10), stop=stop, settings=PATIENT, footage_s=10, opener=lambda _: Plugged(path))
-    feed = LiveCapture(webcam, stop=stop, settings=PATIENT)
+    webcam = Webcam(
+        0, FrameSampling(fps=10), stop=stop, settings=UNHURRIED, footage_s=10, opener=lambda _: Plugged(path)
+    )
+    feed = LiveCapture(webcam, stop=stop, settings=UNHURRIED)
     seen: list[CaptureItem] = []
     began_s = time.time()
     for signal in feed.read():

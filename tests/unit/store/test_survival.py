@@ -12,6 +12,7 @@ import pytest
 from vigil.events import new_id
 from vigil.store import PruneReport, RetentionSettings, Store, prune
 from vigil.store.database import translate_errors
+from waiting import HANG_S
 
 TESTS = Path(__file__).resolve().parents[2]
 
@@ -47,7 +48,7 @@ def test_every_event_that_was_acknowledged_survives_a_kill(tmp_path: Path) -> No
     writer.send_signal(signal.SIGKILL)
     acknowledged += writer.stdout.read().split()
     writer.stdout.close()
-    assert writer.wait(timeout=60) == -signal.SIGKILL
+    assert writer.wait(timeout=HANG_S) == -signal.SIGKILL
     with Store.open(tmp_path / "events.db") as store:
         assert_sound(store)
         stored = {event.id: event for event in store.find_events()}
@@ -87,7 +88,7 @@ def test_writes_that_the_system_refuses_cost_nothing_that_was_acknowledged(tmp_p
         """,
         tmp_path / "events.db",
     )
-    said, _ = writer.communicate(timeout=60)
+    said, _ = writer.communicate(timeout=HANG_S)
     assert writer.returncode == 0
     words = set(said.split())
     assert {"clip-refused", "again"} <= words
@@ -123,7 +124,7 @@ def test_a_file_whose_writer_was_killed_before_it_was_noted_is_known_again(tmp_p
     )
     assert writer.stdout is not None
     writer.stdout.close()
-    assert writer.wait(timeout=60) == -signal.SIGKILL
+    assert writer.wait(timeout=HANG_S) == -signal.SIGKILL
     with Store.open(tmp_path / "events.db") as store:
         assert store.media("e1") == []
         assert (

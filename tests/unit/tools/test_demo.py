@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from made_dataset import make_dataset
 from vigil.manifest import read_manifest
 from vigil.serving.server import free_port
 from vigil.training.output import RunRecord, write_run_record
+from waiting import HANG_S, until
 
 
 @pytest.mark.parametrize(("inside", "why"), [((), "holds no videos"), (("fight/a.mp4",), "one class only")])
@@ -108,11 +108,9 @@ def test_a_stopped_demo_waits_until_its_training_has_ended_in_order(tmp_path: Pa
         program.chmod(0o755)
     environ = os.environ | {"VIGIL_TRAIN_PYTHON": str(trainer.with_name("python"))}
     demo = subprocess.Popen([sys.executable, "-c", TRAIN], cwd=tmp_path, env=environ, start_new_session=True)
-    deadline_s = time.monotonic() + 60
-    while not log.exists() or "ready" not in log.read_text():
-        assert time.monotonic() < deadline_s and demo.poll() is None
-        time.sleep(0.05)
+    until(lambda: demo.poll() is not None or (log.exists() and "ready" in log.read_text()))
+    assert demo.poll() is None
     # Ctrl-C reaches the whole group; the others are sent to one process.
     (os.killpg if sign == signal.SIGINT else os.kill)(demo.pid, sign)
-    assert demo.wait(timeout=60) != 0
+    assert demo.wait(timeout=HANG_S) != 0
     assert "saved" in log.read_text()

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -34,6 +33,7 @@ from vigil.training.config import (
 from vigil.training.data import read_training_data
 from vigil.training.llamafactory import LlamaFactoryProcess, TrainerLog, TrainingStopped, plain_adapter, speed_of_run
 from vigil.training.output import RunRecord, last_checkpoint, lock_output, prepare_output, write_run_record
+from waiting import until
 
 RUN = RunRecord(settings={"learning_rate": 1e-3, "save_steps": 50}, data_digest="d", base_digest="b")
 
@@ -484,14 +484,12 @@ def test_what_a_child_leaves_behind_is_ended(tmp_path: Path) -> None:
 
 
 def is_gone(pid: int) -> bool:
-    """Whether a process ends; one that nobody has reaped counts as ended."""
-    deadline_s = time.monotonic() + 60
-    while time.monotonic() < deadline_s:
-        status = Path(f"/proc/{pid}/stat")
-        if not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z":
-            return True
-        threading.Event().wait(0.02)
-    return False
+    """Whether a process has ended; one that nobody has reaped counts as ended."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    return status.rpartition(")")[2].split()[0] == "Z"
 
 
 def test_a_trainer_that_outlives_its_command_keeps_its_folder(tmp_path: Path) -> None:
@@ -500,10 +498,9 @@ def test_a_trainer_that_outlives_its_command_keeps_its_folder(tmp_path: Path) ->
     words = ["train", "tiny_lora", f"dataset_dir={data}", f"output_dir={folder}"]
     environ = os.environ | {"VIGIL_TRAIN_PYTHON": str(tmp_path / "env/bin/python")}
     command = subprocess.Popen([sys.executable, "-m", "vigil", *words], env=environ)
-    deadline_s = time.monotonic() + 60
-    while not (written := (folder / "pid")).exists() or not written.read_text():
-        assert time.monotonic() < deadline_s and command.poll() is None
-        time.sleep(0.05)
+    written = folder / "pid"
+    until(lambda: command.poll() is not None or (written.exists() and written.read_text()))
+    assert command.poll() is None
     command.kill()
     command.wait()
     orphan = int(written.read_text())
@@ -518,7 +515,5 @@ def test_a_trainer_that_outlives_its_command_keeps_its_folder(tmp_path: Path) ->
 
 
 def _interrupt_when_ready(log: Path, sign: signal.Signals) -> None:
-    deadline_s = time.monotonic() + 60
-    while time.monotonic() < deadline_s and not (log.exists() and "ready" in log.read_text()):
-        threading.Event().wait(0.02)
+    until(lambda: log.exists() and "ready" in log.read_text())
     os.kill(os.getpid(), sign)

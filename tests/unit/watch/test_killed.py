@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from vigil.sources.source_identity import identity_of
 from vigil.store import Store
 from vigil.watch import Watcher
 from vigil.watch.file_outputs import JsonLinesWriter
+from waiting import HANG_S, until
 from watching import Notes, bright_server, film, look, watched
 
 TESTS = Path(__file__).resolve().parents[2]
@@ -59,14 +59,7 @@ def killed_at_last(process: "subprocess.Popen[bytes]") -> Iterator[None]:
         yield
     finally:
         process.kill()
-        process.wait(60)
-
-
-def wait_until(happens: Callable[[], Any], *, within_s: float = 60.0) -> None:
-    give_up_s = time.monotonic() + within_s
-    while not happens():
-        assert time.monotonic() < give_up_s, "it did not happen in time"
-        time.sleep(0.05)
+        process.wait(HANG_S)
 
 
 def logged(db: Path, source: str) -> list[Any]:
@@ -89,9 +82,9 @@ def test_a_verdict_is_in_the_log_while_its_words_are_still_on_their_way(tmp_path
         server.default = no_words
         process = watcher(server.url, db, lit, settings="deadline_s=600.0")
         with killed_at_last(process):
-            wait_until(lambda: len(logged(db, "lit.mp4")) >= 9)
+            until(lambda: len(logged(db, "lit.mp4")) >= 9, every_s=0.05)
             process.send_signal(signal.SIGKILL)
-            assert process.wait(60) == -signal.SIGKILL
+            assert process.wait(HANG_S) == -signal.SIGKILL
     left = logged(db, "lit.mp4")
     assert len(left) >= 9 and all(each.verdict.p_alarm > 0.5 and each.verdict.text is None for each in left)
 
@@ -111,7 +104,7 @@ def kill_before_telling(server: ScriptedServer, db: Path, source: Path, kind: st
         server.url, db, source, notes="Killed()", settings="words='never'", before=KILLED_AT.format(kind=kind)
     )
     with killed_at_last(process):
-        assert process.wait(60) == -signal.SIGKILL
+        assert process.wait(HANG_S) == -signal.SIGKILL
 
 
 def watch_once(server: ScriptedServer, db: Path, source: Path) -> list[EventChange]:

@@ -20,6 +20,7 @@ from vigil.events import EventChange, TierThresholds
 from vigil.store import Store
 from vigil.watch.file_outputs import JsonLinesWriter, written_in
 from vigil.watch.store_writer import StoreWriter
+from waiting import HANG_S
 from watching import bright_server, film
 
 TESTS = Path(__file__).resolve().parents[2]
@@ -58,7 +59,9 @@ def watch(folder: Path, server: ScriptedServer, *, killed: str) -> tuple[int, li
     words = ["watch", source, "--url", server.url, "--task", "fight_en", "--store", db, "--jsonl", lines]
     paths = os.pathsep.join([str(TESTS), str(TESTS.parent / "src")])
     command = [sys.executable, "-c", textwrap.dedent(WATCH), killed, *words, "--set", "words=never"]
-    done = subprocess.run(command, check=False, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, timeout=90)
+    done = subprocess.run(
+        command, check=False, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, timeout=HANG_S
+    )
     said = [json.loads(line) for line in Path(lines).read_text(encoding="utf-8").splitlines()]
     return done.returncode, [line for line in said if "event" in line]
 

@@ -11,6 +11,7 @@ from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
 from vigil.watch import SourceState, Watcher
 from vigil.watch.prometheus import PrometheusMetrics
 from vigil.watch.state import SourceStatus
+from waiting import HANG_S
 from watching import Notes, bright_server, film, watched
 
 
@@ -43,7 +44,7 @@ def test_the_metrics_tell_windows_events_latency_and_the_breaker(tmp_path: Path)
         (tmp_path / "b.mp4").write_bytes(b"no video")
         sources = [file, tmp_path / "b.mp4"]
         summary = asyncio.run(watched(server, sources, Measured(metrics), on_start=follow))
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=HANG_S) as answer:
             text = answer.read().decode()
     state = summary.sources[0]
     a, b = (each.camera_id for each in summary.sources)

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from vigil.watch.prometheus import HEAD_BYTES, MOST_CONNECTIONS, MetricsServer
+from waiting import HANG_S
 
 HALF_OPEN = 200
 
@@ -25,7 +26,7 @@ def port() -> Iterator[int]:
 
 
 def calling(port: int, sent: bytes = b"") -> socket.socket:
-    client = socket.create_connection(("127.0.0.1", port), timeout=60)
+    client = socket.create_connection(("127.0.0.1", port), timeout=HANG_S)
     client.sendall(sent)
     return client
 
@@ -41,7 +42,7 @@ def answer(client: socket.socket) -> bytes:
 
 def scrape(port: int, **headers: str) -> str:
     asked = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers=headers)
-    with urllib.request.urlopen(asked, timeout=60) as said:
+    with urllib.request.urlopen(asked, timeout=HANG_S) as said:
         text: str = said.read().decode()
     return text
 
@@ -118,7 +119,7 @@ def test_who_does_not_take_the_answer_is_not_waited_for() -> None:
     answer(calling(port, b"now it listens\r\n\r\n"))
     before = sockets_of_this_process()
     with calling(port, b"GET /metrics HTTP/1.1\r\n\r\n"):
-        deadline_s = time.monotonic() + 60
+        deadline_s = time.monotonic() + HANG_S
         while sockets_of_this_process() < before + 2:
             assert time.monotonic() < deadline_s
         while sockets_of_this_process() > before + 1:

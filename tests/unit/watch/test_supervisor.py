@@ -25,6 +25,7 @@ from vigil.watch.media_recorder import MediaRecorder
 from vigil.watch.settings import ClipSettings
 from vigil.watch.store_writer import StoreWriter
 from vigil.watch.supervisor import Supervisor
+from waiting import HANG_S
 from watching import Notes, bright_server, film
 
 FAST = replace(SAMPLING, fps=8.0)
@@ -84,7 +85,7 @@ def test_what_nobody_wants_any_more_is_not_done_again() -> None:
 
         await Supervisor(first_retry_s=1000.0).keep("door", work, left=left)
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    asyncio.run(asyncio.wait_for(run(), HANG_S))
 
 
 def test_a_cancelled_chore_ends() -> None:
@@ -137,7 +138,7 @@ async def watch_until(
         )
         running = asyncio.create_task(watch.run())
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(HANG_S):
                 while not enough() and not running.done():
                     await asyncio.sleep(0.02)
         finally:

@@ -1,7 +1,5 @@
 import asyncio
 import os
-import time
-from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import fields, replace
 from pathlib import Path
@@ -30,6 +28,7 @@ from vigil.questions import list_questions
 from vigil.sources.address import Address
 from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
 from vigil.watch import WatchSettings
+from waiting import HANG_S, until
 
 T = translator("en")
 
@@ -163,7 +162,7 @@ def test_a_desk_keeps_one_analysis_and_ends_the_one_before(tmp_path: Path) -> No
     run = desk.run
     first.start()
     desk.begin(second, None, duration_s=None)
-    assert first.wait(60)
+    assert first.wait(HANG_S)
     assert desk.run != run and desk.analysis is second
 
 
@@ -207,7 +206,7 @@ def over(desk: AnalysisSession, address: Address) -> Analysis:
     analysis = analysis_of(address)
     desk.begin(analysis, None, duration_s=None)
     analysis.start()
-    assert analysis.wait(60)
+    assert analysis.wait(HANG_S)
     analysis._results.add(judged(0, 0.9))
     return analysis
 
@@ -273,12 +272,12 @@ def test_a_visitor_for_whom_there_is_no_place_is_told_at_once(tmp_path: Path) ->
         async with aclosing(bench.start("webcam", None, None, "fight_en", words, at)) as updates:
             return [update async for update in updates]
 
-    (told,) = asyncio.run(asyncio.wait_for(start(desk), 60))
+    (told,) = asyncio.run(asyncio.wait_for(start(desk), HANG_S))
     assert f"{AT_ONCE} analyses are already running" in told[bench.parts.notice]
     assert desk.analysis is None
     assert not bench.context.places.is_full(leaving=taken[0])
     taken[0].stop()
-    assert taken[0].wait(60) and not bench.context.places.is_full()
+    assert taken[0].wait(HANG_S) and not bench.context.places.is_full()
     for each in taken:
         each.stop()
 
@@ -311,13 +310,6 @@ def test_no_button_of_the_analysis_waits_behind_analyses_that_run(tmp_path: Path
         target: function.concurrency_limit for function in page.fns.values() for target, _ in function.targets if target
     }
     assert limits[parts.start._id] is None and limits[parts.live._id] is None
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    until_s = time.monotonic() + 30
-    while not is_so():
-        assert time.monotonic() < until_s
-        time.sleep(0.02)
 
 
 def test_a_copy_that_is_stopped_is_none_and_is_begun_again_when_the_analysis_goes_on(tmp_path: Path) -> None:
@@ -359,7 +351,7 @@ def test_a_copy_for_the_browser_that_is_ready_after_the_analysis_is_over_is_show
     analysis = Analysis(lost, question=list_questions()[0], endpoint=Endpoint(), settings=WatchSettings())
     desk.begin(analysis, None, duration_s=None)
     analysis.start()
-    assert analysis.wait(60)
+    assert analysis.wait(HANG_S)
     desk.is_converting = True
 
     async def videos() -> list[str]:

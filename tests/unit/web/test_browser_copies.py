@@ -13,6 +13,7 @@ from app.web.event_detail import clip_html, read_event, read_event_media
 
 from rooms import EVIL, context_of, event, with_events
 from vigil.errors import SourceError
+from waiting import HANG_S, until
 from watching import film
 
 
@@ -28,10 +29,8 @@ def h265(path: Path, *, seconds: float = 2) -> Path:
 
 
 def wait_until_made(copies: BrowserCopies, clip: Path) -> PlayableClip:
-    until_s = time.monotonic() + 30
-    while (look := copies.look(clip)).kind == "coming" and time.monotonic() < until_s:
-        time.sleep(0.02)
-    return look
+    until(lambda: copies.look(clip).kind != "coming")
+    return copies.look(clip)
 
 
 def codec_of(path: Path) -> str:
@@ -105,7 +104,7 @@ def test_of_many_clips_the_one_looked_at_last_comes_first_and_old_ones_give_way(
 
     def slowly(video: Path, path: Path, *, stop: threading.Event) -> None:
         made.append(video.name)
-        may_go.wait(30)
+        may_go.wait(HANG_S)
         path.write_bytes(b"copy")
 
     monkeypatch.setattr(browser_copies, "write_browser_copy", slowly)
@@ -114,12 +113,9 @@ def test_of_many_clips_the_one_looked_at_last_comes_first_and_old_ones_give_way(
     for clip in clips:
         clip.write_bytes(source)
         copies.look(clip)
-        while not made:
-            time.sleep(0.01)
+        until(lambda: made)
     may_go.set()
-    until_s = time.monotonic() + 20
-    while len(made) < WAITING + 1 and time.monotonic() < until_s:
-        time.sleep(0.01)
+    until(lambda: len(made) >= WAITING + 1)
     newest_first = [clip.name for clip in reversed(clips[-WAITING:])]
     assert made == [clips[0].name, *newest_first]
 
@@ -131,13 +127,13 @@ def test_stopping_ends_the_copy_that_is_being_made_and_leaves_no_half_one(
 
     def waits(video: Path, path: Path, *, stop: threading.Event) -> None:
         began.set()
-        stop.wait(30)
+        stop.wait(HANG_S)
         path.write_bytes(b"half")
 
     monkeypatch.setattr(browser_copies, "write_browser_copy", waits)
     copies, clip = BrowserCopies(tmp_path / "copies"), h265(tmp_path / "a.mp4")
     copies.look(clip)
-    assert began.wait(60)
+    assert began.wait(HANG_S)
     copies.stop()
     assert list((tmp_path / "copies").iterdir()) == [] and copies.look(clip).kind == "coming"
 

@@ -8,6 +8,7 @@ from app.web.json_limits import JsonLimits, structure_bytes
 from fastapi import FastAPI, Request
 
 from limited_server import Limited, limited
+from waiting import HANG_S
 
 PATH = "/en/gradio_api/queue/join"
 
@@ -29,7 +30,7 @@ def site() -> Iterator[Limited]:
 
 
 def post(site: Limited, body: bytes, path: str = PATH) -> httpx.Response:
-    return httpx.post(f"http://127.0.0.1:{site.port}{path}", content=body)
+    return httpx.post(f"http://127.0.0.1:{site.port}{path}", content=body, timeout=HANG_S)
 
 
 def test_long_strings_pass_and_come_whole(site: Limited) -> None:

@@ -8,6 +8,7 @@ from app.http.connections import Deadlines
 from fastapi import FastAPI, Request
 
 from limited_server import Limited, limited
+from waiting import HANG_S
 
 
 @pytest.fixture
@@ -55,7 +56,10 @@ def test_a_body_is_taken_up_to_the_limit_of_its_route(
     body = json.dumps({"text": "x" * (length - 12)}).encode()
     headers = {"Content-Type": "application/json"}
     told = httpx.post(
-        f"http://127.0.0.1:{site.port}{path}", content=body if is_announced else in_pieces(body), headers=headers
+        f"http://127.0.0.1:{site.port}{path}",
+        content=body if is_announced else in_pieces(body),
+        headers=headers,
+        timeout=HANG_S,
     )
     assert told.status_code == status
     if status == 413:
@@ -64,21 +68,21 @@ def test_a_body_is_taken_up_to_the_limit_of_its_route(
 
 def test_a_body_that_is_too_large_is_told_to_a_client_that_sends_all_of_it_first(site: Limited) -> None:
     for _ in range(3):
-        told = httpx.post(f"http://127.0.0.1:{site.port}/run", content=b"x" * 20_000_000)
+        told = httpx.post(f"http://127.0.0.1:{site.port}/run", content=b"x" * 20_000_000, timeout=HANG_S)
         assert told.status_code == 413
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/en/gradio_api/uploads", "/en/gradio_api/upload/x", "/a/upload"])
 def test_no_other_route_takes_a_large_body(site: Limited, path: str) -> None:
-    assert httpx.post(f"http://127.0.0.1:{site.port}{path}", content=b"x" * 1100).status_code == 413
+    assert httpx.post(f"http://127.0.0.1:{site.port}{path}", content=b"x" * 1100, timeout=HANG_S).status_code == 413
 
 
 def test_only_a_post_is_an_upload(site: Limited) -> None:
-    told = httpx.put(f"http://127.0.0.1:{site.port}/en/gradio_api/upload", content=b"x" * 2000)
+    told = httpx.put(f"http://127.0.0.1:{site.port}/en/gradio_api/upload", content=b"x" * 2000, timeout=HANG_S)
     assert told.status_code == 413
 
 
 def test_the_next_request_of_a_connection_is_answered(site: Limited) -> None:
-    with httpx.Client(base_url=f"http://127.0.0.1:{site.port}") as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{site.port}", timeout=HANG_S) as client:
         assert client.post("/run", content=b"x" * 2000).status_code == 413
         assert client.post("/run", json={"text": "x"}).json() == 1

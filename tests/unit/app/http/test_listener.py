@@ -12,6 +12,7 @@ from app.http.listener import Listener, listen
 from limited_server import get, is_closed
 from vigil.errors import UsageError
 from vigil.serving.server import free_port
+from waiting import HANG_S
 
 TESTS = Path(__file__).resolve().parents[3]
 
@@ -29,10 +30,10 @@ def test_without_a_descriptor_left_who_comes_is_closed_and_later_ones_are_served
         port = int(process.stdout.readline())
         assert tell(process) == "held"
         with ExitStack() as stack:
-            clients = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 20)) for _ in range(20)]
+            clients = [stack.enter_context(socket.create_connection(("127.0.0.1", port), HANG_S)) for _ in range(20)]
             assert all(is_closed(client) for client in clients)
         assert tell(process) == "free"
-        with socket.create_connection(("127.0.0.1", port), 20) as again:
+        with socket.create_connection(("127.0.0.1", port), HANG_S) as again:
             assert get(again).endswith(b"hello")
         _, told = process.communicate()
     assert process.returncode == 0
