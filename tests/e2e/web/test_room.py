@@ -384,7 +384,9 @@ def test_a_mark_is_for_the_row_that_is_picked_however_fast_the_keys_are(visitors
             page.keyboard.press("u")
             expect(page.locator(".review-row[data-event=e0004] .mark-unsure")).to_be_visible()
             visitors.leave(page)
-        marks = {f"e{number:04d}": [(m.mark, m.note) for m in store.marks(f"e{number:04d}")] for number in range(6)}
+        marks = {
+            f"e{number:04d}": [(m.mark, m.note) for m in store.marks.of_event(f"e{number:04d}")] for number in range(6)
+        }
     assert {name: made for name, made in marks.items() if made} == {"e0003": [("true", "")], "e0004": [("unsure", "")]}
 
 
