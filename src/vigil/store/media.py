@@ -7,7 +7,6 @@ A file is written under a temporary name (`x.partial.mp4`), synced to disk and t
 table.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from typing import Any, Literal, TypeAlias
 from sqlalchemy import Connection, Row, select
 
 from vigil.errors import StoreError
-from vigil.files import keep_private, make_private_folder
+from vigil.files import PARTIAL, atomic_folder, atomic_path, keep_private, make_private_folder
 from vigil.store.database import Database, translate_errors, upsert
 from vigil.store.schema import media
 from vigil.store.times import utc_now
@@ -26,10 +25,8 @@ from vigil.store.times import utc_now
 MediaKind: TypeAlias = Literal["snapshots", "clips", "frames"]
 KINDS: tuple[MediaKind, ...] = ("snapshots", "clips", "frames")
 
-PARTIAL = ".partial"
-
 WriteMedia: TypeAlias = Callable[[Path], None]
-"""Writes a file (or creates and fills a folder, for frames) at the given path."""
+"""Writes a file at the given path, or for frames fills the folder there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +54,7 @@ class MediaTable:
         """
         path = media_path(self._folder, kind, event_id, name)
         with translate_errors(f"keeping {kind} of event {event_id}", self._database.name):
-            size_bytes = write_whole(path, write)
+            size_bytes = _write_whole(path, kind, write)
         file = MediaFile(path=path, event_id=event_id, kind=kind, size_bytes=size_bytes)
         try:
             with self._database.writing(f"noting {kind} of event {event_id}") as connection:
@@ -86,29 +83,17 @@ def media_path(root: Path, kind: MediaKind, event_id: str, name: str) -> Path:
     return root / kind / f"{event_id}{name}"
 
 
-def write_whole(path: Path, write: WriteMedia) -> int:
+def _write_whole(path: Path, kind: MediaKind, write: WriteMedia) -> int:
     """Calls `write` for a temporary path, syncs what it wrote to disk and renames it; returns the size in bytes."""
     for folder in reversed(path.parents[:3]):
         make_private_folder(folder)
-    partial = path.with_name(f"{path.stem}{PARTIAL}{path.suffix}")
-    _erase(partial)
-    try:
+    with atomic_folder(path) if kind == "frames" else atomic_path(path, keep_suffix=True) as partial:
         write(partial)
-        if partial.is_dir():
-            keep_private(partial)
-        size_bytes = sum(_settle(file) for file in list_files(partial))
-        _erase(path)
-        partial.rename(path)
-        _sync(path.parent)
-    except BaseException:
-        with _quietly():
-            remove_media(partial)
-        raise
-    return size_bytes
+        keep_private(partial)
+        return sum(_make_private(file) for file in list_files(partial))
 
 
 def _write_frames(folder: Path, jpegs: Sequence[bytes]) -> None:
-    folder.mkdir()
     for number, jpeg in enumerate(jpegs):
         (folder / f"{number}.jpg").write_bytes(jpeg)
 
@@ -138,19 +123,10 @@ def partial_files(root: Path) -> list[Path]:
     return [path for kind in KINDS for path in sorted((root / kind).rglob(f"*{PARTIAL}*"))]
 
 
-def _settle(path: Path) -> int:
-    """Makes a file private and syncs it to disk; returns its size in bytes."""
+def _make_private(path: Path) -> int:
+    """Makes a file private; returns its size in bytes."""
     keep_private(path)
-    return _sync(path)
-
-
-def _sync(path: Path) -> int:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-        return os.fstat(descriptor).st_size
-    finally:
-        os.close(descriptor)
+    return path.stat().st_size
 
 
 @contextmanager

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from vigil.files import PARTIAL
 from vigil.store.database import translate_errors
-from vigil.store.media import KINDS, PARTIAL, MediaFile, MediaKind, insert_media, list_files, remove_media
+from vigil.store.media import KINDS, MediaFile, MediaKind, insert_media, list_files, remove_media
 from vigil.store.schema import events, media
 from vigil.store.store import Store
 
