@@ -200,7 +200,7 @@ def write_synth_clip(plan: SynthClipSpec, out: Path) -> None:
         activity=plan.activity, difficulty=plan.difficulty, scene_seed=plan.scene_seed,
     )  # fmt: skip
     path = plan.path(out)
-    with atomic_path(path, per_process=True, sync=False) as partial:
+    with atomic_path(path, per_process=True) as partial:
         encode_video(partial, clip.frames, fps=plan.fps)
 
 
