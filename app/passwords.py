@@ -9,7 +9,6 @@ import logging
 import os
 import secrets
 import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,7 +19,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from vigil.errors import UsageError
-from vigil.files import explain_os_error
+from vigil.files import explain_os_error, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -122,24 +121,10 @@ def hash_passwords(auth: str) -> int:
             lines[number - 1] = f"{name}:{_hashed(secret)}"
             count += 1
     try:
-        _replace(path, "".join(f"{line}\n" for line in lines))
+        write_atomically(path, "".join(f"{line}\n" for line in lines), private=True)
     except OSError as error:
         raise UsageError(f"--auth: {explain_os_error(error, path)}") from error
     return count
-
-
-def _replace(path: Path, text: str) -> None:
-    """Replaces a file atomically; the new one is readable by its owner only."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _auth_file(auth: str) -> Path:

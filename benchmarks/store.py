@@ -52,12 +52,12 @@ def measure(store: Store, reader: Store, count: int) -> dict[str, float]:
     """Every figure, each event save between a batch of verdicts and a look by the reader."""
     saves, batches, singles = [], [], []
     for i in range(count):
-        batches.append(timed_ms(lambda i=i: store.add_verdicts([judged(i * BATCH + j) for j in range(BATCH)])))
-        singles.append(timed_ms(lambda i=i: store.add_verdicts([judged(-1 - i)])))
-        saves.append(timed_ms(lambda: store.save_event(event(8))))
-        reader.find_events(EventFilter(limit=1))
+        batches.append(timed_ms(lambda i=i: store.verdicts.add([judged(i * BATCH + j) for j in range(BATCH)])))
+        singles.append(timed_ms(lambda i=i: store.verdicts.add([judged(-1 - i)])))
+        saves.append(timed_ms(lambda: store.events.save(event(8))))
+        reader.events.find(EventFilter(limit=1))
     size_kb = Path(store.name).stat().st_size / 1000
-    search_ms = timed_ms(lambda: reader.find_events(EventFilter(text="没有的词")))
+    search_ms = timed_ms(lambda: reader.events.find(EventFilter(text="没有的词")))
     old = timed_ms(lambda: prune(store, RetentionSettings(verdict_days=1), clock=lambda: time.time() + 2 * DAY_S))
     return {
         "event_p50_ms": statistics.median(saves),

@@ -77,14 +77,14 @@ def fill_store(folder: Path, clip: Path) -> None:
     events = [event(number) for number in range(EARLIER)]
     windows = [window(number) for number in range(round(events[-1].onset_s / STRIDE_S) + 10)]
     with with_events(folder) as store:
-        store.start_session(source=events[0].source, model="tiny", task="fight_en")
-        store.add_verdicts(windows)
+        store.sessions.start(source=events[0].source, model="tiny", task="fight_en")
+        store.verdicts.add(windows)
         for each in events:
-            store.save_event(each)
-            store.keep(each.id, "clips", ".mp4", lambda path: shutil.copyfile(clip, path) and None)
-            store.keep(each.id, "snapshots", ".jpg", lambda path: path.write_bytes(jpeg) and None)
+            store.events.save(each)
+            store.media.keep(each.id, "clips", ".mp4", lambda path: shutil.copyfile(clip, path) and None)
+            store.media.keep(each.id, "snapshots", ".jpg", lambda path: path.write_bytes(jpeg) and None)
             for evidence in each.windows:
-                store.keep_frames(each.id, evidence.window, [jpeg] * FRAMES)
+                store.media.keep_frames(each.id, evidence.window, [jpeg] * FRAMES)
 
 
 def window(number: int) -> JudgedWindow:

@@ -63,5 +63,5 @@ def with_events(folder: Path, *events: Event) -> Store:
     """A store that holds these events."""
     store = Store.open(folder / "events.db")
     for each in events:
-        store.save_event(each)
+        store.events.save(each)
     return store

@@ -20,11 +20,11 @@ from typing import Any
 
 from rich.table import Table
 
-from tools.stages import CommandStages, console, exit_code_of, run_vigil, versions, wait_for, write_json
+from tools.stages import CommandStages, console, exit_code_of, run_vigil, versions, wait_for
 from vigil.cli.main import wide_console
 from vigil.dataset.clips import find_clips
 from vigil.errors import UsageError
-from vigil.files import require_writable_folder
+from vigil.files import require_writable_folder, write_json
 from vigil.frames import FrameSampling
 from vigil.manifest import read_manifest
 from vigil.questions import load_question

@@ -4,7 +4,6 @@ Used by `scripts/demo.sh` and `scripts/rehearse.sh`. If a stage fails, finished 
 resume from there.
 """
 
-import json
 import logging
 import os
 import shlex
@@ -15,8 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -127,15 +125,6 @@ def versions() -> dict[str, str]:
         there = environment(name).versions(packages)
         found |= {f"{name}/{package}": version for package, version in there.items()}
     return found
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Writes a JSON file atomically."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(
-        json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8", errors="backslashreplace"
-    )
-    partial.replace(path)
 
 
 def _handle_signals() -> None:

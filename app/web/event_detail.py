@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from vigil.events import Event, Mark
 from vigil.rules.hysteresis import QUIET
 from vigil.store import MediaFile, Store
-from vigil.store.store import STOPPED as WATCHER_STOPPED
+from vigil.store.events import STOPPED as WATCHER_STOPPED
 from vigil.watch.pipeline import PAUSED
 
 from ..language import Translator
@@ -66,8 +66,8 @@ class ShownEvent:
 
 def read_event(store: Store, event_id: str, context: SiteContext) -> EventText:
     """Returns the facts and marks of one event; raises UsageError if it no longer exists."""
-    event = store.event(event_id)
-    marks, clip = store.marks(event.id), _only(_servable(store, event, context), "clips")
+    event = store.events.get(event_id)
+    marks, clip = store.marks.of_event(event.id), _only(_servable(store, event, context), "clips")
     is_growing = _look(clip, context).kind == "coming" or _is_growing(event, has_clip=clip is not None)
     return EventText(
         facts=facts_html(event, context.t, is_growing=is_growing),
@@ -78,11 +78,11 @@ def read_event(store: Store, event_id: str, context: SiteContext) -> EventText:
 
 def read_event_media(store: Store, event_id: str, context: SiteContext) -> ShownEvent:
     """Returns the clip, pictures and probability curve of one event; raises UsageError if it no longer exists."""
-    event = store.event(event_id)
+    event = store.events.get(event_id)
     files = _servable(store, event, context)
     clip = _only(files, "clips")
     look = _look(clip, context)
-    judged = store.verdicts_around(event, margin_s=MARGIN_S)
+    judged = store.verdicts.around(event, margin_s=MARGIN_S)
     return ShownEvent(
         clip=None if look.path is None else str(look.path),
         clip_line=clip_html(look, context.t),
@@ -94,7 +94,7 @@ def read_event_media(store: Store, event_id: str, context: SiteContext) -> Shown
 
 
 def _servable(store: Store, event: Event, context: SiteContext) -> list[MediaFile]:
-    return [file for file in store.media(event.id) if file.path.exists() and is_media_path(file.path, context)]
+    return [file for file in store.media.of_event(event.id) if file.path.exists() and is_media_path(file.path, context)]
 
 
 def _look(clip: str | None, context: SiteContext) -> PlayableClip:

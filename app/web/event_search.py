@@ -62,16 +62,16 @@ class EventPage:
 
 def find_event_page(store: Store, asked: EventQuery, *, number: int) -> EventPage:
     """A page of events; beyond the end, the last page."""
-    found = store.count_events(asked.filter(page=0))
+    found = store.events.count(asked.filter(page=0))
     number = min(max(0, number), max(0, math.ceil(found / PAGE) - 1))
-    events = tuple(reversed(store.find_events(asked.filter(page=number))))
-    marks = store.newest_marks([event.id for event in events])
+    events = tuple(reversed(store.events.find(asked.filter(page=number))))
+    marks = store.marks.newest([event.id for event in events])
     return EventPage(events, marks, {event.id: snapshot_url(store, event.id) for event in events}, number, found)
 
 
 def snapshot_url(store: Store, event_id: str) -> str:
     """A thumbnail of an event's snapshot as a data URL; empty if there is none. Raises StoreError."""
-    return next((thumbnail_url(file.path) for file in store.media(event_id) if file.kind == "snapshots"), "")
+    return next((thumbnail_url(file.path) for file in store.media.of_event(event_id) if file.kind == "snapshots"), "")
 
 
 def as_html(page: EventPage, *, is_filtered: bool, t: Translator) -> str:

@@ -156,7 +156,9 @@ class Review:
         return [html, where, page.number, asked]
 
     def _sources(self) -> Any:
-        return gr.update(choices=[(self._t("review.all"), ""), *((name, name) for name in self._store.event_sources())])
+        return gr.update(
+            choices=[(self._t("review.all"), ""), *((name, name) for name in self._store.events.sources())]
+        )
 
     def tell(self, event_id: str, opened: str) -> list[Any]:
         """The texts of an event; if it is already open, only those that may have changed.
@@ -198,10 +200,10 @@ class Review:
                 return gr.skip()
             try:
                 self._context.allow_change("mark an event", request, event=event_id, mark=word)
-                self._store.mark(event_id, word, who=self._context.who(request), note=(note or "").strip())
+                self._store.marks.add(event_id, word, who=self._context.who(request), note=(note or "").strip())
             except VigilError as error:
                 raise error_toast(self._t, "review.not_marked", error) from error
-            return marks_html(self._store.marks(event_id), self._t)
+            return marks_html(self._store.marks.of_event(event_id), self._t)
 
         return mark
 

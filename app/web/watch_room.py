@@ -147,7 +147,7 @@ def _earlier(context: SiteContext) -> list[Event]:
     """The newest events of earlier watches, so that the list is not empty after a start."""
     store = open_store(context)
     try:
-        return [] if store is None else store.find_events(EventFilter(limit=NEWEST))
+        return [] if store is None else store.events.find(EventFilter(limit=NEWEST))
     except VigilError as error:
         log.warning("the events of earlier watches cannot be read: %s", error)
         return []

@@ -6,12 +6,23 @@ require_writable_folder(path, "--out")     raises UsageError if the folder canno
 Files that show people or hold secrets are created for their owner only, whatever the umask (`make_private_folder`,
 `for_owner`); those that an earlier version left readable by everyone are closed (`close_to_others`).
 
-Atomic writes go to a temporary file in the same folder, which is flushed to disk and then renamed.
+write_atomically(path, text)               a text file, written completely or not at all
+write_json(path, data)                     the same, as indented JSON
+with atomic_path(path) as partial: ...     a file that is written piece by piece, or by a library
+with atomic_folder(path) as partial: ...   a folder with all that is in it
+
+These four are the only place where Vigil writes under a temporary name (`x.json.partial`, beside the file) and renames:
+whoever reads `x.json` finds the old content or the new one, never a part, and a failure leaves the old one. Before the
+rename the content is synced to the disk, and after it the folder, so that a power failure does not undo what was
+reported as done, nor leave an empty file under the final name. Each sync takes milliseconds: `sync=False` leaves it
+out where there are thousands of files and the next run finds damaged ones by their digest and makes them again (the
+frames of a dataset).
 """
 
 import errno
 import json
 import os
+import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -104,20 +115,91 @@ def close_to_others(path: Path) -> None:
 
 PARTIAL = ".partial"
 
+CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM})
+"""What syncing a folder fails with on file systems that cannot, or if the folder may be written to but not read."""
 
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a text file completely or not at all; raises DatasetError if the file system refuses."""
-    partial = beside(path, PARTIAL)
-    with os_errors_as(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
+
+def write_atomically(path: Path, text: str, *, private: bool = False) -> None:
+    """Writes a text file completely or not at all; `private` makes it readable by its owner only. Raises OSError."""
+    with (
+        atomic_path(path) as partial,
+        open(
+            partial,
+            "x" if private else "w",
+            encoding="utf-8",
+            errors="backslashreplace",
+            opener=for_owner if private else None,
+        ) as file,
+    ):
+        file.write(text)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Writes indented JSON completely or not at all; raises OSError."""
+    write_atomically(path, json.dumps(data, ensure_ascii=False, indent=2) + "\n")
+
+
+@contextmanager
+def atomic_path(
+    path: Path, *, keep_suffix: bool = False, per_process: bool = False, sync: bool = True
+) -> Iterator[Path]:
+    """Yields a temporary path for a file, which is renamed to `path` at the end; if the block raises, it is deleted.
+
+    With `keep_suffix` it ends like `path` (`x.partial.mp4`), for libraries that go by the suffix. With `per_process`
+    several processes may make the same file at once; a killed one leaves its temporary file behind. Missing parent
+    folders are created. Raises OSError.
+    """
+    stem, suffix = (path.with_suffix(""), path.suffix) if keep_suffix else (path, "")
+    partial = beside(stem, f".{os.getpid()}{PARTIAL}{suffix}" if per_process else f"{PARTIAL}{suffix}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial.unlink(missing_ok=True)
+    try:
+        yield partial
+        move_into_place(partial, path, sync=sync)
+    finally:
+        with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path, *, sync: bool = True) -> Iterator[Path]:
+    """Yields a new empty folder, which replaces `path` at the end; if the block raises, it is deleted.
+
+    Missing parent folders are created. Raises OSError.
+    """
+    partial = beside(path, PARTIAL)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if path.exists():
+            shutil.rmtree(path)
+        move_into_place(partial, path, sync=sync)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def move_into_place(partial: Path, path: Path, *, sync: bool = True) -> None:
+    """Syncs a finished file, or a folder with everything in it, and renames it; replaces a file. Raises OSError."""
+    if sync:
+        for each in (*(partial.rglob("*") if partial.is_dir() else ()), partial):
+            _sync(each)
+    partial.replace(path)
+    if sync:
+        _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    is_folder = path.is_dir()
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if not is_folder or error.errno not in CANNOT_SYNC:
+            raise
 
 
 def read_json(path: Path) -> Any:

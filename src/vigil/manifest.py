@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote
 
 from vigil.config import from_mapping
 from vigil.errors import ConfigError, ManifestError, UsageError
+from vigil.files import write_json
 from vigil.frames import GRID_KEYS, FrameSampling
 from vigil.questions import Label, Question, load_question
 
@@ -241,11 +242,7 @@ class Manifest:
     def write(self, folder: Path) -> Path:
         """Writes `vigil.json` into a model folder atomically and returns its path."""
         path = folder / MANIFEST_NAME
-        partial = path.with_suffix(".partial")
-        partial.write_text(
-            json.dumps(_to_json(self), ensure_ascii=False, indent=2) + "\n", encoding="utf-8", errors="backslashreplace"
-        )
-        partial.replace(path)
+        write_json(path, _to_json(self))
         return path
 
 

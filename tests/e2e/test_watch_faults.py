@@ -224,15 +224,15 @@ def test_a_watcher_killed_in_an_event_has_every_announced_event_and_closes_the_o
     with sqlite3.connect(tmp_path / "events.db") as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     with Store.open(tmp_path / "events.db") as store:
-        assert announced <= {event.id for event in store.find_events()} and len(store.open_events()) == 1
+        assert announced <= {event.id for event in store.events.find()} and len(store.events.find_open()) == 1
     (tmp_path / "lines.jsonl").unlink()
     with watcher(tmp_path, bright, str(fight), "--realtime") as second:
         until(lambda: lines(tmp_path), every_s=0.05)
         second.send_signal(signal.SIGINT)
         assert second.wait(HANG_S) == 0
     with Store.open(tmp_path / "events.db") as store:
-        events = {event.id: event for event in store.find_events()}
-        assert announced <= events.keys() and not store.open_events()
+        events = {event.id: event for event in store.events.find()}
+        assert announced <= events.keys() and not store.events.find_open()
     assert "the watcher stopped" in {events[id].closed_because for id in announced}
 
 
@@ -254,8 +254,8 @@ def test_a_full_disk_stops_no_watch_and_nothing_is_lost_when_there_is_room_again
     assert "can be written to again" in log.read_text()
     written = lines(tmp_path)
     with Store.open(tmp_path / "events.db") as store:
-        stored = store.find_events()
-        verdicts, _ = store.session_log(store.sessions("fights.mp4")[0])
+        stored = store.events.find()
+        verdicts = store.verdicts.of_session(store.sessions.of_camera("fights.mp4")[0])
     assert len(stored) == len(fights) == len({line["event"] for line in written if "event" in line})
     assert len(verdicts) == sum("event" not in line for line in written)
 
@@ -270,8 +270,8 @@ def test_ctrl_c_ends_a_watch_cleanly_and_everything_is_written(tmp_path: Path, b
     last = [line for line in lines(tmp_path) if "event" in line][-1]
     assert last["end_s"] is not None
     with Store.open(tmp_path / "events.db") as store:
-        [event] = store.find_events()
-        assert event.closed_because == "stopped" and {file.kind for file in store.media(event.id)} == {
+        [event] = store.events.find()
+        assert event.closed_because == "stopped" and {file.kind for file in store.media.of_event(event.id)} == {
             "snapshots",
             "clips",
         }
@@ -319,7 +319,8 @@ def test_answers_of_every_wrong_kind_cost_their_windows_and_are_told_by_their_ca
         assert process.wait(HANG_S) == 0
     told = [line for line in lines(tmp_path) if "event" not in line]
     with Store.open(tmp_path / "events.db") as store:
-        stored, events = store.session_log(store.sessions("yard.mp4")[0])
+        session = store.sessions.of_camera("yard.mp4")[0]
+        stored, events = store.verdicts.of_session(session), store.events.of_session(session)
     # The last window ends with the film, whenever the next one would begin.
     assert [line["start_s"] for line in told[:-1]] == [0.5 * number for number in range(len(told) - 1)]
     assert told[-1]["end_s"] > 15 and len(told) == len(stored)
@@ -365,7 +366,7 @@ def test_cameras_that_lie_about_their_clocks_are_watched_by_the_true_one(
         spans = [pictures for shown, pictures in map(shown_in, bright.chats) if shown == size_wh]
         assert len(spans) > 20 and 7 < median(spans) < 15, (size_wh, spans)
     with Store.open(tmp_path / "events.db") as store:
-        found = store.find_events()
+        found = store.events.find()
     assert {event.source for event in found} == set(cameras)
     for event in found:
         assert event.epoch_s is not None and began_s - 1 < event.epoch_s + event.onset_s < ended_s

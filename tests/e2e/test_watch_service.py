@@ -70,13 +70,13 @@ def test_cameras_come_go_and_come_back_and_what_is_marked_is_found_again(endpoin
         until(lambda: [state.name for state in again.states() if state.judged] == ["door"])
         again.stop()
     with Store.open(settings.store) as store:
-        found = store.find_events()
+        found = store.events.find()
         closed = {event.closed_because for event in found}
-        assert {"paused", "removed", "stopped"} <= closed and not store.open_events()
+        assert {"paused", "removed", "stopped"} <= closed and not store.events.find_open()
         paused = next(event for event in found if event.closed_because == "paused")
-        assert {file.kind for file in store.media(paused.id)} == {"snapshots", "clips"}
-        store.mark(paused.id, "false_alarm", who="lena", note="nobody there")
-        assert [event.id for event in store.find_events(EventFilter(mark="false_alarm", text="NOBODY"))] == [paused.id]
+        assert {file.kind for file in store.media.of_event(paused.id)} == {"snapshots", "clips"}
+        store.marks.add(paused.id, "false_alarm", who="lena", note="nobody there")
+        assert [event.id for event in store.events.find(EventFilter(mark="false_alarm", text="NOBODY"))] == [paused.id]
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith(("read ", "watch"))]
 
 

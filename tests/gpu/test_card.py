@@ -20,9 +20,10 @@ from typing import Any
 import pytest
 from tools.rehearsal.shapes import SHAPES
 from tools.rehearsal.walk import Rehearsal, RehearsalSettings
-from tools.stages import versions, write_json
+from tools.stages import versions
 
 from vigil.environments import environment
+from vigil.files import write_json
 from vigil.manifest import read_manifest
 from vigil.serving.server import RunningServer
 

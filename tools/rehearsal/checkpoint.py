@@ -7,7 +7,6 @@ FOLDER once it is complete.
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from tools.rehearsal.shapes import CONTEXT_TOKENS, GENERATION, IMAGE_SHORTEST_PX
 from tools.tiny_base.model import save_processor
 from tools.tiny_base.vocabulary import load_vocabulary
 from vigil.errors import VigilError
-from vigil.files import explain_os_error
+from vigil.files import atomic_folder, explain_os_error
 
 if TYPE_CHECKING:
     import torch
@@ -31,17 +30,11 @@ Tensors = dict[str, "torch.Tensor"]
 
 def write_checkpoint(shape: ModelShape, folder: Path) -> None:
     """Writes bfloat16 weights, configuration, tokenizer and processor; raises OSError if they cannot be written."""
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    with atomic_folder(folder, sync=False) as partial:
         save_processor(partial, load_vocabulary(), context_tokens=CONTEXT_TOKENS, image_shortest_px=IMAGE_SHORTEST_PX)
         _write_json(partial / "config.json", shape.model_config)
         _write_json(partial / "generation_config.json", GENERATION)
         _write_weights(shape, partial)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write_weights(shape: ModelShape, folder: Path) -> None:

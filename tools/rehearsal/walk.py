@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from tools.rehearsal.shapes import ModelShape
-from tools.stages import CommandStages, console, run_vigil, versions, wait_for, write_json
+from tools.stages import CommandStages, console, run_vigil, versions, wait_for
 from vigil.cli.main import wide_console
 from vigil.environments import CHECKOUT, environment
 from vigil.errors import JobError
-from vigil.files import require_writable_folder
+from vigil.files import require_writable_folder, write_json
 from vigil.judge import Endpoint, Judge
 from vigil.manifest import read_manifest
 from vigil.models.merge_capacity import free_memory_bytes

@@ -46,6 +46,7 @@ from tools.tiny_base.widening import model_with_vocabulary, widen
 from tools.tiny_base.window_pool import WindowPool
 from tools.tiny_base.windows import Encode, TrainingWindow, WindowImage, build_batch, patches_of
 from vigil.errors import JobError
+from vigil.files import atomic_path
 from vigil.tiny import BASE_FOLDER
 
 _STARTED_SHARE = 0.3  # training from an earlier base skips the first phase
@@ -151,8 +152,8 @@ class TinyTraining:
             "optimiser": self.optimiser.state_dict(),
             "progress": asdict(self.progress),
         }
-        torch.save(state, self.work / "last.pt.part")
-        (self.work / "last.pt.part").rename(self.work / "last.pt")
+        with atomic_path(self.work / "last.pt") as partial:
+            torch.save(state, partial)
 
     def keep_if_best(self, examination: Examination) -> None:
         """Log the evaluation, and write the weights to best/ if its held-out answers are the best so far."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tools.tiny_base.model import save_model, save_processor, untrained_model
 from tools.tiny_base.vocabulary import PLAIN_ADDED_TOKENS, SPECIAL_TOKENS, Vocabulary, load_vocabulary, read_vocabulary
+from vigil.files import move_into_place
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +37,7 @@ def widen(base: Path, texts: Iterable[str]) -> int:
         save_model(model_with_vocabulary(base, folder), folder)
         for path in folder.iterdir():
             path.chmod(0o644)
-            path.replace(base / path.name)
+            move_into_place(path, base / path.name)
     return len(after.tokens) - len(before.tokens)
 
 

@@ -98,5 +98,5 @@ def move(
 def _require_unwatched(store: Store, camera_ids: tuple[str, ...]) -> None:
     """Raises UsageError if one of the cameras is being watched: that watcher would keep writing under a removed id."""
     for camera_id in camera_ids:
-        if not store.claim(camera_id):
+        if not store.locks.take(camera_id):
             raise UsageError(f"{camera_id} is being watched into {store.name} now; stop that watch first")

@@ -100,11 +100,11 @@ def list_events(
     """
     wanted = _filter(since=since, until=until, source=source, tier=tier, mark=mark, text=text, limit=limit)
     with Store.open(store, folder=folder, create=False) as opened:
-        found = opened.find_events(wanted)
+        found = opened.events.find(wanted)
         if not found:
             _nothing_found(opened, wanted)
             return
-        marks = opened.newest_marks([event.id for event in found])
+        marks = opened.marks.newest([event.id for event in found])
     wide_console().print(list_table(found, marks))
     if limit is not None and len(found) == limit:
         typer.echo(f"the newest {limit}; --limit shows more", err=True)
@@ -115,7 +115,7 @@ def _nothing_found(store: Store, wanted: EventFilter) -> None:
         found = runnable(f"`vigil watch SOURCE --store {store.name}` finds some")
         typer.echo(f"{store.name} holds no events yet; {found}", err=True)
         return
-    known = store.event_sources()
+    known = store.events.sources()
     has = f"it has events of: {', '.join(known)}" if known else "it holds no events at all"
     typer.echo(f"no event in {store.name} matches; {has}. Remove some conditions", err=True)
 
@@ -131,8 +131,8 @@ def show(
     Example: vigil events show 9f3c21ab
     """
     with Store.open(store, folder=folder, create=False) as opened:
-        found = opened.event(event)
-        show_event(wide_console(), found, opened.media(found.id), opened.marks(found.id))
+        found = opened.events.get(event)
+        show_event(wide_console(), found, opened.media.of_event(found.id), opened.marks.of_event(found.id))
 
 
 @app.command(cls=PanelCommand)
@@ -153,7 +153,7 @@ def mark(
     """
     word = cast("MarkValue", "" if as_ == "none" else as_.replace("-", "_"))
     with Store.open(store, folder=folder, create=False) as opened:
-        marked = opened.mark(opened.event(event).id, word, who=who or _user(), note=note)
+        marked = opened.marks.add(opened.events.get(event).id, word, who=who or _user(), note=note)
     typer.echo(f"event {marked.event_id}: {as_}, marked by {marked.who}", err=True)
 
 
@@ -223,12 +223,12 @@ def _csv(store: Store, wanted: EventFilter) -> str:
 
 
 def _belongings(store: Store, found: list[Event]) -> tuple[EventMediaFiles, EventMarks]:
-    media = {event.id: store.media(event.id) for event in found}
-    return media, {event.id: store.marks(event.id) for event in found}
+    media = {event.id: store.media.of_event(event.id) for event in found}
+    return media, {event.id: store.marks.of_event(event.id) for event in found}
 
 
 def _found(store: Store, wanted: EventFilter) -> list[Event]:
-    found = store.find_events(wanted)
+    found = store.events.find(wanted)
     if not found:
         _nothing_found(store, wanted)
     return found
@@ -236,7 +236,7 @@ def _found(store: Store, wanted: EventFilter) -> list[Event]:
 
 def _srt(store: Store, wanted: EventFilter) -> str:
     session = _one_watch(store, wanted)
-    judged, events = store.session_log(session)
+    judged, events = store.verdicts.of_session(session), store.events.of_session(session)
     if not judged:
         raise JobError(
             f"the verdicts of the watch of {session.source} from {session.started_utc} are not kept any more"
@@ -249,14 +249,14 @@ def _srt(store: Store, wanted: EventFilter) -> str:
 
 def _one_watch(store: Store, wanted: EventFilter) -> WatchSession:
     """Returns the watch session of the newest matching event; without events, the newest session of the source."""
-    found = store.find_events(wanted)
+    found = store.events.find(wanted)
     cameras = {event.camera_id or event.source: event.source for event in found}
     if len(cameras) > 1:
         names = Counter(cameras.values())
         choices = sorted(name if names[name] == 1 else f"{camera} ({name})" for camera, name in cameras.items())
         raise UsageError(f"subtitles are of one source; choose with --source: {', '.join(choices)}")
-    watches = store.sessions(wanted.source) if wanted.source else []
-    held = store.session_of(found[-1].id) if found else None
+    watches = store.sessions.of_camera(wanted.source) if wanted.source else []
+    held = store.sessions.of_event(found[-1].id) if found else None
     if held is None and not watches:
         raise UsageError(f"{store.name} has no watch with such events; `vigil events list` shows what there is")
     return held or watches[0]

@@ -19,7 +19,7 @@ from typing import Any
 from vigil.dataset.answers import has_words, is_template, label_of_answer
 from vigil.dataset.clips import Split
 from vigil.errors import DatasetError
-from vigil.files import read_json, write_atomically
+from vigil.files import os_errors_as, read_json, write_atomically
 from vigil.questions import LabelName, Question
 
 VIDEO_MARK = "<video>"
@@ -101,7 +101,8 @@ def split_path(folder: Path, split: Split) -> Path:
 def write_examples(path: Path, examples: Iterable[TrainingExample]) -> None:
     """Writes examples atomically as a JSON list, one per line."""
     lines = [json.dumps(example.to_json(), ensure_ascii=False) for example in examples]
-    write_atomically(path, "[\n" + ",\n".join(lines) + "\n]\n")
+    with os_errors_as(path):
+        write_atomically(path, "[\n" + ",\n".join(lines) + "\n]\n")
 
 
 def read_examples(path: Path, task: Question) -> list[TrainingExample]:

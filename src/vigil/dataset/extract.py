@@ -31,7 +31,7 @@ from vigil.dataset.frame_files import (
 from vigil.dataset.ownership import refuse_foreign_frames
 from vigil.dataset.workers import ProgressCallback, init_worker, no_progress
 from vigil.errors import JobError, SourceError, VigilError
-from vigil.files import os_errors_as
+from vigil.files import atomic_folder, os_errors_as
 from vigil.frames import Frame, FrameSampling
 from vigil.manifest import MANIFEST_NAME
 from vigil.sources.container import frame_rate, open_container, require_video_file
@@ -100,7 +100,9 @@ def extract_clip(
         return stored, False
     remarks = Remarks()
     refuse_foreign_frames(folder)
-    with os_errors_as(folder), FrameWriter(folder) as writer:
+    # Not synced: a power failure may cost frames, which the next build finds missing and extracts again.
+    with os_errors_as(folder), atomic_folder(folder, sync=False) as partial:
+        writer = FrameWriter(partial)
         for kind, window in clip_windows(clip.path, settings, remarks):
             if stopped():
                 raise SourceError(f"{clip.path} was not finished")
@@ -117,7 +119,7 @@ def extract_clip(
             format_=format_,
             traits=traits,
         )
-        return stored, True
+    return stored, True
 
 
 def file_digest(path: Path) -> str:

@@ -14,7 +14,7 @@ from vigil.dataset.clips import Split
 from vigil.dataset.examples import SPLITS, TrainingExample, split_name, split_path
 from vigil.dataset.ownership import REGISTRY_NAME
 from vigil.errors import DatasetError, ManifestError
-from vigil.files import read_json, write_atomically
+from vigil.files import os_errors_as, read_json, write_atomically
 from vigil.manifest import MANIFEST_NAME, Manifest, read_manifest
 from vigil.questions import Question
 
@@ -36,7 +36,8 @@ def write_dataset_info(folder: Path, splits: Iterable[Split]) -> Path:
     if entries == before and path.exists():
         return path
     # LLaMA-Factory opens this file in the locale's encoding; ASCII is the same in all of them.
-    write_atomically(path, json.dumps(entries, indent=2, ensure_ascii=True) + "\n")
+    with os_errors_as(path):
+        write_atomically(path, json.dumps(entries, indent=2, ensure_ascii=True) + "\n")
     return path
 
 

@@ -17,20 +17,16 @@ on such short clips:
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self, TypeAlias
+from typing import Literal, TypeAlias
 
 from vigil.config import from_mapping
 from vigil.dataset.similar_clips import Fingerprint, fingerprint
 from vigil.dataset.workers import ProgressCallback, no_progress
 from vigil.errors import ConfigError, DatasetError
-from vigil.file_names import beside
-from vigil.files import PARTIAL
 from vigil.frames import RGB, FrameSampling, decode_jpeg
 from vigil.windows import Window
 
@@ -127,24 +123,13 @@ def _distinct(windows: Sequence[StoredWindow]) -> list[str]:
 
 
 class FrameWriter:
-    """Writes a clip's folder window by window; on failure the previous folder stays as it was."""
+    """Fills a clip's new folder window by window."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._partial = beside(folder, PARTIAL)
+        self._folder = folder
         self._names: dict[bytes, str] = {}
         self._digest = hashlib.sha256()
         self._windows: list[StoredWindow] = []
-
-    def __enter__(self) -> Self:
-        shutil.rmtree(self._partial, ignore_errors=True)
-        self._partial.mkdir(parents=True)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        shutil.rmtree(self._partial, ignore_errors=True)
 
     def put(self, window: Window, kind: WindowKind) -> None:
         """Stores a window; frames shared with an earlier window are not written again."""
@@ -157,7 +142,7 @@ class FrameWriter:
         key = hashlib.sha256(jpeg).digest()
         if key not in self._names:
             self._names[key] = f"{len(self._windows):03d}-{place}.jpg"
-            (self._partial / self._names[key]).write_bytes(jpeg)
+            (self._folder / self._names[key]).write_bytes(jpeg)
             self._digest.update(jpeg)
         return self._names[key]
 
@@ -171,7 +156,7 @@ class FrameWriter:
         format_: str,
         traits: Sequence[str],
     ) -> StoredClip:
-        """Writes `clip.json` and renames the folder to its final name."""
+        """Writes `clip.json`, the mark of a complete folder."""
         stored = StoredClip(
             digest=digest,
             video_digest=video_digest,
@@ -184,15 +169,13 @@ class FrameWriter:
             traits=tuple(traits),
         )
         marker = json.dumps(asdict(stored), ensure_ascii=False)
-        (self._partial / MARKER_NAME).write_text(marker, encoding="utf-8", errors="backslashreplace")
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self._partial.rename(self.folder)
+        (self._folder / MARKER_NAME).write_text(marker, encoding="utf-8", errors="backslashreplace")
         return stored
 
     def _fingerprint(self) -> Fingerprint:
         shown = _distinct([window for window in self._windows if window.kind == "window"])
         places = sorted({0, len(shown) // 2, len(shown) - 1})
-        return fingerprint([decode_jpeg((self._partial / shown[place]).read_bytes()) for place in places])
+        return fingerprint([decode_jpeg((self._folder / shown[place]).read_bytes()) for place in places])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ Clips are windowed as in any build, each answer is kept for all windows of its c
 All rows are read before anything is written; the file, its `dataset_info.json` and the clips are never changed.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from vigil.dataset.video_paths import VideoPaths
 from vigil.dataset.workers import ProgressCallback, no_progress
 from vigil.errors import DatasetError, UsageError
 from vigil.file_names import readable_names
-from vigil.files import write_atomically
+from vigil.files import os_errors_as, write_json
 from vigil.questions import Question
 
 QuestionFrom: TypeAlias = Literal["own", "task"]
@@ -185,4 +184,5 @@ def _write_refused(plan: ImportPlan, refused: Sequence[RefusedRow]) -> None:
         return
     rows = [{"row": each.number, "why": each.why} for each in refused]
     report = {"file": plan.file.name, "left_out": len(rows), "rows": rows}
-    write_atomically(path, json.dumps(report, ensure_ascii=False, indent=2) + "\n")
+    with os_errors_as(path):
+        write_json(path, report)

@@ -59,7 +59,9 @@ def refuse_foreign_report(path: Path) -> None:
 def own_partials(out: Path) -> list[Path]:
     """The partial files that a killed build may have left."""
     names = (*(f"{split_name(split)}.json" for split in SPLITS), ASIDE_NAME, REGISTRY_NAME, REFUSED_NAME)
-    paths = [out / f"{name}{PARTIAL}" for name in names] + [(out / MANIFEST_NAME).with_suffix(PARTIAL)]
+    # Earlier versions wrote the manifest as `vigil.partial`.
+    manifests = (out / f"{MANIFEST_NAME}{PARTIAL}", (out / MANIFEST_NAME).with_suffix(PARTIAL))
+    paths = [*(out / f"{name}{PARTIAL}" for name in names), *manifests]
     return [path for path in paths if path.exists()]
 
 

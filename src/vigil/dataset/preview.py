@@ -20,7 +20,7 @@ from vigil.dataset.folder import read_dataset_manifest
 from vigil.dataset.frame_files import read_frame
 from vigil.dataset.workers import ProgressCallback, no_progress
 from vigil.errors import DatasetError, UsageError
-from vigil.files import write_atomically
+from vigil.files import os_errors_as, write_atomically
 from vigil.frames import RGB, decode_jpeg, encode_jpeg, resize
 
 SIGNATURE = b"body:has(#only-alarm:checked)"
@@ -62,7 +62,8 @@ def write_preview(folder: Path, path: Path, *, limit: int | None, progress: Prog
         words=authors_text(authors(example for _, example in rows)),
         splits=[split for split in SPLITS if splits[split]],
     )
-    write_atomically(path, page)
+    with os_errors_as(path):
+        write_atomically(path, page)
     return path
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vigil.config import from_mapping
 from vigil.errors import ConfigError, ManifestError
+from vigil.files import write_json
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +57,7 @@ class DownloadRecord:
     def write(self, folder: Path) -> Path:
         """Writes the record into its folder atomically; returns its path."""
         path = folder / RECORD_NAME
-        partial = path.with_suffix(".partial")
-        partial.write_text(
-            json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n", encoding="utf-8", errors="backslashreplace"
-        )
-        partial.replace(path)
+        write_json(path, asdict(self))
         return path
 
     def missing(self, folder: Path) -> list[str]:

@@ -15,6 +15,7 @@ import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from vigil.errors import ManifestError
+from vigil.files import write_atomically
 from vigil.models import FAMILIES, ModelFamily
 from vigil.models.family import VIDEO_PAD, VISION_END, VISION_START
 
@@ -50,12 +51,9 @@ def served_template(model_dir: Path, family: ModelFamily, folder: Path) -> Path 
 def write_serving_template(model_dir: Path, folder: Path) -> Path:
     """Writes the bare-video template of a model into `folder` and returns its path, which depends on its content."""
     text = serving_template(model_dir)
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"bare-video-{hashlib.sha256(text.encode()).hexdigest()[:8]}.jinja"
     if not path.is_file():
-        partial = path.with_suffix(".partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        write_atomically(path, text)
     return path
 
 

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader
 
 from vigil.calibration import logit
 from vigil.errors import VigilError
-from vigil.file_names import beside
+from vigil.files import write_atomically
 from vigil.score.eval_set import EvalClip, EvalWindow
 from vigil.score.journal import JournalEntry
 from vigil.score.predictions import Prediction, probability
@@ -42,10 +42,7 @@ def write_mistakes(path: Path, score: Score, clips: Sequence[EvalClip], records:
         wrong=len(wrong),
         unknown=sum(score.figures.unknown.values()),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = beside(path, ".partial")
-    partial.write_text(html, encoding="utf-8", errors="backslashreplace")
-    partial.replace(path)
+    write_atomically(path, html)
     return path
 
 

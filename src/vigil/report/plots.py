@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from vigil.counted import counted
 from vigil.events import Event, TierThresholds
-from vigil.file_names import beside
+from vigil.files import atomic_path
 from vigil.report import drawing
 from vigil.report.drawing import Color, choose_typeface
 from vigil.report.timeline import SourceTimeline, TimelineSpan, format_seconds, unknown_runs
@@ -125,10 +125,8 @@ def write_timeline_plot(path: Path, video: VideoScore, *, tiers: TierThresholds 
         _row(axes, video, timeline, from_s=number * row_s, to_s=(number + 1) * row_s, tiers=tiers or TierThresholds())
     _write_title(figure, video)
     figure.legend(handles=_legend(), loc="outside lower center", ncols=6, fontsize=8, frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = beside(path, ".partial")
-    figure.savefig(partial, dpi=TIMELINE_DPI, format="png")
-    partial.replace(path)
+    with atomic_path(path) as partial:
+        figure.savefig(partial, dpi=TIMELINE_DPI, format="png")
     return path
 
 

@@ -2,7 +2,7 @@
 
     rule = HysteresisRule(HysteresisSettings(), source="door", task="fight", model="m", epoch_s=time.time())
     for change in rule.push(judged):
-        store.save_event(change.event)
+        store.events.save(change.event)
     ...
     rule.finish("stopped")
 

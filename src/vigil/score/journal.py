@@ -18,8 +18,7 @@ from typing import IO, Any
 import numpy as np
 
 from vigil.errors import JobError
-from vigil.file_names import beside
-from vigil.files import explain_os_error
+from vigil.files import atomic_path, explain_os_error
 from vigil.verdict import Cause, Outcome, Verdict
 
 
@@ -88,13 +87,13 @@ class Journal:
         return self
 
     def _begin(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = beside(self.path, ".partial")
-        with partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        with (
+            atomic_path(self.path) as partial,
+            partial.open("w", encoding="utf-8", errors="backslashreplace") as file,
+        ):
             _write(file, {"journal": self._header})
             for record in self.known.values():
                 _write(file, asdict(record))
-        partial.replace(self.path)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -5,7 +5,6 @@ its cause. Areas and calibration are computed from the answered clips. A compari
 other is wrong, and by how much the areas differ. `docs/scoring.md` has the rules and the sources of the formulas.
 """
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigil.errors import UsageError
-from vigil.file_names import beside
+from vigil.files import write_json
 from vigil.score.journal import Throughput
 from vigil.score.metrics import (
     ConfusionMatrix,
@@ -87,12 +86,7 @@ class Score:
 
     def write(self, path: Path) -> None:
         """Writes the JSON file atomically."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = beside(path, ".partial")
-        partial.write_text(
-            json.dumps(self.to_json(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8", errors="backslashreplace"
-        )
-        partial.replace(path)
+        write_json(path, self.to_json())
 
 
 def figures(answers: Sequence[Prediction], *, threshold: float = THRESHOLD) -> ScoreFigures:

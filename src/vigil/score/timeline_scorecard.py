@@ -6,7 +6,6 @@
 Each video has its figures, and so have all of them together. `docs/timeline.md` has the rules.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from vigil.events import Event
-from vigil.file_names import beside
+from vigil.files import write_json
 from vigil.score.metrics import Interval, poisson, wilson
 from vigil.score.timeline_matching import (
     TOLERANCE_S,
@@ -127,12 +126,7 @@ class TimelineScore:
 
     def write(self, path: Path) -> None:
         """Writes the JSON file atomically."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = beside(path, ".partial")
-        partial.write_text(
-            json.dumps(self.to_json(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8", errors="backslashreplace"
-        )
-        partial.replace(path)
+        write_json(path, self.to_json())
 
 
 def score_timeline(

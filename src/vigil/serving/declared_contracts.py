@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from vigil.files import write_atomically
 from vigil.frames import FrameSampling
 from vigil.manifest import Contract
 from vigil.models.checkpoint import LoraAdapter
@@ -29,9 +30,6 @@ def write_declared_contracts(contracts: Mapping[str, Contract | None], sampling:
     """Writes the contracts file into `folder` and returns its path, which depends only on the contracts."""
     models = {name: one.as_json() if one else None for name, one in contracts.items()}
     text = json.dumps({"sampling": sampling.as_json(), "models": models}, ensure_ascii=False, indent=2)
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"contracts-{hashlib.sha256(text.encode()).hexdigest()[:8]}.json"
-    partial = path.with_suffix(".partial")
-    partial.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-    partial.replace(path)
+    write_atomically(path, text + "\n")
     return path

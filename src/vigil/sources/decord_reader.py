@@ -1,5 +1,6 @@
 """Reads video files with decord (`pip install 'vigil[decord]'`), for pipelines that already use it.
 
+The package is decord2, the maintained successor of decord (last released in 2021); it is imported as `decord`, too.
 It yields the same frames as the PyAV reader for files it can read. It cannot read damaged, truncated fragmented or raw
 files, and it does not see gaps in the timestamps; therefore PyAV is the default.
 """
@@ -51,7 +52,7 @@ def import_decord() -> Any:
         return importlib.import_module("decord")
     except (ImportError, OSError) as error:
         raise EnvironmentMissing(
-            "the reader decord needs the package decord: pip install 'vigil[decord]' (or use the reader pyav)"
+            "the reader decord needs the package decord2: pip install 'vigil[decord]' (or use the reader pyav)"
         ) from error
 
 

@@ -25,7 +25,7 @@ import av
 from av.video.reformatter import VideoReformatter
 
 from vigil.errors import SourceError
-from vigil.file_names import beside
+from vigil.files import atomic_path
 from vigil.frames import RGB
 from vigil.sources.container import UNREADABLE, ffmpeg_message
 from vigil.sources.frame_converter import FULL, ITU709, LIMITED, ONE_THREAD
@@ -133,16 +133,11 @@ P = TypeVar("P", EncodedPacket, TimedPacket)
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yields a temporary path that is renamed to `path` at the end; raises SourceError if that fails."""
-    partial = beside(path, ".partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        partial.replace(path)
+        with atomic_path(path) as partial:
+            yield partial
     except (av.FFmpegError, OSError, ValueError, OverflowError) as error:
         raise SourceError(f"{path} cannot be written: {ffmpeg_message(error)}") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def remux(path: Path, template: Any, pieces: Iterable[TimedPacket], *, frame_s: float) -> None:

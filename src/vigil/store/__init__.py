@@ -4,7 +4,7 @@ from vigil.events import Mark, MarkValue
 from vigil.store.cameras import CameraRecord, CameraTable
 from vigil.store.changes import ChangeLog, StoredChange
 from vigil.store.cursors import ConsumerCursors
-from vigil.store.events import EventFilter, MarkFilter
+from vigil.store.event_filter import EventFilter, MarkFilter
 from vigil.store.media import MediaFile, MediaKind
 from vigil.store.rejected_rows import REFUSED
 from vigil.store.retention import PruneReport, RetentionSettings, prune

@@ -10,13 +10,12 @@ name is only a label, and two cameras may share one.
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select
 
 from vigil.errors import UsageError
+from vigil.store.database import Database
 from vigil.store.schema import cameras, events, sessions, settings, verdicts
 from vigil.store.times import utc_now
 
@@ -24,18 +23,6 @@ CAMERA_ID = re.compile(r"cam_[0-9a-f]{8}")
 KEY = "camera key"
 LONGEST_NAME = 80
 IDS_AT_ONCE = 500
-
-
-class Transactions(Protocol):
-    """The part of a store that its tables need."""
-
-    name: str
-
-    def reading(self, action: str) -> AbstractContextManager[Connection]:
-        """A read transaction; errors are StoreErrors that name the action."""
-
-    def writing(self, action: str) -> AbstractContextManager[Connection]:
-        """A write transaction; errors are StoreErrors that name the action."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,35 +63,40 @@ def derived_id(identity: str, key: str, *, is_taken: Callable[[str], bool] = lam
 class CameraTable:
     """The cameras of a store; each call is one transaction and raises StoreError if it fails."""
 
-    def __init__(self, store: Transactions) -> None:
-        self._store = store
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def id_of(self, identity: str, name: str) -> str:
         """The id of a source: that of its row, or the one it will get when it is first watched."""
-        with self._store.reading("looking for a camera") as connection:
+        with self._database.reading("looking for a camera") as connection:
             return id_of(connection, identity, name)
 
     def all(self) -> list[CameraRecord]:
         """All cameras, sorted by name."""
-        with self._store.reading("reading cameras") as connection:
+        with self._database.reading("reading cameras") as connection:
             rows = connection.execute(select(cameras).order_by(cameras.c.name, cameras.c.id))
             return [_record(row) for row in rows]
 
     def find(self, word: str) -> CameraRecord:
         """The camera with this id or name; raises UsageError if there is none or more than one."""
-        with self._store.reading("looking for a camera") as connection:
-            return _find(connection, word, where=self._store.name)
+        with self._database.reading("looking for a camera") as connection:
+            return _find(connection, word, where=self._database.name)
+
+    def fingerprint(self) -> str:
+        """8 hex digits that identify this store, always the same; derived from its key, which they do not reveal."""
+        with self._database.reading("reading settings") as connection:
+            return hashlib.blake2b(b"store", key=_key(connection).encode(), digest_size=4).hexdigest()
 
     def count_events(self) -> dict[str, int]:
         """The number of events of each camera, by id; cameras without events are left out."""
         query = select(events.c.camera_id, func.count()).group_by(events.c.camera_id)
-        with self._store.reading("counting events") as connection:
+        with self._database.reading("counting events") as connection:
             return {row.camera_id: int(row[1]) for row in connection.execute(query)}
 
     def names(self) -> dict[str, set[str]]:
         """The identities of each name that is in use, as a camera's name or as its name in the list of sources."""
         found: dict[str, set[str]] = {}
-        with self._store.reading("reading names") as connection:
+        with self._database.reading("reading names") as connection:
             for row in connection.execute(select(cameras).where(cameras.c.identity != "")):
                 for name in {row.name, row.source_name} - {""}:
                     found.setdefault(name, set()).add(row.identity)
@@ -113,24 +105,24 @@ class CameraTable:
     def renamed(self) -> dict[tuple[str, str], str]:
         """The names that users gave, by identity and name in the list of sources."""
         query = select(cameras).where(cameras.c.name != cameras.c.source_name, cameras.c.identity != "")
-        with self._store.reading("reading names") as connection:
+        with self._database.reading("reading names") as connection:
             return {(row.identity, row.source_name): row.name for row in connection.execute(query)}
 
     def register(self, camera: CameraRecord) -> CameraRecord:
         """Records that a source is being watched, inserting or updating its row; returns the row."""
-        with self._store.writing(f"noting camera {camera.name}") as connection:
+        with self._database.writing(f"noting camera {camera.name}") as connection:
             return register(connection, camera)
 
     def rename(self, word: str, name: str) -> CameraRecord:
         """Renames a camera, given by id or name; raises UsageError if another camera has that name."""
         name = checked_name(name)
-        with self._store.writing("renaming a camera") as connection:
-            camera = _find(connection, word, where=self._store.name)
+        with self._database.writing("renaming a camera") as connection:
+            camera = _find(connection, word, where=self._database.name)
             others = select(cameras.c.id).where(cameras.c.name == name, cameras.c.id != camera.id)
             if (other := connection.execute(others).scalar()) is not None:
                 raise UsageError(f"{other} is called {name!r} already; choose another name, or rename that one first")
             _update(connection, camera.id, name=name)
-            return _find(connection, camera.id, where=self._store.name)
+            return _find(connection, camera.id, where=self._database.name)
 
     def move(self, word: str, moved: CameraRecord) -> CameraRecord:
         """Gives a camera, by id or name, the identity, kind and address of `moved`.
@@ -138,13 +130,13 @@ class CameraTable:
         A camera that was already stored with that identity is merged into it. Raises UsageError if there is no such
         camera.
         """
-        with self._store.writing("moving a camera") as connection:
-            camera = _find(connection, word, where=self._store.name)
+        with self._database.writing("moving a camera") as connection:
+            camera = _find(connection, word, where=self._database.name)
             there = [row.id for row in _of_identity(connection, moved.identity) if row.id != camera.id]
             for other in there:
                 _merge(connection, other, into=camera.id)
             _update(connection, camera.id, identity=moved.identity, kind=moved.kind, address=moved.address)
-            return _find(connection, camera.id, where=self._store.name)
+            return _find(connection, camera.id, where=self._database.name)
 
 
 def checked_name(name: str) -> str:
@@ -162,14 +154,13 @@ def id_of(connection: Connection, identity: str, name: str) -> str:
     row = _known(connection, identity, name)
     if row is not None:
         return str(row.id)
-    key = connection.execute(select(settings.c.value).where(settings.c.name == KEY)).scalar_one()
-    return derived_id(identity or f"name {name}", key, is_taken=lambda each: _by_id(connection, each) is not None)
+    return derived_id(
+        identity or f"name {name}", _key(connection), is_taken=lambda each: _by_id(connection, each) is not None
+    )
 
 
-def fingerprint(connection: Connection) -> str:
-    """8 hex digits that identify a store; derived from its key, which they do not reveal."""
-    key = connection.execute(select(settings.c.value).where(settings.c.name == KEY)).scalar_one()
-    return hashlib.blake2b(b"store", key=str(key).encode(), digest_size=4).hexdigest()
+def _key(connection: Connection) -> str:
+    return str(connection.execute(select(settings.c.value).where(settings.c.name == KEY)).scalar_one())
 
 
 def register(connection: Connection, camera: CameraRecord) -> CameraRecord:

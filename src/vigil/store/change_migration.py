@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from vigil.events import Event, Tier
-from vigil.store import changes as change_log
+from vigil.store.changes import log_changes
 
 UNTOLD = "SELECT * FROM events WHERE untold <> '' ORDER BY id"
 
@@ -22,7 +22,7 @@ def fill_changes(connection: Connection) -> None:
         for kind in kinds:
             goes_on = kind != "closed"
             then = replace(event, end_s=None, closed_because="") if goes_on else event
-            change_log.add(connection, then, [kind])
+            log_changes(connection, then, [kind])
     connection.execute(text("UPDATE events SET untold = ''"))
 
 

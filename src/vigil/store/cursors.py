@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from vigil.store.cameras import Transactions
+from vigil.store.database import Database
 from vigil.store.schema import cursors, handled_ahead
 from vigil.store.times import utc_now
 
@@ -24,8 +24,8 @@ class ConsumerCursors:
     no change is handled twice.
     """
 
-    def __init__(self, store: Transactions) -> None:
-        self._store = store
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def get(self, consumer: str, *, camera_id: str = "", connection: Connection | None = None) -> int:
         """The sequence number of the last change that a consumer has handled, 0 if none."""
@@ -51,10 +51,10 @@ class ConsumerCursors:
                 writing.execute(table.delete().where(table.c.consumer == consumer))
 
     def _reading(self, connection: Connection | None) -> AbstractContextManager[Connection]:
-        return self._store.reading("reading cursors") if connection is None else nullcontext(connection)
+        return self._database.reading("reading cursors") if connection is None else nullcontext(connection)
 
     def _writing(self, connection: Connection | None) -> AbstractContextManager[Connection]:
-        return self._store.writing("moving a cursor") if connection is None else nullcontext(connection)
+        return self._database.writing("moving a cursor") if connection is None else nullcontext(connection)
 
 
 def get(connection: Connection, consumer: str, camera_id: str = "") -> int:

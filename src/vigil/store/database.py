@@ -1,4 +1,4 @@
-"""Opens a database by its URL, translates its errors into messages that a user can act on, and upserts rows."""
+"""A database: opened by its URL, with transactions whose errors say what a user can do; and upserts."""
 
 import logging
 import sqlite3
@@ -34,6 +34,34 @@ FREE_PAGES = 20_000
 """Pages (of 4 KiB) returned to the file system at a time, which limits how long a writer waits."""
 
 WRITES = "vigil_writes"
+
+
+class Database:
+    """A SQLite or PostgreSQL database, handed to every table of a store, which opens its transactions here.
+
+    `name` is the path or the URL without its password, for messages. Raises StoreError if the driver is not installed.
+    """
+
+    def __init__(self, url: URL) -> None:
+        self.name = display_url(url)
+        self.engine = make_engine(url)
+
+    @contextmanager
+    def reading(self, action: str) -> Iterator[Connection]:
+        """A read transaction with a consistent view of the database; errors are StoreErrors that name the action."""
+        with translate_errors(action, self.name), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def writing(self, action: str) -> Iterator[Connection]:
+        """A write transaction: durable once the block ends, rolled back if it raises; errors as in `reading`."""
+        engine = self.engine.execution_options(**{WRITES: True})
+        with translate_errors(action, self.name), engine.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Closes all connections; a later transaction opens a new one."""
+        self.engine.dispose()
 
 
 def parse_url(store: str | Path) -> URL:

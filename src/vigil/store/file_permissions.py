@@ -5,7 +5,7 @@ New databases, folders and media are created for their owner only. Permissions g
 
 from pathlib import Path
 
-from vigil.files import close_to_others, is_open_to_others
+from vigil.files import PARTIAL, close_to_others, is_open_to_others
 from vigil.store.media import KINDS
 from vigil.store.rejected_rows import REFUSED
 from vigil.store.sessions import FOLDER
@@ -13,7 +13,7 @@ from vigil.store.sessions import FOLDER
 BESIDE = ("", "-wal", "-shm", "-journal")
 """Suffixes of the files that SQLite keeps beside a database."""
 
-OURS = frozenset({*KINDS, FOLDER, REFUSED, "room.yaml", "room.yaml.partial"})
+OURS = frozenset({*KINDS, FOLDER, REFUSED, "room.yaml", f"room.yaml{PARTIAL}"})
 
 
 def restrict_store_files(folder: Path, database: Path | None) -> None:

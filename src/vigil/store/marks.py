@@ -1,4 +1,8 @@
-"""The marks table: marks are only ever added, so the history of who said what is kept; the newest mark counts."""
+"""The marks table: marks are only ever added, so the history of who said what is kept; the newest mark counts.
+
+store.marks.add(event.id, "false_alarm", who="lena", note="two boys play")
+store.marks.of_event(event.id)      # the history, oldest first
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +11,9 @@ from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, exists, fun
 
 from vigil.errors import UsageError
 from vigil.events import MARK_WORDS, Mark, MarkValue
+from vigil.store.changes import log_changes
+from vigil.store.database import Database
+from vigil.store.event_rows import read_events
 from vigil.store.schema import events, marks
 from vigil.store.times import utc_now
 
@@ -15,17 +22,44 @@ LONGEST_WHO = 200
 IDS_AT_ONCE = 500
 
 
-def add(connection: Connection, event_id: str, mark: MarkValue, *, who: str, note: str) -> Mark:
-    """Adds a mark; raises UsageError if there is no such event, or the mark, name or note is invalid."""
-    _check(mark, who=who.strip(), note=note)
-    # Locks the event: two concurrent transactions would otherwise give two marks the same number.
-    known = connection.execute(select(events.c.id).where(events.c.id == event_id).with_for_update()).scalar()
-    if known is None:
-        raise UsageError(f"there is no event {event_id!r} to mark")
-    last = connection.execute(select(func.max(marks.c.number)).where(marks.c.event_id == event_id)).scalar() or 0
-    values = {"event_id": event_id, "number": last + 1, "mark": mark, "who": who.strip(), "note": note}
-    connection.execute(marks.insert().values(values | {"marked_utc": utc_now()}))
-    return of_event(connection, event_id)[-1]
+class MarkTable:
+    """The marks that users gave to events; each call is one transaction and raises StoreError if it fails."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, event_id: str, mark: MarkValue, *, who: str, note: str = "") -> Mark:
+        """Adds a user's mark to an event; `""` takes the previous mark back, which stays in the history.
+
+        Also logs it as a change of the event. Raises UsageError if the event does not exist, the mark is unknown, `who`
+        is empty or too long, or the note exceeds 4000 characters.
+        """
+        who = who.strip()
+        _check(mark, who=who, note=note)
+        with self._database.writing(f"marking event {event_id}") as connection:
+            number = _next_number(connection, event_id)
+            values = {"event_id": event_id, "number": number, "mark": mark, "who": who, "note": note}
+            connection.execute(marks.insert().values(values | {"marked_utc": utc_now()}))
+            added = _of_event(connection, event_id)[-1]
+            [event] = read_events(connection, select(events).where(events.c.id == event_id))
+            said = {"mark": added.mark, "note": note, "marked_by": added.who, "marked_utc": added.marked_utc}
+            log_changes(connection, event, ["marked"], said=said)
+        return added
+
+    def of_event(self, event_id: str) -> list[Mark]:
+        """All marks of an event, oldest first; the last one counts."""
+        with self._database.reading("reading marks") as connection:
+            return _of_event(connection, event_id)
+
+    def newest(self, event_ids: Sequence[str]) -> dict[str, Mark]:
+        """The newest mark of each of these events; events without a mark, or with one taken back, are left out."""
+        found: dict[str, Mark] = {}
+        with self._database.reading("reading marks") as connection:
+            for i in range(0, len(event_ids), IDS_AT_ONCE):
+                some = marks.c.event_id.in_(event_ids[i : i + IDS_AT_ONCE])
+                query = select(marks).where(some).order_by(marks.c.number)
+                found |= {row.event_id: _mark(row) for row in connection.execute(query)}
+        return {event_id: mark for event_id, mark in found.items() if mark.mark}
 
 
 def _check(mark: str, *, who: str, note: str) -> None:
@@ -40,19 +74,18 @@ def _check(mark: str, *, who: str, note: str) -> None:
         raise UsageError("; ".join(found))
 
 
-def of_event(connection: Connection, event_id: str) -> list[Mark]:
-    """The marks of an event, oldest first."""
+def _next_number(connection: Connection, event_id: str) -> int:
+    # Locks the event: two concurrent transactions would otherwise give two marks the same number.
+    known = connection.execute(select(events.c.id).where(events.c.id == event_id).with_for_update()).scalar()
+    if known is None:
+        raise UsageError(f"there is no event {event_id!r} to mark")
+    last = connection.execute(select(func.max(marks.c.number)).where(marks.c.event_id == event_id)).scalar() or 0
+    return int(last) + 1
+
+
+def _of_event(connection: Connection, event_id: str) -> list[Mark]:
     query = select(marks).where(marks.c.event_id == event_id).order_by(marks.c.number)
     return [_mark(row) for row in connection.execute(query)]
-
-
-def newest(connection: Connection, event_ids: Sequence[str]) -> dict[str, Mark]:
-    """The newest mark of each of these events; events without a mark, or with one taken back, are left out."""
-    found: dict[str, Mark] = {}
-    for i in range(0, len(event_ids), IDS_AT_ONCE):
-        query = select(marks).where(marks.c.event_id.in_(event_ids[i : i + IDS_AT_ONCE])).order_by(marks.c.number)
-        found |= {row.event_id: _mark(row) for row in connection.execute(query)}
-    return {event_id: mark for event_id, mark in found.items() if mark.mark}
 
 
 def newest_mark_value() -> ScalarSelect[str]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from vigil.store import media as media_table
+from vigil.files import PARTIAL
 from vigil.store.database import translate_errors
-from vigil.store.media import KINDS, PARTIAL, MediaFile, MediaKind, list_files, remove_media
+from vigil.store.media import KINDS, MediaFile, MediaKind, insert_media, list_files, remove_media
 from vigil.store.schema import events, media
 from vigil.store.store import Store
 
@@ -26,7 +26,7 @@ def adopt_orphans(store: Store, *, before_s: float) -> None:
     """Adds rows for files of existing events; deletes files of deleted events, last modified before `before_s`."""
     with translate_errors("looking for files without a row", store.name):
         found = list(_files(store.folder))
-    with store.reading("looking for files without a row") as connection:
+    with store.database.reading("looking for files without a row") as connection:
         noted = set(connection.execute(select(media.c.path)).scalars())
         strays = [each for each in found if each[2].relative_to(store.folder).as_posix() not in noted]
         known = set(connection.execute(select(events.c.id)).scalars()) if strays else set()
@@ -47,12 +47,12 @@ def _files(root: Path) -> Iterator[tuple[MediaKind, str, Path]]:
 
 def _note(store: Store, strays: list[tuple[MediaKind, str, Path]]) -> None:
     for i in range(0, len(strays), ROWS_AT_ONCE):
-        with store.writing("noting files without a row") as connection:
+        with store.database.writing("noting files without a row") as connection:
             for kind, event_id, path in strays[i : i + ROWS_AT_ONCE]:
                 log.info("%s has no row, as its watcher was killed; it is noted now", path)
                 size_bytes = sum(file.stat().st_size for file in list_files(path))
                 file = MediaFile(path=path, event_id=event_id, kind=kind, size_bytes=size_bytes)
-                media_table.add(connection, file, root=store.folder)
+                insert_media(connection, file, root=store.folder)
 
 
 def _delete_old(store: Store, path: Path, *, before_s: float) -> None:

@@ -15,16 +15,26 @@ MOST_BYTES = 10_000_000
 """The file grows no further than this: if every verdict of a camera is rejected, it must not fill the disk."""
 
 
-def append_rejected_row(path: Path, row: object, *, what: str, why: str) -> None:
-    """Appends a row to the file; logs a warning if that fails."""
-    try:
-        line = json.dumps({"refused_utc": utc_now(), "what": what, "why": why, "row": _plain(row)}, default=str)
-        make_private_folder(path.parent)
-        with open(path, "a", encoding="ascii", opener=for_owner) as out:
-            if out.tell() < MOST_BYTES:
-                out.write(f"{line}\n")
-    except (OSError, ValueError, TypeError) as error:
-        log.warning("%s was refused and could not be set aside: %s", what, error)
+class RejectedRows:
+    """The file of rejected rows in a store's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / REFUSED
+
+    def append(self, row: object, *, what: str, why: str) -> None:
+        """Appends a row as a JSON line, up to a maximum file size; never raises, but logs a warning if that fails."""
+        try:
+            _append(self._path, row, what=what, why=why)
+        except (OSError, ValueError, TypeError) as error:
+            log.warning("%s was refused and could not be set aside: %s", what, error)
+
+
+def _append(path: Path, row: object, *, what: str, why: str) -> None:
+    line = json.dumps({"refused_utc": utc_now(), "what": what, "why": why, "row": _plain(row)}, default=str)
+    make_private_folder(path.parent)
+    with open(path, "a", encoding="ascii", opener=for_owner) as out:
+        if out.tell() < MOST_BYTES:
+            out.write(f"{line}\n")
 
 
 def _plain(row: object) -> object:

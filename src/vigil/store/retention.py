@@ -13,12 +13,11 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, Table, and_, delete, exists, false, func, not_, or_, select, true, tuple_
 
 from vigil.errors import UsageError
-from vigil.store import marks as mark_table
-from vigil.store import orphaned_media
+from vigil.store import marks, orphaned_media
+from vigil.store.changes import TELLABLE
 from vigil.store.cursors import TOLD
 from vigil.store.database import translate_errors, vacuum_free_pages
-from vigil.store.events import TELLABLE
-from vigil.store.media import MediaFile, partial_files, read, remove_media
+from vigil.store.media import MediaFile, media_file, partial_files, remove_media
 from vigil.store.schema import changes, cursors, events, media, sessions, verdicts
 from vigil.store.store import Store
 from vigil.store.times import format_utc
@@ -88,8 +87,8 @@ def prune(
     now_s = clock()
     if not dry_run:
         orphaned_media.adopt_orphans(store, before_s=now_s - PARTIAL_S)
-    media_may_go = true() if also_marked else mark_table.is_unmarked()
-    events_may_go = true() if also_marked else mark_table.has_no_history()
+    media_may_go = true() if also_marked else marks.is_unmarked()
+    events_may_go = true() if also_marked else marks.has_no_history()
     files = _too_old(store, retention, media_may_go, now_s=now_s)
     files += _too_much(store, retention, media_may_go, spared={file.path for file in files})
     old_verdicts = _old_verdicts(retention.verdict_days, now_s=now_s)
@@ -115,7 +114,7 @@ def prune(
         log.warning("%d changes are deleted that a consumer has not read for too long", pruned.unread_changes)
     if pruned.verdicts or pruned.events or pruned.changes:
         with translate_errors("shrinking", store.name):
-            vacuum_free_pages(store.engine)
+            vacuum_free_pages(store.database.engine)
     return pruned
 
 
@@ -127,9 +126,9 @@ def _closed_media(store: Store, *conditions: ColumnElement[bool]) -> list[MediaF
     """Media of closed events, those of the oldest events first."""
     query = select(media).join(events, events.c.id == media.c.event_id)
     oldest_first = query.order_by(events.c.happened_utc, media.c.path)
-    with store.reading("looking for old media") as connection:
+    with store.database.reading("looking for old media") as connection:
         rows = connection.execute(oldest_first.where(events.c.end_s.is_not(None), *conditions))
-        return [read(row, root=store.folder) for row in rows]
+        return [media_file(row, root=store.folder) for row in rows]
 
 
 def _too_old(
@@ -147,7 +146,7 @@ def _too_much(
         return []
     # Media of marked events do not count: if there were many, new events would lose theirs at once.
     summed = select(func.coalesce(func.sum(media.c.size_bytes), 0)).join(events, events.c.id == media.c.event_id)
-    with store.reading("adding up media") as connection:
+    with store.database.reading("adding up media") as connection:
         total_bytes = int(connection.execute(summed.where(may_go)).scalar() or 0)
     candidates = _closed_media(store, may_go)
     over_bytes = total_bytes - retention.media_mb * MB - sum(f.size_bytes for f in candidates if f.path in spared)
@@ -168,14 +167,14 @@ def _delete_files(store: Store, files: Sequence[MediaFile], may_go: ColumnElemen
             for file in some:
                 remove_media(file.path)
         paths = [file.path.relative_to(store.folder).as_posix() for file in some]
-        with store.writing("forgetting old media") as connection:
+        with store.database.writing("forgetting old media") as connection:
             connection.execute(delete(media).where(media.c.path.in_(paths)))
 
 
 def _still_to_go(store: Store, files: Sequence[MediaFile], may_go: ColumnElement[bool]) -> list[MediaFile]:
     """Leaves out files of events marked in the meantime, as deleting thousands of files takes a while."""
     ids = {file.event_id for file in files}
-    with store.reading("looking for marks") as connection:
+    with store.database.reading("looking for marks") as connection:
         unmarked = set(connection.execute(select(events.c.id).where(events.c.id.in_(ids), may_go)).scalars())
     return [file for file in files if file.event_id in unmarked]
 
@@ -217,7 +216,7 @@ def _is_unread() -> ColumnElement[bool]:
 
 
 def _count(store: Store, table: Table, old: ColumnElement[bool]) -> int:
-    with store.reading("counting") as connection:
+    with store.database.reading("counting") as connection:
         return connection.execute(select(func.count()).select_from(table).where(old)).scalar_one()
 
 
@@ -227,12 +226,12 @@ def _delete_verdicts(store: Store, old: ColumnElement[bool]) -> None:
     chosen = select(verdicts.c.session_id, verdicts.c.window).where(old).limit(VERDICTS_AT_ONCE)
     deleted = VERDICTS_AT_ONCE
     while deleted == VERDICTS_AT_ONCE:
-        with store.writing("deleting old verdicts") as connection:
+        with store.database.writing("deleting old verdicts") as connection:
             deleted = connection.execute(delete(verdicts).where(key.in_(chosen))).rowcount
 
 
 def _delete_events(store: Store, old: ColumnElement[bool]) -> None:
-    with store.writing("deleting old events") as connection:
+    with store.database.writing("deleting old events") as connection:
         connection.execute(delete(events).where(old))
 
 
@@ -241,7 +240,7 @@ def _delete_changes(store: Store, old: ColumnElement[bool]) -> None:
     chosen = select(changes.c.sequence).where(old).limit(VERDICTS_AT_ONCE)
     deleted = VERDICTS_AT_ONCE
     while deleted == VERDICTS_AT_ONCE:
-        with store.writing("deleting old changes") as connection:
+        with store.database.writing("deleting old changes") as connection:
             deleted = connection.execute(delete(changes).where(changes.c.sequence.in_(chosen))).rowcount
 
 
@@ -252,5 +251,5 @@ def _delete_empty_sessions(store: Store, days: float | None, *, now_s: float) ->
     has_verdicts = exists().where(verdicts.c.session_id == sessions.c.id)
     has_events = exists().where(events.c.session_id == sessions.c.id)
     ended = sessions.c.ended_utc < _before(days, now_s)
-    with store.writing("deleting old watches") as connection:
+    with store.database.writing("deleting old watches") as connection:
         connection.execute(delete(sessions).where(ended, ~has_verdicts, ~has_events))

@@ -2,23 +2,29 @@
 
 A new session closes events that an earlier one left open. A file lock shows whether that one was killed (the lock is
 gone with its process) or is still running.
+
+    session = store.sessions.start(source="door", epoch_s=time.time(), model="m", task="fight")
+    ...                                                 # its verdicts and events belong to the session
+    store.sessions.end("door", because="stopped")
 """
 
 import fcntl
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import Connection, Row, Select, select
 
-from vigil.events import new_id
+from vigil.events import Event, new_id
 from vigil.files import make_private_folder
 from vigil.store.cameras import CameraRecord, is_of, register
+from vigil.store.database import Database
 from vigil.store.schema import events, sessions
 from vigil.store.times import utc_now
+from vigil.verdict import JudgedWindow
 
 log = logging.getLogger(__name__)
 
@@ -43,50 +49,97 @@ class WatchSession:
     camera_id: str = ""
 
 
-def start(
-    connection: Connection,
-    *,
-    source: str,
-    session_id: str = "",
-    epoch_s: float | None = None,
-    model: str = "",
-    task: str = "",
-    contract: str = "",
-    identity: str = "",
-    camera: CameraRecord | None = None,
+class SessionTable:
+    """The sessions of a store, and which of them each source is in now.
+
+    Each call is one transaction and raises StoreError if it fails.
+    """
+
+    def __init__(self, database: Database, locks: "SourceLocks") -> None:
+        self._database = database
+        self._locks = locks
+        self._current: dict[str, str] = {}
+        self._cameras: dict[str, str] = {}
+
+    def start(
+        self,
+        *,
+        source: str,
+        session_id: str = "",
+        epoch_s: float | None = None,
+        model: str = "",
+        task: str = "",
+        contract: str = "",
+        identity: str = "",
+        camera: CameraRecord | None = None,
+    ) -> WatchSession:
+        """Starts a session of a source; its verdicts and events belong to the session from now on.
+
+        The `camera` is registered with it; without one, the camera is found by `identity` or by name.
+        """
+        session = WatchSession(
+            id=session_id or new_id(),
+            source=source,
+            epoch_s=epoch_s,
+            model=model,
+            task=task,
+            contract=contract,
+            started_utc=utc_now(),
+            identity=identity,
+        )
+        with self._database.writing("starting a watch") as connection:
+            session = insert_session(connection, session, camera=camera)
+        self.note_current({source: session.id, session.camera_id: session.id})
+        self._cameras |= {session.id: session.camera_id}
+        return session
+
+    def end(self, source: str, *, because: str, session: str = "", camera_id: str = "") -> None:
+        """Ends the session of a source (the newest, unless `session` is given) and releases its camera lock."""
+        self._locks.release(camera_id or source)
+        ended = session or self._current.get(source)
+        if not ended:
+            return
+        unfinished = sessions.update().where(sessions.c.id == ended, sessions.c.ended_utc.is_(None))
+        with self._database.writing("ending a watch") as connection:
+            connection.execute(unfinished.values(ended_utc=utc_now(), ended_because=because))
+
+    def of_camera(self, word: str) -> list[WatchSession]:
+        """The sessions of a camera, by its id or name, newest first."""
+        wanted = is_of(word, sessions.c.camera_id, sessions.c.source)
+        with self._database.reading("reading watches") as connection:
+            return _read(connection, select(sessions).where(wanted).order_by(sessions.c.id.desc()))
+
+    def of_event(self, event_id: str) -> WatchSession | None:
+        """The session in which an event was found; None if it was saved outside any."""
+        with self._database.reading("reading watches") as connection:
+            return session_of(connection, event_id)
+
+    def current(self, each: JudgedWindow | Event) -> str | None:
+        """The session that a verdict or event belongs to: that of its camera, or of its name if it has none."""
+        return self._current.get(each.camera_id or each.source)
+
+    def camera_of(self, session: str) -> str:
+        """The camera id of a session that was started here; empty for any other."""
+        return self._cameras.get(session, "")
+
+    def note_current(self, started: Mapping[str, str]) -> None:
+        """Makes sessions the current ones, by source name or camera id."""
+        self._current |= started
+
+
+def insert_session(
+    connection: Connection, session: WatchSession, *, camera: CameraRecord | None = None
 ) -> WatchSession:
-    """Inserts a session and registers its `camera`; without one, the camera of that name is used."""
-    seen = register(connection, camera or CameraRecord(id="", name=source, identity=identity))
-    session = WatchSession(
-        id=session_id or new_id(),
-        source=source,
-        epoch_s=epoch_s,
-        model=model,
-        task=task,
-        contract=contract,
-        started_utc=utc_now(),
-        identity=identity or seen.identity,
-        camera_id=seen.id,
-    )
+    """Inserts a session and registers its `camera`; without one, the camera of its identity or name is used."""
+    seen = register(connection, camera or CameraRecord(id="", name=session.source, identity=session.identity))
+    session = replace(session, identity=session.identity or seen.identity, camera_id=seen.id)
     values = {field: getattr(session, field) for field in WatchSession.__slots__}
     connection.execute(sessions.insert().values(values))
     return session
 
 
-def end(connection: Connection, session: str, *, because: str) -> None:
-    """Records that a session ended."""
-    ended = sessions.update().where(sessions.c.id == session, sessions.c.ended_utc.is_(None))
-    connection.execute(ended.values(ended_utc=utc_now(), ended_because=because))
-
-
-def of_source(connection: Connection, source: str) -> list[WatchSession]:
-    """The sessions of a camera, by its id or name, newest first."""
-    wanted = is_of(source, sessions.c.camera_id, sessions.c.source)
-    return _read(connection, select(sessions).where(wanted).order_by(sessions.c.id.desc()))
-
-
-def of_event(connection: Connection, event_id: str) -> WatchSession | None:
-    """The session in which an event was found; None if it was saved outside any."""
+def session_of(connection: Connection, event_id: str) -> WatchSession | None:
+    """Same as `SessionTable.of_event`, in the caller's transaction."""
     query = select(sessions).join(events, events.c.session_id == sessions.c.id).where(events.c.id == event_id)
     return next(iter(_read(connection, query)), None)
 

@@ -1,22 +1,79 @@
-"""The verdict log: every window of every session, with its verdict."""
+"""The verdicts table: every judged window of every session, with its verdict.
+
+store.verdicts.add(judged)
+store.verdicts.around(event, margin_s=10)
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from vigil.store import sessions
-from vigil.store.database import upsert
+from vigil.events import Event, new_id
+from vigil.store.cameras import CameraRecord
+from vigil.store.database import Database, upsert
+from vigil.store.event_rows import last_window_end_s
 from vigil.store.schema import verdicts
+from vigil.store.sessions import SessionTable, WatchSession, cameras_of, insert_session, session_of
 from vigil.store.times import utc_now
 from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
 
 
-def add(connection: Connection, judged: Sequence[tuple[str, JudgedWindow]]) -> None:
-    """Writes verdicts, each with its session; an existing one is updated, as its description may arrive later."""
+class VerdictTable:
+    """The verdicts of a store; each call is one transaction and raises StoreError if it fails."""
+
+    def __init__(self, database: Database, sessions: SessionTable) -> None:
+        self._database = database
+        self._sessions = sessions
+
+    def add(self, judged: Sequence[JudgedWindow], *, sessions: Sequence[str] = ()) -> None:
+        """Adds verdicts to the log; an existing one is updated, as its description may arrive later.
+
+        Each belongs to the current session of its source, unless `sessions` gives one for each. A source without a
+        session gets a new one.
+        """
+        if not judged:
+            return
+        with self._database.writing("writing verdicts") as connection:
+            started = {} if sessions else self._start_missing(connection, judged)
+            chosen = sessions or [self._sessions.current(each) or started[_key(each)] for each in judged]
+            _upsert(connection, list(zip(chosen, judged, strict=True)))
+        self._sessions.note_current(started)
+
+    def _start_missing(self, connection: Connection, judged: Sequence[JudgedWindow]) -> dict[str, str]:
+        """Starts a session for each source that has none; returns them by camera id, or by name if it has no id."""
+        begun = {_key(each): each for each in judged if self._sessions.current(each) is None}
+        return {key: _start(connection, each).id for key, each in begun.items()}
+
+    def of_session(self, session: WatchSession) -> list[JudgedWindow]:
+        """The verdicts of one session, in order."""
+        with self._database.reading("reading verdicts") as connection:
+            return _of_session(connection, session.id, source=session.source)
+
+    def around(self, event: Event, *, margin_s: float) -> list[JudgedWindow]:
+        """The verdicts from `margin_s` before an event to `margin_s` after it; empty if it has no session."""
+        last_s = last_window_end_s(event) if event.end_s is None else event.end_s
+        from_s, to_s = event.onset_s - margin_s, last_s + margin_s
+        with self._database.reading("reading verdicts") as connection:
+            session = session_of(connection, event.id)
+            if session is None:
+                return []
+            return _of_session(connection, session.id, source=event.source, from_s=from_s, to_s=to_s)
+
+
+def _key(judged: JudgedWindow) -> str:
+    return judged.camera_id or judged.source
+
+
+def _start(connection: Connection, judged: JudgedWindow) -> WatchSession:
+    session = WatchSession(id=new_id(), source=judged.source, started_utc=utc_now())
+    return insert_session(connection, session, camera=CameraRecord(id=judged.camera_id, name=judged.source))
+
+
+def _upsert(connection: Connection, judged: Sequence[tuple[str, JudgedWindow]]) -> None:
     now = utc_now()
     unknown = {session for session, each in judged if not each.camera_id}
-    cameras = sessions.cameras_of(connection, list(unknown)) if unknown else {}
+    cameras = cameras_of(connection, list(unknown)) if unknown else {}
     rows = [_row(session, each, now, camera_id=each.camera_id or cameras.get(session, "")) for session, each in judged]
     upsert(connection, verdicts, rows, keep=("created_utc",))
 
@@ -42,7 +99,7 @@ def _row(session: str, judged: JudgedWindow, now: str, *, camera_id: str) -> dic
     }
 
 
-def of_session(
+def _of_session(
     connection: Connection, session: str, *, source: str, from_s: float | None = None, to_s: float | None = None
 ) -> list[JudgedWindow]:
     """The verdicts of one session, in order; optionally those that overlap a span of seconds."""

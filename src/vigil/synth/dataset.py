@@ -26,6 +26,7 @@ import numpy as np
 from vigil.dataset.groups import SOURCES_NAME
 from vigil.dataset.workers import init_worker
 from vigil.errors import UsageError
+from vigil.files import atomic_path, write_atomically
 from vigil.synth.actors import choose_activity
 from vigil.synth.clip import DEFAULT_DIFFICULTY, draw_clip
 from vigil.synth.figure import Image
@@ -96,7 +97,7 @@ def write_synth_dataset(
     plans = plan_synth_dataset(clips=clips, seed=seed, fps=fps, size_wh=size_wh, difficulty=difficulty)
     longer = plan_synth_dataset(clips=max(clips, earlier), seed=seed, fps=fps, size_wh=size_wh, difficulty=difficulty)
     remaining = [plan for plan in longer[clips:] if plan.path(out).exists()]
-    _write_whole(out / RECORD_NAME, json.dumps({"clips": len(longer), **asdict(drawing)}) + "\n")
+    write_atomically(out / RECORD_NAME, json.dumps({"clips": len(longer), **asdict(drawing)}) + "\n")
     _write_sources(out, plans + remaining)
     missing = [plan for plan in plans if not plan.path(out).exists()]
     done = len(plans) - len(missing)
@@ -199,12 +200,8 @@ def write_synth_clip(plan: SynthClipSpec, out: Path) -> None:
         activity=plan.activity, difficulty=plan.difficulty, scene_seed=plan.scene_seed,
     )  # fmt: skip
     path = plan.path(out)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        encode_video(part, clip.frames, fps=plan.fps)
-        part.rename(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with atomic_path(path, per_process=True) as partial:
+        encode_video(partial, clip.frames, fps=plan.fps)
 
 
 def encode_video(path: Path, frames: Image, *, fps: float) -> None:
@@ -225,7 +222,7 @@ def _write_sources(out: Path, plans: list[SynthClipSpec]) -> None:
     writer.writerow(["clip", "label", "source"])
     writer.writerows([plan.name, plan.label, plan.source] for plan in plans)
     writer.writerows(_rows_of_others(out / SOURCES_NAME))
-    _write_whole(out / SOURCES_NAME, text.getvalue())
+    write_atomically(out / SOURCES_NAME, text.getvalue())
 
 
 def _rows_of_others(path: Path) -> list[list[str]]:
@@ -237,9 +234,3 @@ def _rows_of_others(path: Path) -> list[list[str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path} cannot be read ({error}); repair it, or name another folder") from error
     return [row for row in rows if row and not DRAWN_NAME.fullmatch(row[0])]
-
-
-def _write_whole(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8", errors="backslashreplace")
-    part.rename(path)

@@ -18,7 +18,7 @@ import yaml
 from vigil.environments import CHECKOUT, Environment, environment
 from vigil.errors import JobError, ManifestError, UsageError
 from vigil.file_names import beside
-from vigil.files import require_writable_folder
+from vigil.files import PARTIAL, move_into_place, require_writable_folder
 from vigil.manifest import MANIFEST_NAME, Manifest, read_manifest
 from vigil.models import family_named
 from vigil.models.base_model import base_digest, check_checkpoint, describe_base
@@ -60,7 +60,7 @@ class ExportPlan:
     @property
     def partial(self) -> Path:
         """The output folder's name until it is complete and checked."""
-        return beside(self.out, ".partial")
+        return beside(self.out, PARTIAL)
 
     @property
     def old(self) -> Path:
@@ -321,5 +321,5 @@ def _put_in_place(plan: ExportPlan) -> None:
     shutil.rmtree(plan.old, ignore_errors=True)
     if plan.out.exists():
         plan.out.rename(plan.old)
-    plan.partial.rename(plan.out)
+    move_into_place(plan.partial, plan.out)
     shutil.rmtree(plan.old, ignore_errors=True)

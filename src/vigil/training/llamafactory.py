@@ -19,6 +19,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import psutil
+
 from vigil.environments import Environment
 from vigil.errors import JobError
 
@@ -116,10 +118,11 @@ class LlamaFactoryProcess:
                 return
 
     def _ask_to_stop(self, child: "subprocess.Popen[bytes]") -> None:
-        targets = _children(child.pid) if self.forks else []
-        for pid in targets or [child.pid]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            command = psutil.Process(child.pid)
+            for process in (command.children() if self.forks else []) or [command]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.terminate()
 
     def _failure(self, code: int) -> str:
         tail = _tail(self.log)
@@ -134,15 +137,9 @@ def _tail(log: Path) -> list[str]:
     return log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
 
 
-def _children(pid: int) -> list[int]:
-    try:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-
-
 def _end(child: "subprocess.Popen[bytes]") -> None:
     """Kills whatever is left of the child's process group, even if the child itself has ended."""
+    # By group, not by parent: a trainer whose parent has died is nobody's child any more, but still in the group.
     if child.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGTERM)

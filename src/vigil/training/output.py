@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vigil.errors import JobError, UsageError
+from vigil.files import write_json
 from vigil.manifest import MANIFEST_NAME
 
 RUN_NAME = "vigil-run.json"
@@ -181,18 +182,13 @@ def clear_output(folder: Path) -> None:
 
 def write_run_record(folder: Path, run: RunRecord) -> None:
     """Records what the training is started with in `vigil-run.json`."""
-    folder.mkdir(parents=True, exist_ok=True)
     data = {
         "settings": dict(run.settings),
         "data_digest": run.data_digest,
         "base_digest": run.base_digest,
         "digests": dict(run.digests),
     }
-    partial = folder / f"{RUN_NAME}.partial"
-    partial.write_text(
-        json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8", errors="backslashreplace"
-    )
-    partial.replace(folder / RUN_NAME)
+    write_json(folder / RUN_NAME, data)
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -216,9 +212,7 @@ def _relocate_best_checkpoint(checkpoint: Path) -> None:
     if here == named:
         return
     state["best_model_checkpoint"] = here
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_json(path, state)
 
 
 def _checkpoints(folder: Path) -> list[Path]:

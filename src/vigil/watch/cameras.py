@@ -4,10 +4,8 @@ Changes are saved in a YAML file, written atomically. It may contain passwords, 
 """
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +14,7 @@ import yaml
 
 from vigil.config import from_mapping, read_yaml
 from vigil.errors import StoreError, UsageError, redact
-from vigil.files import for_owner, make_private_folder
+from vigil.files import make_private_folder, write_atomically
 from vigil.sources.address import Address, find_available_sources, find_sources
 from vigil.sources.source_identity import Known, Renamed, named_apart, names_of_others
 from vigil.store import Store
@@ -219,18 +217,10 @@ class CameraList:
         kept: list[Address | Added] = [*self._added.values(), *self._away]
         added = [{"name": each.name, "location": each.location, "confined": each.confined} for each in kept]
         text = HEAD + _dump({"added": added, "removed": sorted(self._removed)})
-        partial = self.file.with_name(f"{self.file.name}.partial")
         try:
             make_private_folder(self.file.parent)
-            partial.unlink(missing_ok=True)
-            with open(partial, "x", encoding="utf-8", opener=for_owner) as out:
-                out.write(text)
-                out.flush()
-                os.fsync(out.fileno())
-            partial.replace(self.file)
+            write_atomically(self.file, text, private=True)
         except OSError as error:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
             raise StoreError(
                 f"the change holds until Vigil ends, but cannot be remembered: {self.file}: {error.strerror}"
             ) from error

@@ -165,7 +165,7 @@ class MediaRecorder:
     async def _keep(self, event: Event, kind: MediaKind, name: str, write: Callable[[Path], None]) -> None:
         store = self._store
         if store is not None:
-            await self._in_thread(event, kind, lambda: store.keep(event.id, kind, name, write))
+            await self._in_thread(event, kind, lambda: store.media.keep(event.id, kind, name, write))
 
     async def _keep_frames(self, source: SourcePipeline, media: EventMedia) -> None:
         store, event = self._store, media.event
@@ -174,7 +174,9 @@ class MediaRecorder:
         media.kept |= {window.index for window in windows}
         if store is not None:
             for window in windows:
-                await self._in_thread(event, "frames", partial(store.keep_frames, event.id, window.index, window.jpegs))
+                await self._in_thread(
+                    event, "frames", partial(store.media.keep_frames, event.id, window.index, window.jpegs)
+                )
 
     async def _in_thread(self, event: Event, what: str, make: Callable[[], object]) -> None:
         try:

@@ -20,8 +20,7 @@ from typing import Literal, TypeAlias, cast
 from vigil.errors import RowRefused, StoreError
 from vigil.events import ChangeKind, Event, EventChange, new_id
 from vigil.store import REFUSED, CameraRecord, Store
-from vigil.store.changes import StoredChange, StoredKind
-from vigil.store.events import TELLABLE
+from vigil.store.changes import TELLABLE, StoredChange, StoredKind
 from vigil.store.retention import RetentionSettings, prune
 from vigil.verdict import JudgedWindow
 from vigil.watch.write_queue import Key, QueuedWrites, State, StoreWrite, WriteResult, write_all
@@ -187,7 +186,7 @@ class StoreWriter:
         seen = camera or partial(CameraRecord, id="", name=source)
 
         def start() -> None:
-            self._store.start_session(
+            self._store.sessions.start(
                 source=source,
                 session_id=session,
                 epoch_s=epoch_s,
@@ -208,7 +207,7 @@ class StoreWriter:
 
         def end() -> None:
             claimed = self._claimed.pop(source, "")
-            self._store.end_session(source, because=because, session=session, camera_id=claimed)
+            self._store.sessions.end(source, because=because, session=session, camera_id=claimed)
 
         self._watch_write(f"the end of watch {session} of {source}", end)
         return self._call_in_thread(self._write_events)
@@ -223,26 +222,26 @@ class StoreWriter:
         return self._call_in_thread(self._write_events)
 
     def _untold_of_others(self, besides: Callable[[], Collection[str]]) -> list[StoredChange]:
-        untold = self._store.untold()
+        untold = self._store.changes.unpublished()
         if not untold:
             return []
         keys = {change.sequence: change.camera_id or change.event.source for change in untold}
-        free = {key for key in {*keys.values()} - {*besides()} if self._store.claim(key)}
+        free = {key for key in {*keys.values()} - {*besides()} if self._store.locks.take(key)}
         for key in free:
-            self._store.release(key)
+            self._store.locks.release(key)
         return [change for change in untold if keys[change.sequence] in free]
 
     def _left_by_earlier(self, source: str, describe: Describe) -> list[StoredChange]:
         """Closes events that an earlier watcher of a source left open; returns its unpublished changes."""
         seen = describe()
         camera_id = seen.id or self._store.cameras.id_of(seen.identity, source)
-        if not self._store.claim(camera_id):
+        if not self._store.locks.take(camera_id):
             log.warning("%s is being watched into this store already; its open events are left alone", source)
             return []
         self._claimed[source] = camera_id
-        for event in self._store.recover(source, camera_id=camera_id):
+        for event in self._store.events.recover(source, camera_id=camera_id):
             log.warning("%s: closed event %s, which was open when the watcher stopped", source, event.id)
-        return self._store.untold(camera_id=camera_id)
+        return self._store.changes.unpublished(camera_id=camera_id)
 
     def _late_write(self, what: str, find: Callable[[], list[StoredChange]]) -> None:
         found: list[StoredChange] = []
@@ -291,7 +290,7 @@ class StoreWriter:
         if self.is_behind():
             return []
         told = self._told.states()
-        act = partial(self._store.note_told, dict(told))
+        act = partial(self._store.changes.note_published, dict(told))
         return (
             [StoreWrite(what="what was told", act=act, settled=partial(_cross_off, self._told, told))] if told else []
         )
@@ -336,12 +335,12 @@ class StoreWriter:
 
     def _save(self, saving: Saving, told: Collection[StoredKind]) -> list[StoredChange]:
         try:
-            return self._store.record_event(saving.event, session=saving.session, told=told)
+            return self._store.events.save(saving.event, session=saving.session, published=told)
         except RowRefused:
             if not saving.session:
                 raise
             # Its session may not be in the store, for example because the start of it was rejected.
-            return self._store.record_event(saving.event, session=None, told=told)
+            return self._store.events.save(saving.event, session=None, published=told)
 
     def _verdict_writes(self) -> list[StoreWrite]:
         rows = self._verdicts.states()
@@ -362,7 +361,7 @@ class StoreWriter:
 
     def _save_verdicts(self, rows: Sequence[VerdictRow]) -> None:
         sessions = [session for (session, _, _), _ in rows]
-        self._store.add_verdicts([judged for _, judged in rows], sessions=sessions if all(sessions) else ())
+        self._store.verdicts.add([judged for _, judged in rows], sessions=sessions if all(sessions) else ())
 
     async def _run(self, writes: Sequence[StoreWrite]) -> bool:
         """Runs writes in the thread; returns False if the store cannot be written to."""
@@ -382,7 +381,7 @@ class StoreWriter:
 
     def _set_aside(self, write: StoreWrite, error: Exception) -> None:
         """Appends a rejected row to `refused.jsonl`; runs in the writer thread."""
-        self._store.set_aside(write.row, what=write.what, why=str(error) or type(error).__name__)
+        self._store.rejected_rows.append(write.row, what=write.what, why=str(error) or type(error).__name__)
 
     def _count_refused(self, write: StoreWrite, error: Exception) -> None:
         if write.what in self._refused:

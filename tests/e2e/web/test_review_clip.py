@@ -25,8 +25,10 @@ def test_a_copy_plays_the_original_is_downloaded_and_of_several_picked_at_once_t
     visitors: Visitors, tmp_path: Path
 ) -> None:
     with with_events(tmp_path, event(1), event(2), event(3)) as store:
-        clip = store.keep("e0003", "clips", ".mp4", h265)
-        store.keep("e0002", "clips", ".mp4", lambda path: film(path, seconds=4, fps=10, size_wh=(320, 180)) and None)
+        clip = store.media.keep("e0003", "clips", ".mp4", h265)
+        store.media.keep(
+            "e0002", "clips", ".mp4", lambda path: film(path, seconds=4, fps=10, size_wh=(320, 180)) and None
+        )
     visitors.complaints.clear()
     with site_at("http://127.0.0.1:9/v1", folder=tmp_path) as site:
         page = visitors.visit(site.url)

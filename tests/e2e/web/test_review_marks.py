@@ -74,7 +74,7 @@ def stands_on(page: Page, number: int) -> None:
 
 
 def marks(store: Store) -> dict[int, list[str]]:
-    made = {number: [str(mark.mark) for mark in store.marks(f"e{number:04d}")] for number in range(6)}
+    made = {number: [str(mark.mark) for mark in store.marks.of_event(f"e{number:04d}")] for number in range(6)}
     return {number: words for number, words in made.items() if words}
 
 

@@ -19,9 +19,9 @@ def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "events.db"
     monkeypatch.setenv("VIGIL_STORE", str(path))
     with Store.open(path) as store:
-        session = store.start_session(source=DOOR.name, camera=DOOR)
-        store.save_event(make_event(source=DOOR.name, camera_id=session.camera_id))
-        store.end_session(DOOR.name, because="stopped", camera_id=session.camera_id)
+        session = store.sessions.start(source=DOOR.name, camera=DOOR)
+        store.events.save(make_event(source=DOOR.name, camera_id=session.camera_id))
+        store.sessions.end(DOOR.name, because="stopped", camera_id=session.camera_id)
     return path
 
 
@@ -70,12 +70,12 @@ def test_a_camera_is_moved_by_what_a_camera_file_says_and_no_password_is_shown(
     with Store.open(db) as store:
         [camera] = store.cameras.all()
         assert camera.id == before and camera.name == DOOR.name
-        assert len(store.find_events(EventFilter(source=before))) == 1
+        assert len(store.events.find(EventFilter(source=before))) == 1
     assert "hunter2" not in db.read_bytes().decode(errors="replace")
 
 
 def test_a_camera_that_is_being_watched_is_not_moved(db: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Store.open(db) as watching:
-        assert watching.claim(camera_id(db))
+        assert watching.locks.take(camera_id(db))
         assert main(["cameras", "move", camera_id(db), "rtsp://10.0.0.8/1"]) == 2
     assert "is being watched into" in capsys.readouterr().err

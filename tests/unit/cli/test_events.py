@@ -29,8 +29,8 @@ def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("VIGIL_STORE", str(path))
     began_s = time.time() - 3600
     with Store.open(path) as store:
-        store.start_session(source="door", epoch_s=began_s)
-        store.add_verdicts([make_judged(0, 0.1), make_judged(1, 0.95), make_judged(2, 0.9), make_judged(3, None)])
+        store.sessions.start(source="door", epoch_s=began_s)
+        store.verdicts.add([make_judged(0, 0.1), make_judged(1, 0.95), make_judged(2, 0.9), make_judged(3, None)])
         event = make_event(
             id="20261120T110000000Z-aaaaaaaa",
             epoch_s=began_s,
@@ -40,9 +40,9 @@ def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             text="[bold]两个人在打架\x1b[31m",
             closed_because="quiet",
         )
-        store.save_event(event)
-        store.keep(event.id, "clips", ".mp4", lambda clip: clip.write_bytes(b"clip") and None)
-        store.save_event(
+        store.events.save(event)
+        store.media.keep(event.id, "clips", ".mp4", lambda clip: clip.write_bytes(b"clip") and None)
+        store.events.save(
             make_event(id="20261120T120000000Z-bbbbbbbb", source="yard.mp4", tier=Tier.LOW, text='=HYPERLINK("x")')
         )
     yield path
@@ -119,10 +119,10 @@ def test_every_time_that_is_shown_or_exported_bears_its_zone(
     time.tzset()
     began_s = datetime(2026, 10, 25, 0, 30, tzinfo=UTC).timestamp()
     with Store.open(tmp_path / "e.db") as store:
-        store.start_session(source="door", epoch_s=began_s)
+        store.sessions.start(source="door", epoch_s=began_s)
         event = make_event(epoch_s=began_s, onset_s=2.0, end_s=6.5)
-        store.save_event(event)
-        store.mark(event.id, "true", who="ann")
+        store.events.save(event)
+        store.marks.add(event.id, "true", who="ann")
     try:
         for words in (["list"], ["show", event.id]):
             assert main(["events", *words]) == 0

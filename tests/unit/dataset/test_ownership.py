@@ -62,6 +62,7 @@ FOREIGN: dict[str, Callable[[Path], None]] = {
     "pictures of theirs": put("frames/alarm/fi1/photo.png", b"png"),
     "notes among pictures": put("frames/alarm/fi1/notes.txt", "do not lose"),
     "a half file of theirs": put("anomaly-train.json.partial", "half"),
+    "a half manifest of theirs": put("vigil.json.partial", "half"),
     "a half folder of theirs": put("frames/alarm/holiday.partial/photo.png", b"png"),
 }
 

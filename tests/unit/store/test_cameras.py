@@ -19,10 +19,10 @@ OTHER = replace(ONE, identity="b" * 24, address="/b/clip.mp4")
 
 def watched(store: Store, camera: CameraRecord, *, events: int = 1) -> list[Event]:
     """Has a camera be watched, with events of it."""
-    session = store.start_session(source=camera.name, camera=camera)
+    session = store.sessions.start(source=camera.name, camera=camera)
     found = [make_event(source=camera.name, camera_id=session.camera_id) for _ in range(events)]
     for event in found:
-        store.save_event(event)
+        store.events.save(event)
     return found
 
 
@@ -48,26 +48,28 @@ def test_the_id_that_is_told_before_a_camera_is_noted_is_the_one_it_gets(store: 
 def test_two_files_of_one_name_mix_neither_events_nor_verdicts_nor_watches(store: Store) -> None:
     watched(store, ONE), watched(store, OTHER, events=2)
     one, other = (store.cameras.id_of(each.identity, each.name) for each in (ONE, OTHER))
-    assert [len(store.find_events(EventFilter(source=camera))) for camera in (one, other)] == [1, 2]
-    assert len(store.find_events(EventFilter(source="clip.mp4"))) == 3, "a name means every camera of that name"
+    assert [len(store.events.find(EventFilter(source=camera))) for camera in (one, other)] == [1, 2]
+    assert len(store.events.find(EventFilter(source="clip.mp4"))) == 3, "a name means every camera of that name"
     for camera, windows in ((one, 2), (other, 3)):
-        store.add_verdicts([replace(make_judged(w, source="clip.mp4"), camera_id=camera) for w in range(windows)])
-        [session] = store.sessions(camera)
-        judged, events = store.session_log(session)
+        store.verdicts.add([replace(make_judged(w, source="clip.mp4"), camera_id=camera) for w in range(windows)])
+        [session] = store.sessions.of_camera(camera)
+        judged, events = store.verdicts.of_session(session), store.events.of_session(session)
         assert len(judged) == windows and {each.camera_id for each in [*judged, *events]} == {camera}
-    closed = store.recover("clip.mp4", camera_id=one)
-    assert [event.camera_id for event in closed] == [one] and len(store.open_events()) == 2
+    closed = store.events.recover("clip.mp4", camera_id=one)
+    assert [event.camera_id for event in closed] == [one] and len(store.events.find_open()) == 2
 
 
 def test_a_rename_keeps_the_history_and_the_list_of_sources_may_go_on_with_its_own_name(store: Store) -> None:
     before = watched(store, ONE)
     camera = store.cameras.rename("clip.mp4", "front door")
     after = watched(store, ONE)
-    assert {event.source for event in store.find_events()} == {"front door"} and store.event_sources() == ["front door"]
+    assert {event.source for event in store.events.find()} == {"front door"} and store.events.sources() == [
+        "front door"
+    ]
     for word in ("front door", camera.id):
-        assert ids(store.find_events(EventFilter(source=word))) == ids(before + after)
-    assert store.find_events(EventFilter(source="clip.mp4")) == []
-    assert ids(store.find_events(EventFilter(text="FRONT"))) == ids(before + after)
+        assert ids(store.events.find(EventFilter(source=word))) == ids(before + after)
+    assert store.events.find(EventFilter(source="clip.mp4")) == []
+    assert ids(store.events.find(EventFilter(text="FRONT"))) == ids(before + after)
     assert store.cameras.renamed() == {(ONE.identity, "clip.mp4"): "front door"}
     watched(store, replace(ONE, name="yard"))
     assert store.cameras.find("yard").id == camera.id, "who says last what it is called is heard"
@@ -77,7 +79,7 @@ def test_the_name_of_a_camera_that_was_renamed_is_free_for_another(store: Store)
     watched(store, ONE)
     store.cameras.rename("clip.mp4", "gone")
     other = watched(store, OTHER)
-    assert ids(store.find_events(EventFilter(source="clip.mp4"))) == ids(other)
+    assert ids(store.events.find(EventFilter(source="clip.mp4"))) == ids(other)
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 81, "a\nb", "cam_0123abcd"])
@@ -103,14 +105,14 @@ def test_a_camera_that_moved_keeps_its_id_and_gets_what_was_found_at_its_new_add
     new = watched(store, replace(OTHER, name="door (2)"))
     moved = store.cameras.move("door", replace(OTHER, kind="stream"))
     assert store.cameras.all() == [moved] and (moved.kind, moved.address) == ("stream", OTHER.address)
-    assert ids(store.find_events(EventFilter(source=moved.id))) == ids(old + new)
+    assert ids(store.events.find(EventFilter(source=moved.id))) == ids(old + new)
     assert store.cameras.id_of(OTHER.identity, "any") == moved.id
-    assert len(store.sessions(moved.id)) == 2
+    assert len(store.sessions.of_camera(moved.id)) == 2
 
 
 def test_a_camera_that_only_had_a_name_is_the_first_source_of_that_name(store: Store) -> None:
-    store.start_session(source="clip.mp4")
-    store.save_event(make_event(source="clip.mp4"))
+    store.sessions.start(source="clip.mp4")
+    store.events.save(make_event(source="clip.mp4"))
     [nameless] = store.cameras.all()
     assert store.cameras.id_of(ONE.identity, ONE.name) == nameless.id
     watched(store, ONE), watched(store, OTHER)
@@ -119,14 +121,14 @@ def test_a_camera_that_only_had_a_name_is_the_first_source_of_that_name(store: S
 
 def test_an_event_that_is_saved_again_without_its_camera_keeps_it(store: Store) -> None:
     [event] = watched(store, ONE)
-    store.save_event(replace(event, camera_id="", text="later"), session=None)
-    assert store.event(event.id).camera_id == event.camera_id
+    store.events.save(replace(event, camera_id="", text="later"), session=None)
+    assert store.events.get(event.id).camera_id == event.camera_id
 
 
 def test_a_word_that_is_no_text_finds_nothing_and_fails_nothing(store: Store) -> None:
     watched(store, replace(ONE, name="clip\udcff.mp4"))
-    assert len(store.find_events(EventFilter(source="clip\udcff.mp4"))) == 1
-    assert store.find_events(EventFilter(source="\udcfe")) == []
+    assert len(store.events.find(EventFilter(source="clip\udcff.mp4"))) == 1
+    assert store.events.find(EventFilter(source="\udcfe")) == []
 
 
 def test_the_camera_of_an_address_cannot_be_guessed_from_its_id_alone(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from incidents import make_event
 from vigil.errors import StoreError
 from vigil.events import Tier
 from vigil.store import RetentionSettings, Store, prune
-from vigil.store.events import TELLABLE
+from vigil.store.changes import TELLABLE
 from vigil.store.retention import DAY_S
 
 TESTS = Path(__file__).resolve().parents[2]
@@ -37,8 +37,8 @@ def test_each_thing_that_happens_to_an_event_is_a_row_with_the_event_as_it_was_t
         replace(event, tier=Tier.HIGH, peak=0.95, text="打架", end_s=6.5, closed_because="quiet"),
     ]
     for state in states:
-        store.save_event(state)
-    store.mark(event.id, "true", who="lena", note="seen")
+        store.events.save(state)
+    store.marks.add(event.id, "true", who="lena", note="seen")
     changes = store.changes.after(0)
     assert [change.kind for change in changes] == ["opened", "raised", "described", "closed", "marked"]
     assert [change.sequence for change in changes] == [1, 2, 3, 4, 5] and store.changes.last() == 5
@@ -46,32 +46,32 @@ def test_each_thing_that_happens_to_an_event_is_a_row_with_the_event_as_it_was_t
     for change, state in zip(changes, [states[0], *states[2:]], strict=False):
         assert change.event == replace(state, windows=())
     assert changes[-1].record["mark"] == "true" and changes[-1].record["marked_by"] == "lena"
-    store.save_event(states[-1])
+    store.events.save(states[-1])
     assert store.changes.last() == 5, "nothing happened"
 
 
 def test_an_event_that_comes_closed_has_opened_too(store: Store) -> None:
-    store.save_event(make_event(end_s=5.0, closed_because="quiet"))
+    store.events.save(make_event(end_s=5.0, closed_because="quiet"))
     opened, closed = store.changes.after(0)
     assert (opened.kind, opened.event.is_open, closed.kind, closed.event.end_s) == ("opened", True, "closed", 5.0)
 
 
 def test_an_event_whose_row_cannot_be_written_leaves_no_change_and_the_other_way_round(store: Store) -> None:
-    with store.writing("a test's trigger") as connection:
+    with store.database.writing("a test's trigger") as connection:
         connection.exec_driver_sql(
             "CREATE TRIGGER refuse BEFORE INSERT ON changes WHEN NEW.kind = 'closed' "
             "BEGIN SELECT RAISE(ABORT, 'never'); END"
         )
     event = make_event(id="e1")
-    store.save_event(event)
+    store.events.save(event)
     with pytest.raises(StoreError, match="never"):
-        store.save_event(replace(event, end_s=5.0))
-    assert store.event("e1").is_open and kinds(store) == ["opened"]
+        store.events.save(replace(event, end_s=5.0))
+    assert store.events.get("e1").is_open and kinds(store) == ["opened"]
 
 
 def test_changes_are_read_by_camera_kind_and_page(store: Store) -> None:
     for number in range(10):
-        store.save_event(make_event(camera_id=f"cam_{number % 2}", end_s=5.0))
+        store.events.save(make_event(camera_id=f"cam_{number % 2}", end_s=5.0))
     assert [change.sequence for change in store.changes.after(4, limit=3)] == [5, 6, 7]
     assert len(store.changes.after(0, camera_id="cam_1")) == 10
     assert len(store.changes.after(0, kinds=["closed"], camera_id="cam_1")) == 5
@@ -91,8 +91,8 @@ def test_a_cursor_goes_on_after_a_restart_and_never_back(store: Store) -> None:
 
 
 def test_a_consumer_that_fails_in_its_own_transaction_has_not_moved(store: Store) -> None:
-    store.save_event(make_event())
-    with pytest.raises(StoreError), store.writing("a consumer's row") as connection:
+    store.events.save(make_event())
+    with pytest.raises(StoreError), store.database.writing("a consumer's row") as connection:
         store.cursors.advance("mail", 1, connection=connection)
         assert store.cursors.get("mail", connection=connection) == 1
         connection.exec_driver_sql("INSERT INTO nowhere VALUES (1)")
@@ -100,14 +100,16 @@ def test_a_consumer_that_fails_in_its_own_transaction_has_not_moved(store: Store
 
 
 def test_what_one_watch_owes_stays_owed_when_another_tells_what_came_later(store: Store) -> None:
-    opened = [store.record_event(make_event(id=f"e{n}", camera_id="cam_1"))[0] for n in range(4)]
-    store.note_told({"cam_1": [opened[1].sequence, opened[3].sequence]})
-    assert [change.event_id for change in store.untold()] == ["e0", "e2"]
-    store.note_told({"cam_1": [opened[0].sequence]})
-    assert store.cursors.get("told", camera_id="cam_1") == 2 and [c.event_id for c in store.untold()] == ["e2"]
-    store.note_told({"cam_1": [opened[2].sequence]})
-    assert store.untold() == [] and store.cursors.get("told", camera_id="cam_1") == 4
-    with store.reading("a look") as connection:
+    opened = [store.events.save(make_event(id=f"e{n}", camera_id="cam_1"), published=())[0] for n in range(4)]
+    store.changes.note_published({"cam_1": [opened[1].sequence, opened[3].sequence]})
+    assert [change.event_id for change in store.changes.unpublished()] == ["e0", "e2"]
+    store.changes.note_published({"cam_1": [opened[0].sequence]})
+    assert store.cursors.get("told", camera_id="cam_1") == 2 and [c.event_id for c in store.changes.unpublished()] == [
+        "e2"
+    ]
+    store.changes.note_published({"cam_1": [opened[2].sequence]})
+    assert store.changes.unpublished() == [] and store.cursors.get("told", camera_id="cam_1") == 4
+    with store.database.reading("a look") as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM handled_ahead").scalar() == 0
 
 
@@ -118,7 +120,7 @@ from vigil.store import Store
 with Store.open(sys.argv[1]) as store:
     for number in range(int(sys.argv[3])):
         event = make_event(id=f"{sys.argv[2]}{number:04d}", camera_id=f"cam_{sys.argv[2]}")
-        [opened] = store.record_event(event)
+        [opened] = store.events.save(event, published=())
         print(opened.sequence, flush=True)
 """
 
@@ -156,8 +158,8 @@ def write(number, told):
         for count in itertools.count():
             os.write(told, b"1")
             event = make_event(id=f"{number}-{count:05d}", camera_id="cam_1")
-            store.record_event(event)
-            store.record_event(replace(event, end_s=5.0, closed_because="quiet"))
+            store.events.save(event, published=())
+            store.events.save(replace(event, end_s=5.0, closed_because="quiet"), published=())
 
 chance = random.Random(20261129)
 for number in range(int(sys.argv[2])):
@@ -199,7 +201,7 @@ def test_an_event_and_its_change_are_there_together_whenever_the_writer_is_kille
 def test_changes_go_with_the_events_age_but_not_before_every_consumer_has_read_them(store: Store) -> None:
     now_s = time.time()
     for number in range(3):
-        store.save_event(make_event(id=f"e{number}", camera_id="cam_1", epoch_s=now_s, end_s=5.0))
+        store.events.save(make_event(id=f"e{number}", camera_id="cam_1", epoch_s=now_s, end_s=5.0))
     keeping = RetentionSettings(event_days=10, unread_days=30)
     assert prune(store, RetentionSettings(), clock=lambda: now_s + 400 * DAY_S).changes == 0, "events are kept for ever"
     store.cursors.advance("mail", 2)
@@ -209,14 +211,14 @@ def test_changes_go_with_the_events_age_but_not_before_every_consumer_has_read_t
     assert [change.sequence for change in store.changes.after(0)] == [3, 4, 5, 6]
     at_50_days = prune(store, keeping, clock=lambda: now_s + 50 * DAY_S)
     assert (at_50_days.changes, at_50_days.unread_changes) == (4, 4) and store.changes.after(0) == []
-    store.save_event(make_event(id="later"))
+    store.events.save(make_event(id="later"))
     assert store.changes.last() == 7, "a number is never given twice"
 
 
 def test_changes_that_nobody_was_told_of_wait_for_the_next_watch_of_that_camera_only(store: Store) -> None:
     now_s = time.time()
     for camera in ("cam_1", "cam_2"):
-        store.record_event(make_event(camera_id=camera, epoch_s=now_s, end_s=5.0), told=TELLABLE)
-    store.record_event(make_event(camera_id="cam_1", epoch_s=now_s, end_s=5.0))
+        store.events.save(make_event(camera_id=camera, epoch_s=now_s, end_s=5.0), published=TELLABLE)
+    store.events.save(make_event(camera_id="cam_1", epoch_s=now_s, end_s=5.0), published=())
     pruned = prune(store, RetentionSettings(event_days=10), clock=lambda: now_s + 20 * DAY_S)
     assert (pruned.changes, [change.camera_id for change in store.changes.after(0)]) == (4, ["cam_1"] * 2)

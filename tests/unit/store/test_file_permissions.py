@@ -55,7 +55,7 @@ def test_all_that_a_watch_keeps_is_its_owners_while_it_watches_and_after(tmp_pat
 
 def test_the_log_of_the_database_is_its_owners(tmp_path: Path) -> None:
     with Store.open(tmp_path / "kept" / "events.db") as store:
-        store.save_event(make_event())
+        store.events.save(make_event())
         assert (tmp_path / "kept" / "events.db-wal").exists()
         assert open_to_others(tmp_path / "kept") == {}
 
@@ -65,9 +65,9 @@ def test_what_an_earlier_version_left_open_is_closed(tmp_path: Path) -> None:
     path = folder / "events.db"
     event = make_event()
     with Store.open(path) as store:
-        store.save_event(event)
-        store.keep(event.id, "clips", ".mp4", lambda clip: clip.write_bytes(b"clip") and None)
-        store.keep_frames(event.id, 3, [b"jpeg"])
+        store.events.save(event)
+        store.media.keep(event.id, "clips", ".mp4", lambda clip: clip.write_bytes(b"clip") and None)
+        store.media.keep_frames(event.id, 3, [b"jpeg"])
     for each in [folder, *folder.rglob("*")]:
         each.chmod(0o755 if each.is_dir() else 0o644)
     Store.open(path, create=False).close()
@@ -79,8 +79,8 @@ def test_a_folder_that_holds_other_things_too_stays_as_it_is_and_so_do_they(tmp_
     tmp_path.chmod(0o755)
     with Store.open(tmp_path / "events.db") as store:
         event = make_event()
-        store.save_event(event)
-        store.keep(event.id, "clips", ".mp4", lambda clip: clip.write_bytes(b"clip") and None)
+        store.events.save(event)
+        store.media.keep(event.id, "clips", ".mp4", lambda clip: clip.write_bytes(b"clip") and None)
     assert (mode(tmp_path), mode(tmp_path / "report.txt")) == (0o755, 0o644)
     assert mode(tmp_path / "events.db") == 0o600
     assert mode(tmp_path / "clips") == 0o700
@@ -98,8 +98,8 @@ def test_rights_that_somebody_gave_to_a_group_stay(tmp_path: Path) -> None:
 def test_the_media_of_a_store_elsewhere_are_its_owners_too(tmp_path: Path) -> None:
     event = make_event()
     with Store.open(tmp_path / "db" / "events.db", folder=tmp_path / "media") as store:
-        store.save_event(event)
-        store.keep_frames(event.id, 3, [b"jpeg"])
+        store.events.save(event)
+        store.media.keep_frames(event.id, 3, [b"jpeg"])
     assert open_to_others(tmp_path / "media") == {}
 
 

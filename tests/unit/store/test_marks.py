@@ -23,22 +23,22 @@ HOSTILE = [
 @pytest.fixture
 def marked(store: Store) -> Store:
     for name in "abcd":
-        store.save_event(make_event(id=name, source=name, end_s=5.0, text=f"event {name}"))
-    store.mark("a", "true", who="lena")
-    store.mark("b", "false_alarm", who="lena", note="two Boys play")
-    store.mark("b", "unsure", who="omar")
-    store.mark("c", "true", who="lena")
-    store.mark("c", "", who="omar", note="wrong line")
+        store.events.save(make_event(id=name, source=name, end_s=5.0, text=f"event {name}"))
+    store.marks.add("a", "true", who="lena")
+    store.marks.add("b", "false_alarm", who="lena", note="two Boys play")
+    store.marks.add("b", "unsure", who="omar")
+    store.marks.add("c", "true", who="lena")
+    store.marks.add("c", "", who="omar", note="wrong line")
     return store
 
 
 def test_marks_are_kept_with_who_and_when_and_the_newest_counts(marked: Store) -> None:
-    first, second = marked.marks("b")
+    first, second = marked.marks.of_event("b")
     assert (first.mark, first.who, first.note) == ("false_alarm", "lena", "two Boys play")
     assert (second.mark, second.who, second.number) == ("unsure", "omar", 2)
     assert first.marked_utc <= second.marked_utc and first.marked_utc.endswith("Z")
-    assert marked.marks("d") == []
-    newest = marked.newest_marks(list("abcd"))
+    assert marked.marks.of_event("d") == []
+    newest = marked.marks.newest(list("abcd"))
     assert {name: mark.mark for name, mark in newest.items()} == {"a": "true", "b": "unsure"}
 
 
@@ -47,21 +47,21 @@ def test_marks_are_kept_with_who_and_when_and_the_newest_counts(marked: Store) -
     [("true", "a"), ("false_alarm", ""), ("unsure", "b"), ("unmarked", "cd"), (None, "abcd")],
 )
 def test_events_are_found_by_the_mark_that_counts(marked: Store, mark: MarkFilter | None, found: str) -> None:
-    assert [event.id for event in marked.find_events(EventFilter(mark=mark))] == list(found)
+    assert [event.id for event in marked.events.find(EventFilter(mark=mark))] == list(found)
 
 
 def test_text_is_looked_for_in_descriptions_and_notes(marked: Store) -> None:
-    assert [event.id for event in marked.find_events(EventFilter(text="boys"))] == ["b"]
-    assert [event.id for event in marked.find_events(EventFilter(text="event", mark="true"))] == ["a"]
-    assert [event.id for event in marked.find_events(EventFilter(text="wrong line", mark="unmarked"))] == ["c"]
+    assert [event.id for event in marked.events.find(EventFilter(text="boys"))] == ["b"]
+    assert [event.id for event in marked.events.find(EventFilter(text="event", mark="true"))] == ["a"]
+    assert [event.id for event in marked.events.find(EventFilter(text="wrong line", mark="unmarked"))] == ["c"]
 
 
 @pytest.mark.parametrize("note", HOSTILE)
 def test_hostile_notes_stay_text_and_are_found_again(marked: Store, note: str) -> None:
-    kept = marked.mark("d", "unsure", who=f"who {note}"[:190], note=note)
-    assert marked.marks("d") == [kept]
+    kept = marked.marks.add("d", "unsure", who=f"who {note}"[:190], note=note)
+    assert marked.marks.of_event("d") == [kept]
     assert kept.note == note.replace("\0", " ").replace("\ud83d", "?")
-    assert [event.id for event in marked.find_events(EventFilter(text=kept.note))] == ["d"]
+    assert [event.id for event in marked.events.find(EventFilter(text=kept.note))] == ["d"]
 
 
 @pytest.mark.parametrize(
@@ -77,10 +77,10 @@ def test_hostile_notes_stay_text_and_are_found_again(marked: Store, note: str) -
 def test_what_cannot_be_a_mark_is_told_and_changes_nothing(
     marked: Store, event: str, mark: MarkValue, who: str, note: str, told: str
 ) -> None:
-    before = marked.marks("a")
+    before = marked.marks.of_event("a")
     with pytest.raises(UsageError, match=told):
-        marked.mark(event, mark, who=who, note=note)
-    assert marked.marks("a") == before
+        marked.marks.add(event, mark, who=who, note=note)
+    assert marked.marks.of_event("a") == before
 
 
 def test_a_filter_for_an_unknown_mark_is_an_error() -> None:
@@ -89,20 +89,20 @@ def test_a_filter_for_an_unknown_mark_is_an_error() -> None:
 
 
 def test_marks_from_many_at_once_are_all_kept_in_one_order(store: Store) -> None:
-    store.save_event(make_event(id="a", end_s=5.0))
+    store.events.save(make_event(id="a", end_s=5.0))
 
     def mark(who: str) -> None:
         # A connection of its own, as every visitor's process may have.
         with Store.open(store.folder / "events.db") as own:
             for _ in range(5):
-                own.mark("a", "true", who=who)
+                own.marks.add("a", "true", who=who)
 
     threads = [threading.Thread(target=mark, args=(f"visitor {i}",)) for i in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    kept = store.marks("a")
+    kept = store.marks.of_event("a")
     assert [each.number for each in kept] == list(range(1, 21))
     assert {who: sum(each.who == who for each in kept) for who in {each.who for each in kept}} == {
         f"visitor {i}": 5 for i in range(4)
@@ -113,12 +113,12 @@ def test_an_event_that_is_saved_again_keeps_its_marks_and_one_that_its_owner_del
     store: Store,
 ) -> None:
     event = make_event(id="a", epoch_s=1000.0, end_s=5.0)
-    store.save_event(event)
-    store.mark("a", "true", who="lena")
-    store.save_event(event)
-    assert [mark.who for mark in store.marks("a")] == ["lena"]
+    store.events.save(event)
+    store.marks.add("a", "true", who="lena")
+    store.events.save(event)
+    assert [mark.who for mark in store.marks.of_event("a")] == ["lena"]
     prune(store, RetentionSettings(event_days=1), also_marked=True)
-    assert store.find_events() == [] and store.marks("a") == []
+    assert store.events.find() == [] and store.marks.of_event("a") == []
 
 
 def test_a_store_of_version_1_is_brought_up_to_date_with_all_that_is_in_it(tmp_path: Path) -> None:
@@ -143,12 +143,12 @@ def test_a_store_of_version_1_is_brought_up_to_date_with_all_that_is_in_it(tmp_p
         raw.execute("INSERT INTO media VALUES ('clips/old.mp4', 'old', 'clips', 9, '2026-11-01T00:00:07.000Z')")
     raw.close()
     with Store.open(path) as store:
-        (event,) = store.find_events(EventFilter(mark="unmarked"))
+        (event,) = store.events.find(EventFilter(mark="unmarked"))
         assert (event.id, event.text, len(event.windows)) == ("old", "two men", 1)
-        assert [file.path.name for file in store.media("old")] == ["old.mp4"]
-        store.mark("old", "false_alarm", who="lena")
+        assert [file.path.name for file in store.media.of_event("old")] == ["old.mp4"]
+        store.marks.add("old", "false_alarm", who="lena")
     with Store.open(path) as store:
-        assert [event.id for event in store.find_events(EventFilter(mark="false_alarm"))] == ["old"]
+        assert [event.id for event in store.events.find(EventFilter(mark="false_alarm"))] == ["old"]
     with sqlite3.connect(path) as raw:
         assert raw.execute("SELECT number FROM migrations").fetchall() == [(step.number,) for step in MIGRATIONS]
     raw.close()
@@ -162,44 +162,46 @@ def soon() -> float:
 @pytest.mark.parametrize("word", ["true", "false_alarm", "unsure"])
 def test_what_people_have_marked_is_kept_with_its_pictures_until_they_delete_it(store: Store, word: MarkValue) -> None:
     for name in ("marked", "plain"):
-        store.save_event(make_event(id=name, epoch_s=1000.0, end_s=5.0))
-        store.keep(name, "clips", ".mp4", lambda path: path.write_bytes(b"x" * 1000) and None)
-        store.keep_frames(name, 0, [b"one"])
-    store.mark("marked", word, who="lena", note="two boys play")
+        store.events.save(make_event(id=name, epoch_s=1000.0, end_s=5.0))
+        store.media.keep(name, "clips", ".mp4", lambda path: path.write_bytes(b"x" * 1000) and None)
+        store.media.keep_frames(name, 0, [b"one"])
+    store.marks.add("marked", word, who="lena", note="two boys play")
     everything = RetentionSettings(media_days=0, media_mb=0, event_days=0)
     assert (
         prune(store, everything, dry_run=True, clock=soon)
         == prune(store, everything, clock=soon)
         == PruneReport(files=2, freed_bytes=1003, events=1, changes=5)
     )
-    assert [event.id for event in store.find_events()] == ["marked"]
-    assert len(store.media("marked")) == 2 and all(file.path.exists() for file in store.media("marked"))
-    assert [mark.note for mark in store.marks("marked")] == ["two boys play"]
+    assert [event.id for event in store.events.find()] == ["marked"]
+    assert len(store.media.of_event("marked")) == 2 and all(
+        file.path.exists() for file in store.media.of_event("marked")
+    )
+    assert [mark.note for mark in store.marks.of_event("marked")] == ["two boys play"]
     assert prune(store, everything, clock=soon) == PruneReport()
     assert prune(store, everything, also_marked=True, clock=soon) == PruneReport(files=2, freed_bytes=1003, events=1)
-    assert store.find_events() == [] and list(store.folder.rglob("*.mp4")) == []
+    assert store.events.find() == [] and list(store.folder.rglob("*.mp4")) == []
 
 
 def test_a_mark_that_was_taken_back_lets_the_pictures_go_and_keeps_what_was_said(store: Store) -> None:
-    store.save_event(make_event(id="a", epoch_s=1000.0, end_s=5.0))
-    store.keep("a", "clips", ".mp4", lambda path: path.write_bytes(b"x") and None)
-    store.mark("a", "true", who="lena", note="a fight")
-    store.mark("a", "", who="lena")
+    store.events.save(make_event(id="a", epoch_s=1000.0, end_s=5.0))
+    store.media.keep("a", "clips", ".mp4", lambda path: path.write_bytes(b"x") and None)
+    store.marks.add("a", "true", who="lena", note="a fight")
+    store.marks.add("a", "", who="lena")
     assert prune(store, RetentionSettings(media_days=0, event_days=0), clock=soon) == PruneReport(
         files=1, freed_bytes=1, changes=4
     )
-    assert [mark.note for mark in store.marks("a")] == ["a fight", ""]
+    assert [mark.note for mark in store.marks.of_event("a")] == ["a fight", ""]
 
 
 def test_marked_pictures_take_no_room_from_the_others(store: Store) -> None:
     for number in range(4):
-        store.save_event(make_event(id=f"e{number}", epoch_s=1000.0 * number, end_s=5.0))
-        store.keep(f"e{number}", "clips", ".mp4", lambda path: path.write_bytes(b"x" * 1000) and None)
+        store.events.save(make_event(id=f"e{number}", epoch_s=1000.0 * number, end_s=5.0))
+        store.media.keep(f"e{number}", "clips", ".mp4", lambda path: path.write_bytes(b"x" * 1000) and None)
     for name in ("e0", "e1"):
-        store.mark(name, "true", who="lena")
+        store.marks.add(name, "true", who="lena")
     assert prune(store, RetentionSettings(media_days=None, media_mb=0.002)) == PruneReport()
     assert prune(store, RetentionSettings(media_days=None, media_mb=0.001)) == PruneReport(files=1, freed_bytes=1000)
-    assert [len(store.media(f"e{number}")) for number in range(4)] == [1, 1, 0, 1]
+    assert [len(store.media.of_event(f"e{number}")) for number in range(4)] == [1, 1, 0, 1]
 
 
 def test_a_mark_that_comes_while_old_pictures_are_deleted_keeps_its_own(
@@ -207,15 +209,15 @@ def test_a_mark_that_comes_while_old_pictures_are_deleted_keeps_its_own(
 ) -> None:
     monkeypatch.setattr(retention, "ROWS_AT_ONCE", 1)
     for name in ("e0", "e1", "e2"):
-        store.save_event(make_event(id=name, epoch_s=1000.0, end_s=5.0))
-        store.keep(name, "clips", ".mp4", lambda path: path.write_bytes(b"x") and None)
+        store.events.save(make_event(id=name, epoch_s=1000.0, end_s=5.0))
+        store.media.keep(name, "clips", ".mp4", lambda path: path.write_bytes(b"x") and None)
     deleting = retention.remove_media
 
     def remove(path: Path) -> None:
         deleting(path)
         if path.name == "e0.mp4":
-            store.mark("e2", "true", who="lena")
+            store.marks.add("e2", "true", who="lena")
 
     monkeypatch.setattr(retention, "remove_media", remove)
     prune(store, RetentionSettings(media_days=0))
-    assert [len(store.media(name)) for name in ("e0", "e1", "e2")] == [0, 0, 1]
+    assert [len(store.media.of_event(name)) for name in ("e0", "e1", "e2")] == [0, 0, 1]

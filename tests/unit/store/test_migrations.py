@@ -41,7 +41,7 @@ def dump(path: Path) -> list[str]:
 
 
 def camera_of(store: Store, event: int) -> str:
-    return store.event(f"0000000{event}").camera_id
+    return store.events.get(f"0000000{event}").camera_id
 
 
 def test_every_row_is_there_and_of_the_camera_it_was_of(tmp_path: Path) -> None:
@@ -58,18 +58,18 @@ def test_every_row_is_there_and_of_the_camera_it_was_of(tmp_path: Path) -> None:
             6: "webcam 0", 7: "rtsp://10.0.0.7:554/1?***", 8: "b/clip.mp4",
         }  # fmt: skip
         for camera in cameras.values():
-            assert {event.source for event in store.find_events(EventFilter(source=camera.id))} == {camera.name}
-        for session in store.sessions("clip.mp4"):
-            judged, events = store.session_log(session)
+            assert {event.source for event in store.events.find(EventFilter(source=camera.id))} == {camera.name}
+        for session in store.sessions.of_camera("clip.mp4"):
+            judged, events = store.verdicts.of_session(session), store.events.of_session(session)
             assert len(judged) == 4 and len(events) == 1
             assert {each.camera_id for each in [*judged, *events]} == {session.camera_id}
-        assert [mark.mark for mark in store.marks(store.event("00000002").id)] == ["false_alarm", "true"]
+        assert [mark.mark for mark in store.marks.of_event(store.events.get("00000002").id)] == ["false_alarm", "true"]
     assert rows(path) == ROWS
 
 
 def test_what_nobody_was_told_of_before_is_in_the_log_of_changes_and_still_owed(tmp_path: Path) -> None:
     with Store.open(golden(tmp_path)) as store:
-        owed = store.untold()
+        owed = store.changes.unpublished()
         assert [(change.kind, change.event_id[-1]) for change in owed] == [("opened", "7"), ("closed", "8")]
         assert owed == [replace(change, windows=owed[0].windows) for change in store.changes.after(0)]
         assert [change.camera_id for change in owed] == [camera_of(store, 7), camera_of(store, 8)]
@@ -87,7 +87,7 @@ def test_a_store_that_was_migrated_is_left_as_it_is(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from sqlalchemy import event
-from vigil.store import store as module
+from vigil.store import Store, database
 from vigil.store.database import make_engine
 
 left = int(sys.argv[2])
@@ -103,8 +103,8 @@ def counted(url):
     event.listen(engine, "before_cursor_execute", count)
     return engine
 
-module.make_engine = counted
-module.Store.open(sys.argv[1]).close()
+database.make_engine = counted
+Store.open(sys.argv[1]).close()
 """
 
 

@@ -15,59 +15,60 @@ from vigil.store.schema import metadata
 
 def test_an_event_comes_back_as_it_was_saved(store: Store) -> None:
     event = make_event(epoch_s=1000.0)
-    store.save_event(event)
-    assert store.find_events() == [event]
-    assert store.open_events("door") == [event] and store.open_events("yard") == []
+    store.events.save(event)
+    assert store.events.find() == [event]
+    assert store.events.find_open("door") == [event] and store.events.find_open("yard") == []
 
 
 def test_saving_an_event_again_updates_it_and_adds_its_new_windows(store: Store) -> None:
     event = make_event()
-    store.save_event(event)
+    store.events.save(event)
     more = EventWindow(window=2, start_s=4.0, end_s=6.5, p_alarm=None)
     grown = replace(event, windows=(*event.windows, more), peak=0.95, tier=Tier.HIGH, end_s=6.5, closed_because="quiet")
     for _ in range(2):
-        store.save_event(grown)
-    assert store.find_events() == [grown] and store.open_events() == []
+        store.events.save(grown)
+    assert store.events.find() == [grown] and store.events.find_open() == []
 
 
 def test_a_second_process_sees_what_the_first_has_saved_and_both_may_write(store: Store) -> None:
     event = make_event()
-    store.save_event(event)
+    store.events.save(event)
     with Store.open(f"sqlite:///{store.name}") as other:
-        assert other.find_events() == [event]
-        other.save_event(make_event())
-    assert len(store.find_events()) == 2
+        assert other.events.find() == [event]
+        other.events.save(make_event())
+    assert len(store.events.find()) == 2
 
 
 def test_the_open_events_of_a_killed_watcher_end_at_their_last_window(store: Store) -> None:
-    store.start_session(source="door")
+    store.sessions.start(source="door")
     event = make_event(windows=4)
-    store.save_event(event)
-    store.save_event(make_event(source="yard"))
+    store.events.save(event)
+    store.events.save(make_event(source="yard"))
     with Store.open(store.name) as again:
-        closed = again.recover("door")
-        [session] = store.sessions("door")
+        closed = again.events.recover("door")
+        [session] = store.sessions.of_camera("door")
         ended = replace(event, end_s=8.5, closed_because="the watcher stopped", camera_id=session.camera_id)
         assert closed == [ended]
-        assert [each.source for each in again.open_events()] == ["yard"]
-        assert again.recover("door") == []
-        assert [session.ended_because for session in again.sessions("door")] == ["the watcher stopped"]
+        assert [each.source for each in again.events.find_open()] == ["yard"]
+        assert again.events.recover("door") == []
+        assert [session.ended_because for session in again.sessions.of_camera("door")] == ["the watcher stopped"]
 
 
 def test_verdicts_are_logged_by_session_and_words_that_come_later_are_added(store: Store) -> None:
-    session = store.start_session(source="door", epoch_s=12.0, model="m", task="fight", contract="c")
-    store.add_verdicts([make_judged(0), make_judged(1, None), make_judged(0, source="yard")])
-    store.add_verdicts([make_judged(0, text="words")])
+    session = store.sessions.start(source="door", epoch_s=12.0, model="m", task="fight", contract="c")
+    store.verdicts.add([make_judged(0), make_judged(1, None), make_judged(0, source="yard")])
+    store.verdicts.add([make_judged(0, text="words")])
     event = make_event()
-    store.save_event(event)
-    store.end_session("door", because="stopped")
-    judged, events = store.session_log(store.sessions("door")[0])
+    store.events.save(event)
+    store.sessions.end("door", because="stopped")
+    session = store.sessions.of_camera("door")[0]
+    judged, events = store.verdicts.of_session(session), store.events.of_session(session)
     its = {"camera_id": session.camera_id}
     assert judged == [replace(make_judged(0, text="words"), **its), replace(make_judged(1, None), **its)]
     assert events == [replace(event, **its)]
-    assert store.sessions("door")[0].id == session.id and store.sessions("door")[0].ended_utc
-    assert len(store.sessions("yard")) == 1
-    store.add_verdicts([])
+    assert store.sessions.of_camera("door")[0].id == session.id and store.sessions.of_camera("door")[0].ended_utc
+    assert len(store.sessions.of_camera("yard")) == 1
+    store.verdicts.add([])
 
 
 @pytest.mark.parametrize(
@@ -87,21 +88,21 @@ def test_verdicts_are_logged_by_session_and_words_that_come_later_are_added(stor
 )
 def test_events_are_found_by_time_source_tier_and_text(store: Store, wanted: EventFilter, found: list[str]) -> None:
     low, high = Tier.LOW, Tier.HIGH
-    store.save_event(make_event(id="a", epoch_s=1000.0, onset_s=2.0, end_s=5.0, tier=low))
-    store.save_event(make_event(id="b", epoch_s=1000.0, onset_s=7.0, end_s=9.0, source="yard", text="one falls"))
-    store.save_event(make_event(id="c", epoch_s=1000.0, onset_s=20.0, tier=high))
-    assert [event.id for event in store.find_events(wanted)] == found
+    store.events.save(make_event(id="a", epoch_s=1000.0, onset_s=2.0, end_s=5.0, tier=low))
+    store.events.save(make_event(id="b", epoch_s=1000.0, onset_s=7.0, end_s=9.0, source="yard", text="one falls"))
+    store.events.save(make_event(id="c", epoch_s=1000.0, onset_s=20.0, tier=high))
+    assert [event.id for event in store.events.find(wanted)] == found
 
 
 def test_an_event_is_named_by_its_id_or_by_a_part_that_only_it_has(store: Store) -> None:
-    store.save_event(make_event(id="20261120-aaaa"))
-    store.save_event(make_event(id="20261120-bbbb"))
-    assert store.event("bbbb").id == "20261120-bbbb" == store.event("20261120-bbbb").id
+    store.events.save(make_event(id="20261120-aaaa"))
+    store.events.save(make_event(id="20261120-bbbb"))
+    assert store.events.get("bbbb").id == "20261120-bbbb" == store.events.get("20261120-bbbb").id
     with pytest.raises(UsageError, match="any of 2 events"):
-        store.event("2026")
+        store.events.get("2026")
     for nothing in ("zzz", "", "%"):
         with pytest.raises(UsageError, match="has no event"):
-            store.event(nothing)
+            store.events.get(nothing)
 
 
 @pytest.mark.parametrize("wrong", ["", "sqlite://", "sqlite:///:memory:", "mysql://u@h/d", "nonsense://x", "://"])
@@ -144,12 +145,12 @@ def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
 
 def test_text_that_no_database_takes_is_kept_as_far_as_it_goes(store: Store) -> None:
     event = make_event(source="dir/\udcff.mp4", text="half \ud83d and \0 zero")
-    store.start_session(source=event.source)
-    store.save_event(event)
-    store.add_verdicts([make_judged(0, source=event.source, text="\udcff")])
-    (found,) = store.find_events(EventFilter(source=event.source, text="half \ud83d"))
+    store.sessions.start(source=event.source)
+    store.events.save(event)
+    store.verdicts.add([make_judged(0, source=event.source, text="\udcff")])
+    (found,) = store.events.find(EventFilter(source=event.source, text="half \ud83d"))
     assert (found.source, found.text) == ("dir/?.mp4", "half ? and   zero")
-    assert store.recover(event.source)[0].id == event.id
+    assert store.events.recover(event.source)[0].id == event.id
 
 
 def test_a_database_of_a_newer_version_is_left_alone(store: Store) -> None:
@@ -166,11 +167,11 @@ def test_a_locked_database_is_told_and_works_when_it_is_free(store: Store, monke
     other.execute("BEGIN IMMEDIATE")
     with Store.open(store.name) as patient:
         with pytest.raises(StoreError, match="locked"):
-            patient.save_event(make_event())
+            patient.events.save(make_event())
         other.execute("ROLLBACK")
-        patient.save_event(make_event())
+        patient.events.save(make_event())
     other.close()
-    assert len(store.find_events()) == 1
+    assert len(store.events.find()) == 1
 
 
 def test_migrations_are_numbered_without_gaps_and_recorded(store: Store) -> None:
@@ -182,7 +183,7 @@ def test_migrations_are_numbered_without_gaps_and_recorded(store: Store) -> None
 
 
 def test_the_migrated_tables_are_those_the_code_knows(store: Store) -> None:
-    made = inspect(store.engine)
+    made = inspect(store.database.engine)
     assert set(made.get_table_names()) == set(metadata.tables)
     for name, table in metadata.tables.items():
         columns = {column["name"]: column["nullable"] for column in made.get_columns(name)}

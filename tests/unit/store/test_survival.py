@@ -36,10 +36,10 @@ def test_every_event_that_was_acknowledged_survives_a_kill(tmp_path: Path) -> No
         store = Store.open(sys.argv[1])
         for number in itertools.count():
             event = make_event(id=f"{number:06d}", windows=20, text="x" * 2000)
-            store.add_verdicts([make_judged(number * 50 + i) for i in range(50)])
-            store.save_event(event)
+            store.verdicts.add([make_judged(number * 50 + i) for i in range(50)])
+            store.events.save(event)
             print(event.id, flush=True)
-            store.keep(event.id, "clips", ".mp4", lambda path: path.write_bytes(bytes(200_000)))
+            store.media.keep(event.id, "clips", ".mp4", lambda path: path.write_bytes(bytes(200_000)))
         """,
         tmp_path / "events.db",
     )
@@ -51,11 +51,11 @@ def test_every_event_that_was_acknowledged_survives_a_kill(tmp_path: Path) -> No
     assert writer.wait(timeout=HANG_S) == -signal.SIGKILL
     with Store.open(tmp_path / "events.db") as store:
         assert_sound(store)
-        stored = {event.id: event for event in store.find_events()}
+        stored = {event.id: event for event in store.events.find()}
         assert set(acknowledged) <= set(stored) and all(len(event.windows) == 20 for event in stored.values())
-        assert len(store.recover()) == len(stored) and store.open_events() == []
+        assert len(store.events.recover()) == len(stored) and store.events.find_open() == []
         for name in stored:
-            assert all(file.path.stat().st_size == 200_000 for file in store.media(name))
+            assert all(file.path.stat().st_size == 200_000 for file in store.media.of_event(name))
 
 
 def test_writes_that_the_system_refuses_cost_nothing_that_was_acknowledged(tmp_path: Path) -> None:
@@ -66,25 +66,25 @@ def test_writes_that_the_system_refuses_cost_nothing_that_was_acknowledged(tmp_p
         from vigil.errors import StoreError
         from vigil.store import Store
         store = Store.open(sys.argv[1])
-        store.save_event(make_event(id="first"))
+        store.events.save(make_event(id="first"))
         resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, resource.RLIM_INFINITY))
         refused = 0
         for number in range(300):
             try:
-                store.save_event(make_event(id=f"{number:06d}", text="x" * 2000))
+                store.events.save(make_event(id=f"{number:06d}", text="x" * 2000))
             except StoreError as error:
                 refused, told = refused + 1, str(error)
             else:
                 print(f"{number:06d}", flush=True)
         assert refused > 10 and "failed: " in told and "events.db" in told, told
         try:
-            store.keep("first", "clips", ".mp4", lambda path: path.write_bytes(bytes(200_000)))
+            store.media.keep("first", "clips", ".mp4", lambda path: path.write_bytes(bytes(200_000)))
         except StoreError:
             print("clip-refused")
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        store.save_event(make_event(id="again"))
+        store.events.save(make_event(id="again"))
         print("again")
-        store.keep("first", "clips", ".mp4", lambda path: path.write_bytes(bytes(200_000)))
+        store.media.keep("first", "clips", ".mp4", lambda path: path.write_bytes(bytes(200_000)))
         """,
         tmp_path / "events.db",
     )
@@ -94,13 +94,13 @@ def test_writes_that_the_system_refuses_cost_nothing_that_was_acknowledged(tmp_p
     assert {"clip-refused", "again"} <= words
     with Store.open(tmp_path / "events.db") as store:
         assert_sound(store)
-        assert {event.id for event in store.find_events()} == (words - {"clip-refused"}) | {"first"}
-        assert [file.size_bytes for file in store.media("first")] == [200_000]
+        assert {event.id for event in store.events.find()} == (words - {"clip-refused"}) | {"first"}
+        assert [file.size_bytes for file in store.media.of_event("first")] == [200_000]
     assert list(tmp_path.rglob("*.partial*")) == []
 
 
 def assert_sound(store: Store) -> None:
-    with translate_errors("checking", store.name), store.engine.connect() as connection:
+    with translate_errors("checking", store.name), store.database.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
         assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
 
@@ -113,11 +113,11 @@ def test_a_file_whose_writer_was_killed_before_it_was_noted_is_known_again(tmp_p
         from incidents import make_event
         from vigil.store import Store, media
         store = Store.open(sys.argv[1])
-        store.save_event(make_event(id="e1", epoch_s=1000.0, end_s=5.0))
-        media.add = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+        store.events.save(make_event(id="e1", epoch_s=1000.0, end_s=5.0))
+        media.insert_media = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
         if sys.argv[2] == "clips":
-            store.keep("e1", "clips", ".mp4", lambda path: path.write_bytes(bytes(1000)))
-        store.keep_frames("e1", 7, [bytes(500), bytes(500)])
+            store.media.keep("e1", "clips", ".mp4", lambda path: path.write_bytes(bytes(1000)))
+        store.media.keep_frames("e1", 7, [bytes(500), bytes(500)])
         """,
         tmp_path / "events.db",
         kind,
@@ -126,12 +126,13 @@ def test_a_file_whose_writer_was_killed_before_it_was_noted_is_known_again(tmp_p
     writer.stdout.close()
     assert writer.wait(timeout=HANG_S) == -signal.SIGKILL
     with Store.open(tmp_path / "events.db") as store:
-        assert store.media("e1") == []
+        assert store.media.of_event("e1") == []
         assert (
-            prune(store, RetentionSettings(media_days=None), dry_run=True) == PruneReport() and store.media("e1") == []
+            prune(store, RetentionSettings(media_days=None), dry_run=True) == PruneReport()
+            and store.media.of_event("e1") == []
         )
         assert prune(store, RetentionSettings(media_days=None)) == PruneReport()
-        assert [(file.kind, file.size_bytes) for file in store.media("e1")] == [(kind, 1000)]
+        assert [(file.kind, file.size_bytes) for file in store.media.of_event("e1")] == [(kind, 1000)]
         assert prune(store, RetentionSettings(media_days=1)) == PruneReport(files=1, freed_bytes=1000)
     assert [path for path in tmp_path.rglob("*") if path.suffix in {".mp4", ".jpg"}] == []
 

@@ -76,7 +76,7 @@ def test_a_written_data_set_is_readable_and_its_sources_name_every_clip(tmp_path
             frames = sum(1 for _ in container.decode(video=0))
         assert frames >= 24
     assert told[-1] == (6, 6)
-    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob("*.partial"))
 
 
 def test_a_second_run_writes_only_what_is_missing(tmp_path: Path) -> None:
@@ -139,4 +139,4 @@ def test_an_interrupt_ends_the_writing_and_leaves_only_whole_clips(tmp_path: Pat
     with pytest.raises(KeyboardInterrupt):
         write_synth_dataset(tmp_path, clips=400, seed=3, size_wh=SMALL, workers=1, progress=interrupt)
     assert len(list(tmp_path.rglob("*.mp4"))) < 400
-    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob("*.partial"))

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -467,6 +468,27 @@ def test_whoever_stops_it_the_child_is_asked_to_stop_and_waited_for(tmp_path: Pa
         job.run()
     timer.join()
     assert "saved" in (tmp_path / "log").read_text()
+
+
+LAUNCHER = """
+import subprocess, threading
+TRAINER = "trap 'echo saved; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+thread = threading.Thread(target=subprocess.run, args=(["sh", "-c", TRAINER],))
+thread.start()
+thread.join()
+"""
+
+
+def test_a_trainer_that_a_thread_of_its_launcher_started_is_asked_to_stop_itself(tmp_path: Path) -> None:
+    """As torchrun's: the launcher would end at once, and the trainer with it, without a checkpoint."""
+    (tmp_path / "launcher.py").write_text(LAUNCHER)
+    job = replace(make_job(tmp_path, f"exec {sys.executable} {tmp_path}/launcher.py"), forks=True)
+    timer = threading.Thread(target=_interrupt_when_ready, args=(tmp_path / "log", signal.SIGTERM))
+    timer.start()
+    with pytest.raises(TrainingStopped):
+        job.run()
+    timer.join()
+    assert (tmp_path / "log").read_text() == "ready\nsaved\n"
 
 
 def test_a_lost_connection_does_not_end_what_nohup_protects(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_a_service_watches_beside_the_program_and_stops_in_order(
     service.stop()
     assert notes.closed and service.problem == watch_service.STOPPED
     with Store.open(service.settings.store) as store:
-        assert [event.closed_because for event in store.find_events()] == ["stopped"]
+        assert [event.closed_because for event in store.events.find()] == ["stopped"]
     service.start()
     until(lambda: state_of(service).judged)
     service.stop()

@@ -65,7 +65,7 @@ def killed_at_last(process: "subprocess.Popen[bytes]") -> Iterator[None]:
 def logged(db: Path, source: str) -> list[Any]:
     """The verdicts of a source that are in the store by now."""
     with Store.open(db) as store:
-        return [judged for session in store.sessions(source) for judged in store.session_log(session)[0]]
+        return [judged for session in store.sessions.of_camera(source) for judged in store.verdicts.of_session(session)]
 
 
 def no_words(request: Request) -> Reply:
@@ -139,7 +139,7 @@ def test_what_was_saved_and_not_told_is_told_late_at_the_next_start_and_then_no_
     db = tmp_path / "e.db"
     kill_before_telling(server, db, fight, killed_at)
     with Store.open(db) as store:
-        [left] = store.find_events()
+        [left] = store.events.find()
     changes = watch_once(server, db, fight)
     assert kinds(changes, late=True) == told_late and kinds(changes, late=False) == ["opened", "closed"]
     late = [change for change in changes if change.late]
@@ -165,7 +165,7 @@ def test_nothing_is_told_late_of_a_source_that_another_watch_has(
     db = tmp_path / "e.db"
     kill_before_telling(server, db, fight, "opened")
     with Store.open(db) as running:
-        assert running.claim(running.cameras.id_of(identity_of(find_sources([str(fight)])[0]), "fight.mp4"))
+        assert running.locks.take(running.cameras.id_of(identity_of(find_sources([str(fight)])[0]), "fight.mp4"))
         assert kinds(watch_once(server, db, fight), late=True) == []
     assert kinds(watch_once(server, db, fight), late=True) == ["opened", "closed"]
 

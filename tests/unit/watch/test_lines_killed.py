@@ -117,10 +117,10 @@ def test_what_waits_for_room_on_the_disk_is_not_taken_as_told(tmp_path: Path) ->
                 lines.on_change(change)
             keeping.count_published(change)
             await keeping.flush()
-            assert [each.event_id for each in store.untold()] == ["e0", "e1"][: number + 1]
+            assert [each.event_id for each in store.changes.unpublished()] == ["e0", "e1"][: number + 1]
         lines.on_close()
         await keeping.close()
 
     with Store.open(tmp_path / "e.db") as store, (tmp_path / "lines").open("wb", buffering=0) as file:
         asyncio.run(run(store, JsonLinesWriter(file, TierThresholds())))
-        assert store.untold() == [] and len(written_in(tmp_path / "lines")) == 2
+        assert store.changes.unpublished() == [] and len(written_in(tmp_path / "lines")) == 2

@@ -61,8 +61,8 @@ def watch_without_room(
         summary = asyncio.run(
             watched(server, [fight], notes, store=store, on_start=on_start, sampling=replace(SAMPLING, fps=8.0), **live)
         )
-        [event] = store.find_events()
-        return summary, [file.kind for file in store.media(event.id)]
+        [event] = store.events.find()
+        return summary, [file.kind for file in store.media.of_event(event.id)]
 
 
 def test_what_had_no_room_is_kept_once_there_is_some(
@@ -137,8 +137,8 @@ def test_pictures_that_fail_in_any_way_are_counted_and_the_judged_frame_stands_i
     fight = film(tmp_path / "a.mp4", seconds=24, bright=[(6.0, 12.0)])
     with Store.open(tmp_path / "events.db") as store:
         summary = asyncio.run(watch_broken(server, fight, store, notes))
-        [event] = store.find_events()
-        [kept] = store.media(event.id)
+        [event] = store.events.find()
+        [kept] = store.media.of_event(event.id)
         assert kept.kind == "snapshots" and decode_jpeg(kept.path.read_bytes()).shape == (96, 128, 3)
     assert summary.media_losses == 1 and notes.kinds() == ["opened", "closed"]
     assert [record for record in caplog.records if record.exc_info and "clips of event" in record.getMessage()]

@@ -115,11 +115,11 @@ def test_a_paused_camera_closes_its_event_keeps_its_state_and_goes_on_when_resum
 
     with Store.open(tmp_path / "events.db") as store:
         asyncio.run(run(store))
-        found = store.find_events()
+        found = store.events.find()
         assert [event.closed_because for event in found] == ["paused", "stopped"]
-        watches = store.sessions("a.mp4")
+        watches = store.sessions.of_camera("a.mp4")
         assert [watch.ended_because for watch in watches] == ["ended", "paused"]
-        assert all(store.session_log(watch)[0] for watch in watches)
+        assert all(store.verdicts.of_session(watch) for watch in watches)
 
 
 def test_a_paused_camera_is_let_go_of_and_keeps_its_clock(server: ScriptedServer, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_paused_camera_is_let_go_of_and_keeps_its_clock(server: ScriptedServer
 
     with rtsp_server.running(path) as camera, Store.open(tmp_path / "events.db") as store:
         summary = asyncio.run(run(camera, store))
-        watches = store.sessions(summary.sources[0].name)
+        watches = store.sessions.of_camera(summary.sources[0].name)
         assert len({watch.epoch_s for watch in watches}) == 1 and len(watches) == 2
     assert summary.unaccounted == 0
     times = [judged.end_s for judged in notes.told_]

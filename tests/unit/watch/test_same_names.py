@@ -60,9 +60,9 @@ def test_what_is_open_of_one_is_not_closed_by_the_watch_of_another(
         asyncio.run(leave_open(store))
     with Store.open(tmp_path / "e.db") as store:
         asyncio.run(watched(server, [clips[1]], Notes(), store=store, words="never"))
-        assert [event.id for event in store.open_events()] == ["left"], "it is of another file"
+        assert [event.id for event in store.events.find_open()] == ["left"], "it is of another file"
         asyncio.run(watched(server, [clips[0]], notes, store=store, words="never"))
-        assert store.open_events() == [] and store.event("left").closed_because == "the watcher stopped"
+        assert store.events.find_open() == [] and store.events.get("left").closed_because == "the watcher stopped"
 
 
 def test_both_can_be_watched_at_once(tmp_path: Path, clips: list[Path], caplog: pytest.LogCaptureFixture) -> None:
@@ -73,7 +73,7 @@ def test_both_can_be_watched_at_once(tmp_path: Path, clips: list[Path], caplog: 
                 await begin(keeping, path)
                 assert await keeping.save_event(make_event(id=path.parent.name, source="clip.mp4"))
                 await keeping.close()
-            assert len(one.open_events()) == 2
+            assert len(one.events.find_open()) == 2
 
     asyncio.run(run())
     assert "watched into this store already" not in caplog.text
@@ -87,7 +87,7 @@ def test_each_has_a_name_and_a_history_of_its_own(server: ScriptedServer, tmp_pa
     one, other = (identity_of(find_sources([str(path)])[0]) for path in clips)
     with Store.open(tmp_path / "e.db") as store:
         assert store.cameras.names() == {"clip.mp4": {one}, "b/clip.mp4": {other}}
-        assert [len(store.sessions(name)) for name in store.cameras.names()] == [2, 2]
+        assert [len(store.sessions.of_camera(name)) for name in store.cameras.names()] == [2, 2]
 
 
 def test_all_that_is_told_of_two_files_of_one_name_bears_the_id_of_its_own(
@@ -104,13 +104,13 @@ def test_all_that_is_told_of_two_files_of_one_name_bears_the_id_of_its_own(
     cameras = sorted({line["camera_id"] for line in said})
     assert len(cameras) == 2 and {line["source"] for line in said} == {"clip.mp4"}
     with Store.open(tmp_path / "e.db") as store:
-        found = store.find_events()
+        found = store.events.find()
         assert sorted(event.camera_id for event in found) == cameras
         exported = json.loads(as_json(found, {}, {})), list(csv.DictReader(io.StringIO(as_csv(found, {}, {}))))
         assert [sorted(row["camera_id"] for row in rows) for rows in exported] == [cameras, cameras]
         for camera in cameras:
-            [session], [event] = store.sessions(camera), store.find_events(EventFilter(source=camera))
-            judged = store.session_log(session)[0]
+            [session], [event] = store.sessions.of_camera(camera), store.events.find(EventFilter(source=camera))
+            judged = store.verdicts.of_session(session)
             assert {each.camera_id for each in judged} == {event.camera_id} == {camera}
             assert len(judged) == len([line for line in said if line["camera_id"] == camera and "event" not in line])
             assert len(history.of(camera, 600)) == len(judged)
@@ -145,7 +145,7 @@ def test_a_camera_that_was_renamed_goes_by_its_new_name_at_the_next_start(
     )
     assert [address.name for address in roster.addresses] == ["porch"]
     with Store.open(tmp_path / "e.db") as store:
-        assert len(store.find_events(EventFilter(source="porch"))) == 2 and len(store.cameras.all()) == 1
+        assert len(store.events.find(EventFilter(source="porch"))) == 2 and len(store.cameras.all()) == 1
 
 
 def test_a_room_gives_no_camera_the_name_of_another(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_room_gives_no_camera_the_name_of_another(tmp_path: Path) -> None:
     one, other = (find_sources([f"rtsp://10.0.0.7/live?token={token}"])[0] for token in ("aaaa", "bbbb"))
     assert one.name == other.name
     with Store.open(db) as store:
-        store.start_session(source=one.name, identity=identity_of(one))
+        store.sessions.start(source=one.name, identity=identity_of(one))
     for configured in (True, False):
         roster = CameraList([other.location] * configured, file=None, known=lambda: names_in(str(db), None))
         if not configured:
@@ -172,8 +172,8 @@ def test_a_store_of_before_is_read_by_names(tmp_path: Path, clips: list[Path]) -
         await keeping.close()
 
     with Store.open(tmp_path / "e.db") as store:
-        store.start_session(source="clip.mp4")
-        store.save_event(make_event(id="old", source="clip.mp4"))
+        store.sessions.start(source="clip.mp4")
+        store.events.save(make_event(id="old", source="clip.mp4"))
         assert store.cameras.names() == {}
         asyncio.run(run(store))
-        assert store.open_events() == []
+        assert store.events.find_open() == []

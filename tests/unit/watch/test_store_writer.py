@@ -35,7 +35,7 @@ def verdict(number: int) -> JudgedWindow:
 
 def fill_disk(store: Store, path: Path) -> None:
     """Lets the database grow no further, as a full disk would."""
-    with store.engine.connect() as connection:
+    with store.database.engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
     _cap(store, pages)
 
@@ -46,8 +46,8 @@ def _cap(store: Store, pages: int | None) -> None:
     def cap(connection: sqlite3.Connection, _: object) -> None:
         connection.execute(f"PRAGMA max_page_count={pages or 1 << 30}")
 
-    store.engine.dispose()
-    hooks.listen(store.engine, "connect", cap)
+    store.database.engine.dispose()
+    hooks.listen(store.database.engine, "connect", cap)
 
 
 def test_an_event_is_in_the_store_when_the_keeper_says_so(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_an_event_is_in_the_store_when_the_keeper_says_so(tmp_path: Path) -> Non
         with Store.open(tmp_path / "e.db") as store:
             keeping = StoreWriter(store)
             assert await keeping.save_event(event(1))
-            assert [found.id for found in store.find_events()] == ["e1"]
+            assert [found.id for found in store.events.find()] == ["e1"]
             await keeping.close()
 
     asyncio.run(run())
@@ -71,7 +71,7 @@ def test_a_full_disk_costs_nothing_once_there_is_room_again(tmp_path: Path) -> N
             keeping.queue_verdict(verdict(1))
             _cap(store, None)
             assert await keeping.flush() and keeping.waiting == 0 and keeping.error == ""
-            assert len(store.find_events()) == 200
+            assert len(store.events.find()) == 200
             await keeping.close()
             assert keeping.lost == 0
 
@@ -119,7 +119,7 @@ def test_no_alarm_waits_for_a_store_that_another_program_holds(tmp_path: Path, m
                     assert not any([await keeping.save_event(event(number)) for number in range(1, 5)])
                 assert keeping.waiting == 5 and "longer" in keeping.error
             assert await keeping.flush() and keeping.error == ""
-            assert len(store.find_events()) == 5
+            assert len(store.events.find()) == 5
             await keeping.close()
 
     asyncio.run(run())
@@ -141,9 +141,9 @@ def test_a_watch_that_could_not_be_noted_at_its_start_is_noted_later_and_overwri
             await keeping.save_event(event(0))
             _cap(store, None)
             await keeping.close()
-            newest, oldest = store.sessions("door")
-            assert [len(store.session_log(session)[0]) for session in (oldest, newest)] == [3, 1]
-            assert [found.id for found in store.session_log(newest)[1]] == ["e0"]
+            newest, oldest = store.sessions.of_camera("door")
+            assert [len(store.verdicts.of_session(session)) for session in (oldest, newest)] == [3, 1]
+            assert [found.id for found in store.events.of_session(newest)] == ["e0"]
             assert keeping.lost == 0
 
     asyncio.run(run())
@@ -159,7 +159,7 @@ def test_verdicts_that_wait_belong_to_the_watch_they_came_from(tmp_path: Path) -
                     keeping.queue_verdict(verdict(number))
                 await keeping.end_session("door", because="paused")
             await keeping.close()
-            assert [len(store.session_log(session)[0]) for session in store.sessions("door")] == [2, 3]
+            assert [len(store.verdicts.of_session(session)) for session in store.sessions.of_camera("door")] == [2, 3]
 
     asyncio.run(run())
 
@@ -171,11 +171,11 @@ def test_what_another_watch_of_the_same_source_has_open_stays_open(tmp_path: Pat
             await _begin(running)
             assert await running.save_event(event(1))
             await _begin(second)
-            assert [found.id for found in store.open_events("door")] == ["e1"]
+            assert [found.id for found in store.events.find_open("door")] == ["e1"]
             await running.end_session("door", because="the source ended")
             await second.end_session("door", because="the source ended")
             await _begin(second)
-            assert store.open_events("door") == [], "nobody watches it any more"
+            assert store.events.find_open("door") == [], "nobody watches it any more"
             for each in (running, second):
                 await each.close()
 
@@ -185,8 +185,8 @@ def test_what_another_watch_of_the_same_source_has_open_stays_open(tmp_path: Pat
 def test_old_media_go_at_the_start_of_a_watch_too(tmp_path: Path) -> None:
     async def run() -> None:
         with Store.open(tmp_path / "e.db") as store:
-            store.save_event(replace(event(1), end_s=3.5, epoch_s=1000.0))
-            clip = store.keep("e1", "clips", ".mp4", lambda path: path.write_bytes(b"a clip"))
+            store.events.save(replace(event(1), end_s=3.5, epoch_s=1000.0))
+            clip = store.media.keep("e1", "clips", ".mp4", lambda path: path.write_bytes(b"a clip"))
             keeping = StoreWriter(store)
             pruning = asyncio.create_task(keeping.prune_periodically(RetentionSettings(media_days=1.0)))
             async with asyncio.timeout(HANG_S):
@@ -236,7 +236,7 @@ def put_at_step(folder: Path, step: int) -> tuple[Event, bool]:
                 threading.settrace(None)  # type: ignore[arg-type]
             await keeping.close()
             assert keeping.lost == 0
-            return store.event("e1")
+            return store.events.get("e1")
 
     return asyncio.run(run()), put.is_set()
 
@@ -255,7 +255,7 @@ REFUSAL = "CREATE TRIGGER refuse BEFORE INSERT ON {table} WHEN {condition} BEGIN
 
 def refuse(store: Store, table: str, condition: str) -> None:
     """Has the database refuse rows, whatever is done about it."""
-    with store.writing("a test's trigger") as connection:
+    with store.database.writing("a test's trigger") as connection:
         connection.exec_driver_sql(REFUSAL.format(table=table, condition=condition))
 
 
@@ -269,7 +269,7 @@ def test_an_event_that_the_database_refuses_is_set_aside_and_the_later_ones_are_
             assert told == [True, False, False, True] and keeping.error == ""
             assert not await keeping.save_event(replace(event(1), end_s=3.5)), "its later states are no new loss"
             await keeping.close()
-            assert [found.id for found in store.find_events()] == ["e0", "e3"]
+            assert [found.id for found in store.events.find()] == ["e0", "e3"]
             assert keeping.lost == keeping.refused == 2 and keeping.waiting == 0
             kept = [json.loads(line) for line in (tmp_path / "refused.jsonl").read_text().splitlines()]
             assert [line["row"]["id"] for line in kept] == ["e1", "e2", "e1"] and "never" in kept[0]["why"]
@@ -287,8 +287,8 @@ def test_a_verdict_that_the_database_refuses_costs_none_of_its_batch(tmp_path: P
             for number in range(60):
                 keeping.queue_verdict(verdict(number))
             assert await keeping.flush() and keeping.error == "" and keeping.refused == 2
-            [session] = store.sessions("door")
-            assert {each.window for each in store.session_log(session)[0]} == {*range(60)} - {3, 40}
+            [session] = store.sessions.of_camera("door")
+            assert {each.window for each in store.verdicts.of_session(session)} == {*range(60)} - {3, 40}
             await keeping.close()
 
     asyncio.run(run())
@@ -301,7 +301,7 @@ def test_a_watch_whose_beginning_is_refused_keeps_its_events_outside_any_watch(t
             refuse(store, "sessions", "1")
             keeping.start_session("door", epoch_s=None, model="m", task="fight", contract="c")
             assert await keeping.save_event(event(1))
-            assert store.session_of("e1") is None and keeping.refused == 1
+            assert store.sessions.of_event("e1") is None and keeping.refused == 1
             await keeping.close()
 
     asyncio.run(run())

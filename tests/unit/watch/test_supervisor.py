@@ -227,11 +227,11 @@ def test_a_reader_that_fails_costs_its_camera_a_moment_and_closes_its_event(
 
     with Store.open(tmp_path / "e.db") as store:
         summary = asyncio.run(watch_until(server, cameras, notes, enough, opener=opener, store=store))
-        assert [event.closed_because for event in store.find_events() if event.source == "a.mp4"] == [
+        assert [event.closed_because for event in store.events.find() if event.source == "a.mp4"] == [
             "the watch of it failed",
             "stopped",
         ]
-        assert [session.ended_because for session in store.sessions("b.mp4")] == ["ended"]
+        assert [session.ended_because for session in store.sessions.of_camera("b.mp4")] == ["ended"]
     assert summary.unaccounted == 0 and summary.failures == 1 and ("a.mp4", "lost") in notes.states
 
 
@@ -323,4 +323,4 @@ def test_ending_in_order_goes_on_where_a_part_of_it_fails(
     with Store.open(tmp_path / "e.db") as store:
         summary = asyncio.run(watch_until(server, cameras, notes, lambda: judged(notes, "a.mp4") >= 2, store=store))
         assert summary.failures == 1 and notes.closed
-        assert [session.ended_because for session in store.sessions("a.mp4")] == ["ended"]
+        assert [session.ended_because for session in store.sessions.of_camera("a.mp4")] == ["ended"]

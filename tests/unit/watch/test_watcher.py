@@ -5,7 +5,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,8 @@ from vigil.judge import Endpoint, Judge
 from vigil.sources.address import find_sources
 from vigil.sources.footage import FileFootage, Footage
 from vigil.sources.open_capture import Capture, CaptureItem, Connected, Waiting, open_capture
-from vigil.store import EventFilter, Store, database
+from vigil.store import EventFilter, Store, StoredChange, database
+from vigil.store.changes import StoredKind
 from vigil.verdict import Cause, JudgedWindow, Outcome
 from vigil.watch import SourceState, Watcher, WatchSettings, WatchSummary
 from vigil.watch.settings import ClipSettings
@@ -50,8 +51,8 @@ def test_one_incident_is_one_event_with_its_onset_end_words_and_pictures(
     notes = Notes()
     with Store.open(tmp_path / "store" / "events.db") as store:
         summary = asyncio.run(watched(server, [long_film], notes, store=store, keep_frames=True))
-        [event] = store.find_events(EventFilter())
-        media = {file.kind: file for file in store.media(event.id)}
+        [event] = store.events.find(EventFilter())
+        media = {file.kind: file for file in store.media.of_event(event.id)}
     assert notes.kinds() == ["opened", "closed"]
     assert event.tier is Tier.HIGH and not event.is_open
     assert event.onset_s == pytest.approx(4.0) and event.end_s == pytest.approx(14.5, abs=2.1)
@@ -378,16 +379,18 @@ def test_a_camera_whose_key_picture_is_waited_for_is_not_called_watched(server: 
 def test_the_words_of_a_short_clip_are_in_the_store(server: ScriptedServer, tmp_path: Path) -> None:
     clip = film(tmp_path / "a.mp4", seconds=3, bright=[(0.0, 3.0)])
     with Store.open(tmp_path / "events.db") as store:
-        save = store.save_event
+        save = store.events.save
 
-        def slowly(event: Event, *, session: str = "") -> None:
+        def slowly(
+            event: Event, *, session: str | None = "", published: Collection[StoredKind] = ()
+        ) -> list[StoredChange]:
             time.sleep(0.2)
-            save(event, session=session)
+            return save(event, session=session, published=published)
 
-        store.save_event = slowly  # type: ignore[method-assign]
+        store.events.save = slowly  # type: ignore[method-assign]
         notes = Notes()
         asyncio.run(watched(server, [clip], notes, store=store))
-        [event] = store.find_events()
+        [event] = store.events.find()
     assert event.text == "Yes, two people push." and not event.is_open
     assert notes.kinds() == ["opened", "closed"]
 
@@ -402,7 +405,7 @@ def test_every_event_of_a_file_has_its_words_however_far_behind_they_are(tmp_pat
     with bright_server() as server, Store.open(tmp_path / "events.db") as store:
         server.default = reply
         asyncio.run(watched(server, [long], Notes(), store=store, words_in_flight=1, deadline_s=60.0))
-        events = store.find_events()
+        events = store.events.find()
     assert len(events) == len(fights)
     assert {event.text for event in events} == {"Yes, two people push."}
 
@@ -414,8 +417,8 @@ def test_the_frames_of_a_long_live_event_are_kept_to_its_end(server: ScriptedSer
         fight = film(tmp_path / "a.mp4", seconds=8, bright=[(0.0, 8.0)])
         live = {"realtime": True, "words": "never", "keep_frames": True, "clips": clips}
         asyncio.run(watched(server, [fight], notes, store=store, sampling=replace(SAMPLING, fps=8.0), **live))
-        [event] = store.find_events()
-        kept = {int(file.path.name) for file in store.media(event.id) if file.kind == "frames"}
+        [event] = store.events.find()
+        kept = {int(file.path.name) for file in store.media.of_event(event.id) if file.kind == "frames"}
     assert event.end_s is not None and event.end_s > 6
     assert kept == {evidence.window for evidence in event.windows}
 
@@ -452,8 +455,8 @@ def test_cameras_are_read_while_another_program_holds_the_store(
     with Store.open(tmp_path / "events.db") as store, closing(_held(tmp_path / "events.db")) as other:
         summary = asyncio.run(run())
         assert summary.unaccounted == 0 and summary.store_losses == 0
-        assert all(len(store.sessions(path.name)) == 1 for path in films)
-        assert all(store.sessions(path.name)[0].ended_because == "ended" for path in films)
+        assert all(len(store.sessions.of_camera(path.name)) == 1 for path in films)
+        assert all(store.sessions.of_camera(path.name)[0].ended_because == "ended" for path in films)
 
 
 def _held(path: Path) -> sqlite3.Connection:
@@ -469,8 +472,8 @@ def test_words_join_their_verdicts_in_the_log_when_they_come(
     notes = Notes()
     with Store.open(tmp_path / "events.db") as store:
         asyncio.run(watched(server, [long_film], notes, store=store))
-        [session] = store.sessions("long.mp4")
-        texts = [judged.verdict.text for judged in store.session_log(session)[0]]
+        [session] = store.sessions.of_camera("long.mp4")
+        texts = [judged.verdict.text for judged in store.verdicts.of_session(session)]
     assert texts == [judged.verdict.text for judged in notes.told_] and any(texts)
 
 

@@ -32,11 +32,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def alarm(store: Store, number: int, bell: AlarmStream | None = None, *, told: bool = True) -> None:
     """An alarm that a watch stores and then tells, as it does."""
     event = make_event(id=f"e{number:03d}", camera_id="cam_1")
-    [opened] = store.record_event(event)
+    [opened] = store.events.save(event, published=())
     if bell is not None:
         bell.on_change(EventChange("opened", event, sequence=opened.sequence))
     if told:
-        store.note_told({"cam_1": [opened.sequence]})
+        store.changes.note_published({"cam_1": [opened.sequence]})
 
 
 def heard(bell: AlarmStream, seen: str) -> tuple[list[str], str]:
@@ -75,7 +75,7 @@ def test_a_page_that_just_opened_begins_behind_what_people_were_told_of(store: S
     bell = AlarmStream(store)
     seen, old = bell.since("")
     assert old == [] and heard(bell, seen)[0] == ["e001"], "nobody was told of that yet"
-    store.note_told({"cam_1": [2]})
+    store.changes.note_published({"cam_1": [2]})
     assert heard(bell, bell.since("")[0])[0] == []
 
 
@@ -93,7 +93,7 @@ def test_an_alarm_says_that_it_is_late_when_it_is_told_so_or_old(store: Store, m
     seen, _ = bell.since("")
     event = make_event(id="e000", camera_id="cam_1")
     for late in (False, True):
-        [opened] = store.record_event(make_event(id=f"e{late}", camera_id="cam_1"))
+        [opened] = store.events.save(make_event(id=f"e{late}", camera_id="cam_1"), published=())
         bell.on_change(EventChange("opened", event, late=late, sequence=opened.sequence))
     assert [each.late for each in bell.since(seen)[1]] == [False, True]
     monkeypatch.setattr(module, "LATE_S", -60.0)
@@ -105,7 +105,7 @@ import sys
 from incidents import make_event
 from vigil.store import Store
 with Store.open(sys.argv[1]) as store:
-    store.save_event(make_event(id="theirs", camera_id="cam_2"))
+    store.events.save(make_event(id="theirs", camera_id="cam_2"))
 """
 
 
@@ -129,10 +129,10 @@ def test_a_store_that_cannot_be_read_silences_no_page_for_good(store: Store) -> 
     bell = AlarmStream(store)
     seen, _ = bell.since("")
     alarm(store, 0, bell)
-    with store.writing("a test") as connection:
+    with store.database.writing("a test") as connection:
         connection.exec_driver_sql("ALTER TABLE changes RENAME TO away")
     assert bell.since(seen) == (seen, [])
-    with store.writing("a test") as connection:
+    with store.database.writing("a test") as connection:
         connection.exec_driver_sql("ALTER TABLE away RENAME TO changes")
     assert heard(bell, seen)[0] == ["e000"]
 

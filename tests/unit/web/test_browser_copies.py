@@ -151,7 +151,7 @@ def test_the_line_below_a_clip_says_what_is_shown_and_is_never_html(language: st
 def test_an_event_whose_copy_is_being_made_is_looked_at_again_until_it_is_there(tmp_path: Path) -> None:
     context = context_of(tmp_path)
     with with_events(tmp_path, event(1)) as store:
-        clip = store.keep("e0001", "clips", ".mp4", lambda path: h265(path) and None)
+        clip = store.media.keep("e0001", "clips", ".mp4", lambda path: h265(path) and None)
         told, first = read_event(store, "e0001", context), read_event_media(store, "e0001", context)
         look = wait_until_made(browser_copies.browser_copies(context), clip.resolve())
         later, then = read_event(store, "e0001", context), read_event_media(store, "e0001", context)

@@ -37,7 +37,7 @@ def test_a_page_holds_the_newest_first_and_one_past_the_end_is_the_last(tmp_path
 def test_an_event_is_found_by_its_mark_its_camera_its_tier_and_words_of_its_note(tmp_path: Path) -> None:
     low = event(2, source="yard", tier=Tier.LOW)
     with with_events(tmp_path, event(1), low) as store:
-        store.mark("e0001", "false_alarm", who="ann", note="两只猫")
+        store.marks.add("e0001", "false_alarm", who="ann", note="两只猫")
 
         def found(**asked: str) -> list[str]:
             return [each.id for each in find_event_page(store, EventQuery(**asked), number=0).events]
@@ -73,7 +73,7 @@ def test_words_of_models_cameras_and_people_are_never_html(tmp_path: Path, langu
     t = translator(language)  # type: ignore[arg-type]
     evil = replace(event(1, source=EVIL, text=EVIL), task=EVIL, model=EVIL, closed_because=EVIL)
     with with_events(tmp_path, evil) as store:
-        mark = store.mark("e0001", "true", who=EVIL, note=EVIL)
+        mark = store.marks.add("e0001", "true", who=EVIL, note=EVIL)
         rows = as_html(find_event_page(store, EventQuery(), number=0), is_filtered=False, t=t)
     for html in (rows, facts_html(evil, t), marks_html([mark], t)):
         assert "<img src=x" not in html and "&lt;img src=x onerror=alert(1)&gt;" in html
@@ -103,9 +103,9 @@ def test_an_empty_list_says_what_to_do_and_a_filtered_one_something_else(tmp_pat
 def test_an_opened_event_has_its_clip_snapshot_frames_and_probability(tmp_path: Path) -> None:
     context = context_of(tmp_path)
     with with_events(tmp_path, event(1)) as store:
-        clip = store.keep("e0001", "clips", ".mp4", lambda path: path.write_bytes(b"clip") and None)
-        snapshot = store.keep("e0001", "snapshots", ".jpg", picture)
-        store.keep_frames("e0001", 1, [b"a"] * 12)
+        clip = store.media.keep("e0001", "clips", ".mp4", lambda path: path.write_bytes(b"clip") and None)
+        snapshot = store.media.keep("e0001", "snapshots", ".jpg", picture)
+        store.media.keep_frames("e0001", 1, [b"a"] * 12)
         detail = read_event_media(store, "e0001", context)
         row = as_html(find_event_page(store, EventQuery(), number=0), is_filtered=False, t=context.t)
     assert detail.clip == str(clip.resolve()) and detail.snapshot == str(snapshot.resolve())
@@ -118,7 +118,7 @@ def test_an_opened_event_has_its_clip_snapshot_frames_and_probability(tmp_path: 
 def test_only_files_in_the_folders_of_media_are_served(tmp_path: Path) -> None:
     context = context_of(tmp_path)
     with with_events(tmp_path, event(1)) as store:
-        snapshot = store.keep("e0001", "snapshots", ".jpg", picture)
+        snapshot = store.media.keep("e0001", "snapshots", ".jpg", picture)
         outside = tmp_path / "secret.jpg"
         picture(outside)
         assert is_media_path(snapshot, context)
@@ -130,7 +130,7 @@ def test_only_files_in_the_folders_of_media_are_served(tmp_path: Path) -> None:
 
 def test_an_event_whose_files_are_gone_still_opens(tmp_path: Path) -> None:
     with with_events(tmp_path, event(1)) as store:
-        store.keep("e0001", "clips", ".mp4", lambda path: path.write_bytes(b"clip") and None).unlink()
+        store.media.keep("e0001", "clips", ".mp4", lambda path: path.write_bytes(b"clip") and None).unlink()
         detail = read_event_media(store, "e0001", context_of(tmp_path))
     assert (detail.clip, detail.snapshot, detail.frames) == (None, None, [])
 
@@ -168,7 +168,7 @@ def test_chart_and_frames_of_a_camera_tell_the_time_of_the_list(tmp_path: Path) 
         made = figure(shown, [], tiers=TierThresholds(), t=translator("en"))
         assert made.layout.xaxis.ticktext[0].startswith(begins) and made.data[0].text[0].startswith(begins)
     with with_events(tmp_path, live) as store:
-        store.keep_frames("e0001", 1, [b"a"])
+        store.media.keep_frames("e0001", 1, [b"a"])
         caption = read_event_media(store, "e0001", context_of(tmp_path)).frames[0][1]
     assert caption.startswith(local_times.within(live, live.onset_s))
 
