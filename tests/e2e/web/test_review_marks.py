@@ -119,7 +119,7 @@ def test_a_mark_is_for_the_row_that_is_picked_however_fast_the_keys_are(page: Pa
     page.keyboard.press("u")
     expect(page.locator(".review-row[data-event=e0004] .mark-unsure")).to_be_visible()
     assert marks(store) == {3: ["true"], 4: ["unsure"]}
-    assert [mark.note for number in (3, 4) for mark in store.marks(f"e{number:04d}")] == ["", ""]
+    assert [mark.note for number in (3, 4) for mark in store.marks.of_event(f"e{number:04d}")] == ["", ""]
 
 
 @contextmanager
@@ -153,7 +153,7 @@ def test_after_a_mark_of_an_event_that_has_left_the_list_the_one_in_its_place_fo
     page.locator(".review-row").nth(2).click()
     stands_on(page, 3)
     with held_back(page, "u"):
-        store.mark("e0003", "true", who="another")
+        store.marks.add("e0003", "true", who="another")
         page.evaluate("document.dispatchEvent(new CustomEvent('vigil-find-again'))")
         expect(page.locator(".review-row")).to_have_count(5)
     stands_on(page, 2)
