@@ -28,6 +28,9 @@ PHONE = {"width": 390, "height": 844}
 ANY_CERTIFICATE = ssl.create_default_context()
 ANY_CERTIFICATE.check_hostname, ANY_CERTIFICATE.verify_mode = False, ssl.CERT_NONE
 
+LOOK_S = 10.0
+"""Of one look whether the pages are up; another one follows."""
+
 SETTLES = """async () => {
   const page = document.documentElement;
   for (let last = "", same = 0; same < 10; ) {
@@ -97,7 +100,7 @@ def _wait_until_up(site: Site) -> None:
         if site.process.poll() is not None:
             raise AssertionError(f"web.py ended by itself:\n{site.log.read_text(errors='replace')}")
         try:
-            urllib.request.urlopen(site.url, timeout=HANG_S, context=ANY_CERTIFICATE).close()  # a 401 is an answer too
+            urllib.request.urlopen(site.url, timeout=LOOK_S, context=ANY_CERTIFICATE).close()  # a 401 is an answer too
             return
         except urllib.error.HTTPError:
             return

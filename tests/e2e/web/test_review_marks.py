@@ -126,7 +126,7 @@ def test_a_mark_is_for_the_row_that_is_picked_however_fast_the_keys_are(page: Pa
 def held_back(page: Page, key: str) -> Iterator[None]:
     """A mark by a key that reaches the server at the end of the block."""
     asked: list[Route] = []
-    page.route("**/queue/join", asked.append)
+    page.route("**/queue/join", lambda route: asked.append(route))
     page.keyboard.press(key)
     while not asked:
         page.wait_for_timeout(10)
