@@ -15,7 +15,7 @@ from app.web.context import SiteContext
 from app.web.event_search import lasts, tier_badge
 from app.web.event_store import is_media_path
 from vigil.events import Event, Mark
-from vigil.rules.hysteresis import QUIET
+from vigil.rules.rule import OUT_OF_SCHEDULE, QUIET
 from vigil.store import MediaFile, Store
 from vigil.store.store import STOPPED as WATCHER_STOPPED
 from vigil.watch.pipeline import PAUSED
@@ -30,6 +30,7 @@ MOST_FRAMES = 60
 
 CLOSED: Mapping[str, str] = {
     QUIET: "quiet",
+    OUT_OF_SCHEDULE: "schedule",
     PAUSED: "paused",
     "removed": "removed",
     "stopped": "stopped",
@@ -88,7 +89,7 @@ def read_event_media(store: Store, event_id: str, context: SiteContext) -> Shown
         original=None if look.kind == "original" else clip,
         snapshot=_only(files, "snapshots"),
         frames=_frames(files, event),
-        curve=probability_figure.figure(event, judged, tiers=context.settings.events.tiers, t=context.t),
+        curve=probability_figure.figure(event, judged, tiers=context.settings.tiers, t=context.t),
     )
 
 
@@ -136,6 +137,7 @@ def facts_html(event: Event, t: Translator, *, is_growing: bool = False) -> str:
         (t("review.lasts"), lasts(event, t)),
         (t("review.alarm_after"), after),
         (t("review.task"), event.task),
+        (t("review.rule"), "" if event.rule == event.task else event.rule),
         (t("review.model"), event.model),
         (t("review.closed"), why_closed(event.closed_because, t)),
         (t("review.camera_id"), event.camera_id),

@@ -207,7 +207,7 @@ def bright() -> Iterator[ScriptedServer]:
 def watcher(folder: Path, server: ScriptedServer, *words: str) -> Iterator["subprocess.Popen[str]"]:
     """`vigil watch` in a process of its own, with its store and lines in `folder`."""
     options = ["--url", server.url, "--store", str(folder / "events.db"), "--jsonl", str(folder / "lines.jsonl")]
-    command = [sys.executable, "-m", "vigil", "watch", *words, *options, "--set", "events.quiet_s=1.5"]
+    command = [sys.executable, "-m", "vigil", "watch", *words, *options, "--set", "rules.0.quiet_s=1.5"]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.DEVNULL, stderr=log)
         try:

@@ -45,7 +45,7 @@ def test_cameras_come_go_and_come_back_and_what_is_marked_is_found_again(endpoin
         min_mass=0.0,
         feed=QUICK,
         clips=ClipSettings(before_s=1, after_s=0, most_s=4),
-        events=EVERYTHING,
+        rules=(EVERYTHING,),
         preview_fps=5,
         preview_px=160,
     )

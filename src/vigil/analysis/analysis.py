@@ -100,7 +100,7 @@ class Analysis:
         self._endpoint = endpoint
         self._opener = opener
         self._lock = threading.Lock()
-        self._results = AnalysisResults(settings.events, source=address.name, task=question.name)
+        self._results = AnalysisResults(settings.hysteresis, source=address.name, task=question.name)
         self._segment = Segment(address.is_live if live is None else live, from_s)
         self._next: Segment | None = self._segment
         self._running: RunningSegment | None = None

@@ -89,5 +89,5 @@ async def open_judge(endpoint: Endpoint, question: Question, settings: WatchSett
         max_in_flight=settings.in_flight + settings.words_in_flight,
         retries=0,
         answer_tokens=settings.words_tokens if for_verdict else WordsJudge.max_tokens,
-        alarm_from=settings.events.tiers.low,
+        alarm_from=settings.tiers.low,
     )

@@ -139,7 +139,7 @@ def tell_reach(answers: Sequence[Prediction], calibration: Calibration) -> None:
         warning = (
             f"warning: hardly any alarm clip still reaches the lowest tier ({tiers.low}), so a watch with this "
             "calibration would open hardly an event: the model tells these clips apart too badly (vigil score says how "
-            "badly), or they are not what it was trained for. Lower the tiers (events.tiers in configs/watch), or take "
+            "badly), or they are not what it was trained for. Lower the tiers (of the rules in configs/watch), or take "
             "`calibration` out of vigil.json"
         )
         typer.echo(runnable(warning), err=True)

@@ -91,8 +91,16 @@ def score_timeline_videos(
 
 def _settings(*, config: str, named: Mapping[str, Any]) -> WatchSettings:
     settings = load_watch_settings(config, dict(named), [])
-    # Descriptions, clips and a store would take time and not change the score.
-    return replace(settings, words="never", store="", keep_frames=False, clips=replace(settings.clips, most_s=0.0))
+    # Descriptions, clips and a store would take time and not change the score; the events of other rules are not those
+    # that the truth names.
+    return replace(
+        settings,
+        rules=(settings.hysteresis,),
+        words="never",
+        store="",
+        keep_frames=False,
+        clips=replace(settings.clips, most_s=0.0),
+    )
 
 
 def _watch(addresses: Sequence[Address], settings: WatchSettings, api_key: str) -> tuple[TimelineRecorder, str]:
@@ -142,9 +150,7 @@ def report_timeline(score: TimelineScore, settings: WatchSettings, *, out: Path,
         score.write(json_file)
         files.append(json_file)
     files += [
-        write_timeline_plot(
-            out / f"timeline-{number}-{_slug(video.watched.name)}.png", video, tiers=settings.events.tiers
-        )
+        write_timeline_plot(out / f"timeline-{number}-{_slug(video.watched.name)}.png", video, tiers=settings.tiers)
         for number, video in enumerate(score.videos, start=1)
     ]
     typer.echo("\n" + "\n".join(f"wrote {file}" for file in files), err=True)
@@ -156,13 +162,13 @@ def _slug(name: str) -> str:
 
 def _told(settings: WatchSettings) -> dict[str, Any]:
     """The settings that shape events, stored with the score."""
-    events = settings.events
+    rule = settings.hysteresis
     return {
-        "k": events.k,
-        "n": events.n,
-        "quiet_s": events.quiet_s,
-        "stay": events.stay,
-        "tiers": [events.tiers.low, events.tiers.medium, events.tiers.high],
+        "k": rule.k,
+        "n": rule.n,
+        "quiet_s": rule.quiet_s,
+        "stay": rule.stay,
+        "tiers": [rule.tiers.low, rule.tiers.medium, rule.tiers.high],
     }
 
 

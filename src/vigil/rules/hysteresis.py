@@ -13,12 +13,14 @@ docs/events.md explains the defaults.
 
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from vigil.errors import UsageError
 from vigil.events import Event, EventChange, EventWindow, OpenEvent, TierThresholds, new_id
+from vigil.rules.late_texts import LateTexts
+from vigil.rules.rule import EPSILON_S, LOST_SIGHT, QUIET, TOO_LONG, announced_s
 from vigil.verdict import JudgedWindow, Outcome, Verdict
 
 
@@ -28,9 +30,12 @@ class HysteresisSettings:
 
     It opens when `k` of the last `n` known verdicts reach `tiers.low`, and continues with windows that reach `stay`. It
     closes after `quiet_s` seconds of judged footage below `stay`, or after `lost_s` seconds without a known verdict
-    (lost sight). An event longer than `max_event_s` is split. Raises UsageError for inconsistent values.
+    (lost sight). An event longer than `max_event_s` is split. Without a `name` it has that of the task. Raises
+    UsageError for inconsistent values.
     """
 
+    type: Literal["hysteresis"] = "hysteresis"
+    name: str = ""
     k: int = 2
     n: int = 3
     tiers: TierThresholds = field(default_factory=TierThresholds)
@@ -64,19 +69,6 @@ class HysteresisSettings:
         return self.tiers.low if verdict.outcome is Outcome.ALARM else 0.0
 
 
-QUIET = "quiet"
-LOST_SIGHT = "lost sight"
-TOO_LONG = "split after max_event_s"
-
-EARLY_WORDS = 64
-"""Maximum number of descriptions kept for windows that belong to no event (yet)."""
-
-LATE_EVENTS = 256
-"""Closed events that can still get a description: in a file, verdicts run far ahead of descriptions."""
-
-EPSILON_S = 1e-6
-
-
 class HysteresisRule:
     """Makes events from the verdicts of one source; at most one event is open.
 
@@ -105,8 +97,7 @@ class HysteresisRule:
         self._clock = clock
         self._make_id = make_id
         self._incident: OpenEvent | None = None
-        self._closed: deque[OpenEvent] = deque(maxlen=LATE_EVENTS)
-        self._words: dict[int, str] = {}
+        self._texts = LateTexts()
         self._since_over: list[EventWindow] = []
         self._seen_until_s = 0.0
         self._known_until_s = 0.0
@@ -114,9 +105,19 @@ class HysteresisRule:
         self._pushed = 0
 
     @property
+    def name(self) -> str:
+        """The name of the rule: that of its settings, or else the task's."""
+        return self.rules.name or self.task
+
+    @property
     def open_event(self) -> Event | None:
         """The open event, or None."""
         return None if self._incident is None else self._incident.snapshot()
+
+    @property
+    def open_events(self) -> tuple[Event, ...]:
+        """The open event, if there is one."""
+        return () if self._incident is None else (self._incident.snapshot(),)
 
     def push(self, judged: JudgedWindow) -> list[EventChange]:
         """Processes the next window's verdict; returns the changes, in order."""
@@ -141,11 +142,10 @@ class HysteresisRule:
 
     def describe(self, window: int, text: str) -> list[EventChange]:
         """Adds the description of a window, at any time; that of an event's most certain window describes the event."""
-        for incident in (*([self._incident] if self._incident else []), *self._closed):
-            if incident.has_window(window):
-                return [EventChange("grew", incident.snapshot())] if incident.describe(window, text) else []
-        self._keep_words(window, text)
-        return []
+        incident = self._incident
+        if incident is None or not incident.has_window(window):
+            return self._texts.describe_closed(window, text)
+        return [EventChange("grew", incident.snapshot())] if incident.describe(window, text) else []
 
     def tick(self, now_s: float) -> list[EventChange]:
         """Closes the open event as lost from sight if it is due at `now_s`; for times when no windows arrive."""
@@ -172,13 +172,7 @@ class HysteresisRule:
             self._first.append(judged)
         else:
             self._first.clear()
-        if judged.verdict.text:
-            self._keep_words(judged.window, judged.verdict.text)
-
-    def _keep_words(self, window: int, text: str) -> None:
-        self._words[window] = text
-        while len(self._words) > EARLY_WORDS:
-            del self._words[next(iter(self._words))]
+        self._texts.keep(judged.window, judged.verdict.text)
 
     def _is_over(self, evidence: EventWindow) -> bool:
         return evidence.p_alarm is not None and evidence.p_alarm >= self.rules.tiers.low
@@ -205,23 +199,13 @@ class HysteresisRule:
             task=self.task,
             model=self.model,
             epoch_s=self.epoch_s,
-            announced_s=self._announced_s(judged),
+            rule=self.name,
+            announced_s=announced_s(judged, clock=self._clock),
         )
         self._incident = incident
         self._since_over = []
-        self._add_windows(incident, evidence)
+        self._texts.add_windows(incident, evidence)
         return EventChange("opened", incident.snapshot())
-
-    def _announced_s(self, judged: JudgedWindow) -> float:
-        if judged.captured_s is None:
-            return judged.end_s + judged.verdict.latency_ms / 1000.0
-        return judged.end_s + max(0.0, self._clock() - judged.captured_s)
-
-    def _add_windows(self, incident: OpenEvent, evidence: Sequence[EventWindow]) -> None:
-        before = len(incident.windows)
-        incident.add_windows(evidence)
-        for each in incident.windows[before:]:
-            incident.describe(each.window, self._words.pop(each.window, ""))
 
     def _continue(self, incident: OpenEvent, evidence: EventWindow, *, new_footage_s: float) -> list[EventChange]:
         if evidence.p_alarm is None:
@@ -231,7 +215,7 @@ class HysteresisRule:
             incident.add_pending(evidence, quiet_s=new_footage_s)
             return self._close(QUIET) if incident.quiet_s >= self.rules.quiet_s - EPSILON_S else []
         tier = incident.tier
-        self._add_windows(incident, [evidence])
+        self._texts.add_windows(incident, [evidence])
         return [EventChange("grew" if incident.tier is tier else "raised", incident.snapshot())]
 
     def _split(self, evidence: EventWindow) -> list[EventChange]:
@@ -249,7 +233,7 @@ class HysteresisRule:
             return []
         incident.close(because)
         self._incident = None
-        self._closed.append(incident)
+        self._texts.closed(incident)
         return [EventChange("closed", incident.snapshot())]
 
     def _close_short_source(self, because: str) -> list[EventChange]:

@@ -106,7 +106,7 @@ async def _connect(endpoint: Endpoint, settings: WatchSettings, *, wait_s: float
                 max_in_flight=settings.in_flight + settings.words_in_flight,
                 retries=0,
                 answer_tokens=settings.words_tokens,
-                alarm_from=settings.events.tiers.low,
+                alarm_from=settings.tiers.low,
             )
         except EndpointError as error:
             if asyncio.get_running_loop().time() >= give_up_s:

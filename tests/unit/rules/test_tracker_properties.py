@@ -1,12 +1,12 @@
 """What holds for every run of verdicts, found by hypothesis."""
 
-from itertools import pairwise
+from itertools import count, pairwise
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vigil.events import EventChange
-from vigil.rules.hysteresis import HysteresisRule, HysteresisSettings
+from vigil.rules import HysteresisRule, HysteresisSettings, RuleSet
 from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
 
 P = st.one_of(st.none(), st.sampled_from([0.0, 0.3, 0.5, 0.6, 0.75, 0.8, 0.85, 0.9, 0.92, 1.0]))
@@ -39,10 +39,18 @@ def windows(run: list[tuple[float | None, float]]) -> list[JudgedWindow]:
 
 
 def changes_of(made: list[JudgedWindow], ruled: HysteresisSettings) -> list[EventChange]:
-    tracker = HysteresisRule(ruled, source="door")
-    changes = [change for judged in made for change in tracker.push(judged)]
-    changes += tracker.finish("stopped")
-    assert tracker.finish("stopped") == [] and tracker.open_event is None
+    """What the rule says by itself and, window by window the same, in a set of rules."""
+    ids, set_ids = count(), count()
+    alone = HysteresisRule(ruled, source="door", clock=lambda: 0.0, make_id=lambda: f"{next(ids):04d}")
+    rules = RuleSet([HysteresisRule(ruled, source="door", clock=lambda: 0.0, make_id=lambda: f"{next(set_ids):04d}")])
+    changes: list[EventChange] = []
+    for judged in made:
+        changes += (one := alone.push(judged))
+        assert rules.push(judged) == one
+        assert rules.open_events == (() if alone.open_event is None else (alone.open_event,))
+    changes += (one := alone.finish("stopped"))
+    assert rules.finish("stopped") == one
+    assert alone.finish("stopped") == rules.finish("stopped") == [] and rules.open_events == ()
     return changes
 
 

@@ -96,7 +96,7 @@ def test_all_that_is_told_of_two_files_of_one_name_bears_the_id_of_its_own(
     """Two watches, one after the other, as by two people: each line, number, row and export is of one camera."""
     made = WatchSettings(url=server.url, task="fight_en", store=str(tmp_path / "e.db"), words="never")
     lines, metrics, history = io.BytesIO(), PrometheusMetrics(), VerdictHistory()
-    told = JsonLinesWriter(lines, made.events.tiers)
+    told = JsonLinesWriter(lines, made.tiers)
     for path in clips:
         addresses = find_sources([str(path)])
         asyncio.run(run_watch(made, addresses=addresses, observers=[told, metrics, history]))
