@@ -158,10 +158,11 @@ def build_over(cls: type[T], data: Mapping[str, Any], said: Mapping[str, Mapping
         whole |= changed
     try:
         return from_mapping(cls, whole, where=where)
-    except ConfigError:
-        of_file = _problems(cls, data, where=where)
+    except ConfigError as error:
+        # What an override left undone and a later one has mended is no problem.
+        of_overrides = set(error.problems) - set(_problems(cls, data, where=where))
         for word, changed in said.items():
-            added = [problem for problem in _problems(cls, {**data, **changed}, where=where) if problem not in of_file]
+            added = [problem for problem in _problems(cls, {**data, **changed}, where=where) if problem in of_overrides]
             if added:
                 raise ConfigError(redact(word), added) from None
         raise
