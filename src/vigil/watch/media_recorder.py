@@ -28,6 +28,9 @@ THREADS = 2
 RETRY_DELAYS_S = (5.0, 15.0, 60.0, 240.0)
 """Delays between retries; a full disk is often noticed and fixed within minutes."""
 
+CUT_SOON_S = 5.0
+"""Footage that leaves the ring buffer within this time is not counted on: cutting a clip begins a moment later."""
+
 CLOSE_TIMEOUT_S = 30.0
 """How long `close` waits for clips that are being written."""
 
@@ -142,7 +145,7 @@ class MediaRecorder:
         """
         clips = self._settings.clips
         starts_s = event.onset_s - clips.before_s
-        if not source.state.live or source.now_s - starts_s <= clips.most_s:
+        if not source.state.live or source.now_s - starts_s <= clips.memory_s - CUT_SOON_S:
             return starts_s
         return source.now_s - clips.most_s / 2
 
