@@ -19,7 +19,7 @@ EVERY_WINDOW = (
     "min_mass=0",
     "rules.0.k=1",
     "rules.0.n=1",
-    "rules.0.stay=1e-9",
+    "rules.0.keep_from=1e-9",
     "rules.0.tiers={low: 1e-9, medium: 0.85, high: 0.92}",
 )
 

@@ -36,9 +36,9 @@ rules:
   - {{type: hysteresis, quiet_s: 1.5}}
   - {{type: duration, name: loitering, for_s: 4, gap_s: 1.5, schedule: "{open}", timezone: UTC}}
   - {{type: duration, name: at night, for_s: 4, gap_s: 1.5, schedule: "{closed}", timezone: UTC}}
-words: never
-clips: {{most_s: 4.0, before_s: 1.0}}
-feed: {{open_timeout_s: 20.0, read_timeout_s: 20.0}}
+describe: never
+clips: {{max_s: 4.0, before_s: 1.0}}
+capture: {{open_timeout_s: 20.0, read_timeout_s: 20.0}}
 """
 
 

@@ -86,8 +86,8 @@ async def open_judge(endpoint: Endpoint, question: Question, settings: WatchSett
         answers="words" if manifest is None else manifest.contract.answers,
         deadline_s=settings.deadline_s if for_verdict else WORDS_DEADLINE_S,
         min_mass=settings.min_mass if for_verdict else 0.0,
-        max_in_flight=settings.in_flight + settings.words_in_flight,
+        max_in_flight=settings.in_flight + settings.describe_in_flight,
         retries=0,
-        answer_tokens=settings.words_tokens if for_verdict else WordsJudge.max_tokens,
+        answer_tokens=settings.describe_tokens if for_verdict else WordsJudge.max_tokens,
         alarm_from=settings.tiers.low,
     )

@@ -96,10 +96,10 @@ def _settings(*, config: str, named: Mapping[str, Any]) -> WatchSettings:
     return replace(
         settings,
         rules=(settings.hysteresis,),
-        words="never",
+        describe="never",
         store="",
         keep_frames=False,
-        clips=replace(settings.clips, most_s=0.0),
+        clips=replace(settings.clips, max_s=0.0),
     )
 
 
@@ -167,7 +167,7 @@ def _told(settings: WatchSettings) -> dict[str, Any]:
         "k": rule.k,
         "n": rule.n,
         "quiet_s": rule.quiet_s,
-        "stay": rule.stay,
+        "keep_from": rule.keep_from,
         "tiers": [rule.tiers.low, rule.tiers.medium, rule.tiers.high],
     }
 

@@ -60,7 +60,7 @@ MetricsPort = Annotated[int | None, typer.Option(help="Serve Prometheus metrics 
 KeepFrames = Annotated[bool, typer.Option("--keep-frames", help="Keep the exact frames that were judged for an event.")]
 FastOption = Annotated[bool, typer.Option("--fast", help="Decode faster, slightly less exactly (docs/ingest.md).")]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="Any other setting: --set words=never --set rules.0.k=1")
+    list[str] | None, typer.Option("--set", help="Any other setting: --set describe=never --set rules.0.k=1")
 ]
 
 

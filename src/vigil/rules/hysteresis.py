@@ -7,8 +7,8 @@
     rule.finish("stopped")
 
 A rest window, at the end of an uninterrupted run of frames, may extend an event, but never open one. Unknown verdicts
-neither open nor close an event, until there has been no known verdict for `lost_s`. The thresholds are settings;
-docs/events.md explains the defaults.
+neither open nor close an event, until there has been no known verdict for `unknown_timeout_s`. The thresholds are
+settings; docs/events.md explains the defaults.
 """
 
 import math
@@ -28,10 +28,10 @@ from vigil.verdict import JudgedWindow, Outcome, Verdict
 class HysteresisSettings:
     """When an event opens, continues and closes.
 
-    It opens when `k` of the last `n` known verdicts reach `tiers.low`, and continues with windows that reach `stay`. It
-    closes after `quiet_s` seconds of judged footage below `stay`, or after `lost_s` seconds without a known verdict
-    (lost sight). An event longer than `max_event_s` is split. Without a `name` it has that of the task. Raises
-    UsageError for inconsistent values.
+    It opens when `k` of the last `n` known verdicts reach `tiers.low`, and continues with windows that reach
+    `keep_from`. It closes after `quiet_s` seconds of judged footage below `keep_from`, or after `unknown_timeout_s`
+    seconds without a known verdict (lost sight). An event longer than `max_event_s` is split. Without a `name` it has
+    that of the task. Raises UsageError for inconsistent values.
     """
 
     type: Literal["hysteresis"] = "hysteresis"
@@ -39,19 +39,28 @@ class HysteresisSettings:
     k: int = 2
     n: int = 3
     tiers: TierThresholds = field(default_factory=TierThresholds)
-    stay: float = 0.5
+    keep_from: float = 0.5
     quiet_s: float = 6.0
-    lost_s: float = 60.0
+    unknown_timeout_s: float = 60.0
     max_event_s: float = 600.0
 
     def __post_init__(self) -> None:
         checks = (
             (1 <= self.k <= self.n, f"k must be from 1 to n, not {self.k} of {self.n}"),
             (self.n <= 100, f"n must be at most 100, not {self.n}"),
-            (0 < self.stay <= self.tiers.low, f"stay must be above 0 and at most tiers.low, not {self.stay}"),
+            (
+                0 < self.keep_from <= self.tiers.low,
+                f"keep_from must be above 0 and at most tiers.low, not {self.keep_from}",
+            ),
             (self.quiet_s > 0, f"quiet_s must be above 0, not {self.quiet_s}"),
-            (self.lost_s >= self.quiet_s, f"lost_s must be at least quiet_s, not {self.lost_s}"),
-            (self.max_event_s >= self.lost_s, f"max_event_s must be at least lost_s, not {self.max_event_s}"),
+            (
+                self.unknown_timeout_s >= self.quiet_s,
+                f"unknown_timeout_s must be at least quiet_s, not {self.unknown_timeout_s}",
+            ),
+            (
+                self.max_event_s >= self.unknown_timeout_s,
+                f"max_event_s must be at least unknown_timeout_s, not {self.max_event_s}",
+            ),
         )
         problems = [message for ok, message in checks if not ok]
         if problems:
@@ -149,7 +158,7 @@ class HysteresisRule:
 
     def tick(self, now_s: float) -> list[EventChange]:
         """Closes the open event as lost from sight if it is due at `now_s`; for times when no windows arrive."""
-        if self._incident is None or now_s - self._known_until_s < self.rules.lost_s:
+        if self._incident is None or now_s - self._known_until_s < self.rules.unknown_timeout_s:
             return []
         return self._close(LOST_SIGHT)
 
@@ -179,7 +188,7 @@ class HysteresisRule:
 
     def _maybe_open(self, evidence: EventWindow, judged: JudgedWindow) -> list[EventChange]:
         self._since_over.append(evidence)
-        forgotten_s = evidence.start_s - self.rules.lost_s
+        forgotten_s = evidence.start_s - self.rules.unknown_timeout_s
         known = [e for e in self._since_over if e.p_alarm is not None and e.end_s > forgotten_s][-self.rules.n :]
         over = [e for e in known if self._is_over(e)]
         if len(over) >= self.rules.k:
@@ -211,7 +220,7 @@ class HysteresisRule:
         if evidence.p_alarm is None:
             incident.add_pending(evidence, quiet_s=0.0)
             return []
-        if evidence.p_alarm < self.rules.stay:
+        if evidence.p_alarm < self.rules.keep_from:
             incident.add_pending(evidence, quiet_s=new_footage_s)
             return self._close(QUIET) if incident.quiet_s >= self.rules.quiet_s - EPSILON_S else []
         tier = incident.tier
@@ -221,7 +230,7 @@ class HysteresisRule:
     def _split(self, evidence: EventWindow) -> list[EventChange]:
         """Closes an event if the next window would make it longer than `max_event_s`; the next one opens as usual."""
         incident = self._incident
-        joins = evidence.p_alarm is not None and evidence.p_alarm >= self.rules.stay
+        joins = evidence.p_alarm is not None and evidence.p_alarm >= self.rules.keep_from
         if incident is None or not joins:
             return []
         lasts_s = evidence.end_s - incident.windows[0].start_s

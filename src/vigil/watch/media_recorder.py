@@ -119,14 +119,14 @@ class MediaRecorder:
         await self._snapshot(source, media)
         await self._wait_for_footage(source, media)
         await self._snapshot(source, media)
-        if self._settings.clips.most_s:
+        if self._settings.clips.max_s:
             await self._clip(source, media)
         await self._wait_for(media.over, until_s=math.inf, source=source)
         await self._snapshot(source, media)
 
     async def _wait_for_footage(self, source: SourcePipeline, media: EventMedia) -> None:
         """Waits until the event closes or, for live sources, only as long as the ring buffer still holds the clip."""
-        enough_s = media.clip_from_s + self._settings.clips.most_s if source.state.live else math.inf
+        enough_s = media.clip_from_s + self._settings.clips.max_s if source.state.live else math.inf
         await self._wait_for(media.over, until_s=enough_s, source=source)
         if source.state.live:
             await self._wait_for(asyncio.Event(), until_s=self._clip_ends_s(media), source=source)
@@ -147,11 +147,11 @@ class MediaRecorder:
         starts_s = event.onset_s - clips.before_s
         if not source.state.live or source.now_s - starts_s <= clips.memory_s - CUT_SOON_S:
             return starts_s
-        return source.now_s - clips.most_s / 2
+        return source.now_s - clips.max_s / 2
 
     def _clip_ends_s(self, media: EventMedia) -> float:
         clips, event = self._settings.clips, media.event
-        longest_s = media.clip_from_s + clips.most_s
+        longest_s = media.clip_from_s + clips.max_s
         return longest_s if event.end_s is None else min(event.end_s + clips.after_s, longest_s)
 
     async def _clip(self, source: SourcePipeline, media: EventMedia) -> None:

@@ -261,7 +261,7 @@ def build_pipeline(
             stop=stop,
             realtime=settings.realtime,
             fast=settings.fast,
-            settings=settings.feed,
+            settings=settings.capture,
             footage_s=settings.clips.memory_s,
             previewer=_previewer(address.name, settings, audience),
         )

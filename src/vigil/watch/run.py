@@ -103,9 +103,9 @@ async def _connect(endpoint: Endpoint, settings: WatchSettings, *, wait_s: float
                 deadline_s=settings.deadline_s,
                 min_mass=settings.min_mass,
                 # The watcher limits its own requests, fairly among the sources; descriptions come on top.
-                max_in_flight=settings.in_flight + settings.words_in_flight,
+                max_in_flight=settings.in_flight + settings.describe_in_flight,
                 retries=0,
-                answer_tokens=settings.words_tokens,
+                answer_tokens=settings.describe_tokens,
                 alarm_from=settings.tiers.low,
             )
         except EndpointError as error:

@@ -32,21 +32,21 @@ class ClipSettings:
 
     before_s: float = 3.0
     after_s: float = 2.0
-    most_s: float = 20.0
+    max_s: float = 20.0
 
     def __post_init__(self) -> None:
-        if min(self.before_s, self.after_s, self.most_s) < 0:
-            raise UsageError("before_s, after_s and most_s of clips must not be negative")
-        if 0 < self.most_s <= self.before_s:
+        if min(self.before_s, self.after_s, self.max_s) < 0:
+            raise UsageError("before_s, after_s and max_s of clips must not be negative")
+        if 0 < self.max_s <= self.before_s:
             raise UsageError(
-                f"clips of {self.most_s:g} s (most_s) would end before the incident, as {self.before_s:g} s before it "
-                "(before_s) are kept; raise most_s, or set it to 0 to keep no clips"
+                f"clips of {self.max_s:g} s (max_s) would end before the incident, as {self.before_s:g} s before it "
+                "(before_s) are kept; raise max_s, or set it to 0 to keep no clips"
             )
 
     @property
     def memory_s(self) -> float:
         """Seconds that a live source's ring buffer must hold for the longest clip, even if it is written late."""
-        return self.most_s + CUT_WITHIN_S if self.most_s else 0.0
+        return self.max_s + CUT_WITHIN_S if self.max_s else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class WatchSettings:
     """How to watch; `docs/watch.md` explains every setting.
 
     `in_flight` limits the requests of all sources, `live_in_flight` those of one live source, `queue_windows` the
-    queued windows of one source, `files_at_once` the files that are read in parallel. `patience_s` is how long a file
+    queued windows of one source, `files_at_once` the files that are read in parallel. `file_wait_s` is how long a file
     waits for an unavailable server. A window counts as unknown if the label words have less than `min_mass` of the
     probability of the token that is read. `ca_file` holds certificates of authorities that are trusted in addition to
     the usual ones. `preview_fps` is the rate of live previews (0 disables them), `preview_px` the maximum length of
@@ -79,10 +79,10 @@ class WatchSettings:
     files_at_once: int = 2
     deadline_s: float = 10.0
     min_mass: float = MIN_MASS
-    patience_s: float = 120.0
-    words: DescribeWhen = "alarms"
-    words_tokens: int = 120
-    words_in_flight: int = 4
+    file_wait_s: float = 120.0
+    describe: DescribeWhen = "alarms"
+    describe_tokens: int = 120
+    describe_in_flight: int = 4
     motion_gate: float = 0.0
     keep_frames: bool = False
     metrics_port: int | None = None
@@ -91,17 +91,24 @@ class WatchSettings:
     most_cameras: int = 64
     clips: ClipSettings = field(default_factory=ClipSettings)
     rules: tuple[RuleSettings, ...] = (HysteresisSettings(),)
-    feed: CaptureSettings = field(default_factory=CaptureSettings)
+    capture: CaptureSettings = field(default_factory=CaptureSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
 
     def __post_init__(self) -> None:
-        counts = ["in_flight", "live_in_flight", "queue_windows", "files_at_once", "words_tokens", "words_in_flight"]
+        counts = [
+            "in_flight",
+            "live_in_flight",
+            "queue_windows",
+            "files_at_once",
+            "describe_tokens",
+            "describe_in_flight",
+        ]
         counts += ["most_cameras"]
         problems = [f"{name} must be at least 1" for name in counts if getattr(self, name) < 1]
         problems += [f"{name} must be above 0" for name in ("deadline_s",) if getattr(self, name) <= 0]
         problems += [
             f"{name} must not be negative"
-            for name in ("patience_s", "motion_gate", "preview_fps")
+            for name in ("file_wait_s", "motion_gate", "preview_fps")
             if getattr(self, name) < 0
         ]
         problems += [f"min_mass is a share, from 0 to 1, not {self.min_mass:g}"] * (not 0 <= self.min_mass <= 1)

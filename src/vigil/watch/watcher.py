@@ -285,8 +285,8 @@ class Watcher:
             return Verdict.unknown(Cause.SKIPPED)
         if source.is_stopping:
             return Verdict.unknown(Cause.CANCELLED)
-        patience_s = 0.0 if source.state.live else self.settings.patience_s
-        return await self.breaker.verdict(entry.window.jpegs, wait_s=patience_s)
+        wait_s = 0.0 if source.state.live else self.settings.file_wait_s
+        return await self.breaker.verdict(entry.window.jpegs, wait_s=wait_s)
 
     async def _apply_rules(self, source: SourcePipeline, asked: PendingVerdicts, settled: PendingResults) -> None:
         """Takes verdicts in window order and applies the event rules to them."""

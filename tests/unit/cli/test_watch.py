@@ -121,7 +121,7 @@ def test_a_watch_without_one_verdict_is_a_failed_job(
 ) -> None:
     server.default = error(400, "no")
     video = film(tmp_path / "a.mp4", seconds=4)
-    assert main(["watch", str(video), "--url", server.url, "--task", task, "--set", "patience_s=0"]) == 1
+    assert main(["watch", str(video), "--url", server.url, "--task", task, "--set", "file_wait_s=0"]) == 1
     assert "takes neither" in capsys.readouterr().err
 
 

@@ -20,7 +20,7 @@ from vigil.sources.network import NetworkCamera
 from vigil.sources.open_capture import CaptureSettings, Disconnected
 
 UNHURRIED = CaptureSettings(
-    open_timeout_s=10.0, read_timeout_s=10.0, hls_timeout_s=10.0, first_retry_s=0.05, longest_retry_s=0.1
+    open_timeout_s=10.0, read_timeout_s=10.0, hls_timeout_s=10.0, retry_min_s=0.05, retry_max_s=0.1
 )
 HASTY = replace(UNHURRIED, open_timeout_s=1.0, hls_timeout_s=1.0)
 PLAYLIST = "application/vnd.apple.mpegurl"

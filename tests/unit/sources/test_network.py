@@ -13,7 +13,7 @@ from odd_camera import playing, serving
 from vigil.frames import Frame
 from vigil.sources.open_capture import CaptureSettings, Connected, Disconnected, Waiting
 
-UNHURRIED = CaptureSettings(open_timeout_s=10.0, read_timeout_s=10.0, first_retry_s=0.1, longest_retry_s=0.2)
+UNHURRIED = CaptureSettings(open_timeout_s=10.0, read_timeout_s=10.0, retry_min_s=0.1, retry_max_s=0.2)
 
 LONG = {"g": "200", "keyint_min": "200", "sc_threshold": "0", "bf": "0", "preset": "ultrafast"}
 

@@ -15,7 +15,7 @@ from vigil.frames import Frame, FrameSampling
 from vigil.sources.open_capture import CaptureSettings, Connected, Disconnected
 
 UNHURRIED = CaptureSettings(
-    open_timeout_s=10.0, read_timeout_s=10.0, hls_timeout_s=10.0, first_retry_s=0.05, longest_retry_s=0.1
+    open_timeout_s=10.0, read_timeout_s=10.0, hls_timeout_s=10.0, retry_min_s=0.05, retry_max_s=0.1
 )
 OPTIONS = {"g": "25", "bf": "0", "preset": "ultrafast"}
 HEAD = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:0\n"

@@ -25,7 +25,7 @@ from vigil.sources.webcam import Webcam
 from waiting import Hands
 
 CAMERA = {"bf": "0", "g": "25", "x264-params": "scenecut=0"}
-UNHURRIED = CaptureSettings(open_timeout_s=20, read_timeout_s=20, first_retry_s=0.05, longest_retry_s=0.05)
+UNHURRIED = CaptureSettings(open_timeout_s=20, read_timeout_s=20, retry_min_s=0.05, retry_max_s=0.05)
 
 
 class Looker:

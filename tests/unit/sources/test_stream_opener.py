@@ -59,7 +59,7 @@ def _signed(folder: Path, name: str, extension: str, *, by: Path | None = None) 
 
 def settings(ca_file: Path | None = None) -> CaptureSettings:
     return CaptureSettings(
-        open_timeout_s=5, read_timeout_s=5, first_retry_s=0.05, longest_retry_s=0.1, ca_file=str(ca_file or "")
+        open_timeout_s=5, read_timeout_s=5, retry_min_s=0.05, retry_max_s=0.1, ca_file=str(ca_file or "")
     )
 
 

@@ -59,7 +59,7 @@ async def running(
     **named: Any,
 ) -> AsyncIterator[tuple[Watcher, "asyncio.Task[WatchSummary]"]]:
     """A watch that keeps running; stopped at the end."""
-    made = WatchSettings(**({"realtime": True, "words": "never", "clips": ClipSettings(most_s=0)} | named))
+    made = WatchSettings(**({"realtime": True, "describe": "never", "clips": ClipSettings(max_s=0)} | named))
     async with await Judge.connect(Endpoint(url=server.url), TASK, FAST, media="video", alarm_from=0.75) as judge:
         watch = Watcher(
             addresses, judge=judge, settings=made, store=store, observers=[notes], keep_running=True, opener=opener

@@ -11,8 +11,10 @@ from vigil.watch.settings import WatchSettings, load_watch_settings
 
 
 def test_options_beat_the_file_and_set_beats_options() -> None:
-    settings = load_watch_settings("default", {"words": "events", "realtime": True}, ["words=never", "rules.0.k=1"])
-    assert (settings.words, settings.realtime, settings.hysteresis.k, settings.hysteresis.n) == ("never", True, 1, 3)
+    settings = load_watch_settings(
+        "default", {"describe": "events", "realtime": True}, ["describe=never", "rules.0.k=1"]
+    )
+    assert (settings.describe, settings.realtime, settings.hysteresis.k, settings.hysteresis.n) == ("never", True, 1, 3)
 
 
 def test_a_text_that_is_set_stays_as_it_was_typed() -> None:
@@ -32,8 +34,12 @@ def test_a_key_that_no_setting_has_is_refused() -> None:
 @pytest.mark.parametrize(
     ("named", "words", "said"),
     [
-        ({}, ["words=never", "word=never"], "--set word=never: unknown key 'word' (did you mean 'words'?)"),
-        ({}, ["words=sometimes"], "--set words=sometimes: words must be one of "),
+        (
+            {},
+            ["describe=never", "descrbe=never"],
+            "--set descrbe=never: unknown key 'descrbe' (did you mean 'describe'?)",
+        ),
+        ({}, ["describe=sometimes"], "--set describe=sometimes: describe must be one of "),
         ({}, ["rules.0.k=1", "rules.0.kk=1"], "--set rules.0.kk=1: rules.0: unknown key 'kk' (did you mean 'k'?)"),
         ({}, ["rules.0.k=9"], "--set rules.0.k=9: rules.0: k must be from 1 to n, not 9 of 3"),
         (
@@ -63,12 +69,12 @@ def test_a_wrong_word_is_blamed_and_not_the_file(named: dict[str, Any], words: l
 def test_a_wrong_file_is_blamed_whatever_was_said_besides(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("in_fligt: 3\n")
     with pytest.raises(ConfigError, match=r"mine\.yaml: unknown key 'in_fligt'"):
-        load_watch_settings(str(tmp_path / "mine.yaml"), {"realtime": True}, ["words=never"])
+        load_watch_settings(str(tmp_path / "mine.yaml"), {"realtime": True}, ["describe=never"])
 
 
 def test_a_setting_is_no_group() -> None:
-    with pytest.raises(UsageError, match="words is a setting of its own"):
-        load_watch_settings("default", {}, ["words.x=1"])
+    with pytest.raises(UsageError, match="describe is a setting of its own"):
+        load_watch_settings("default", {}, ["describe.x=1"])
 
 
 LOITERING = ["rules.1.type=duration", "rules.1.name=7", "rules.1.schedule=22:00-06:00 #x"]
@@ -126,8 +132,8 @@ def test_a_share_that_is_none_is_refused(share: str) -> None:
 
 
 def test_clips_that_would_end_before_their_incident_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"clips of 2 s \(most_s\) would end before the incident"):
-        load_watch_settings("default", {}, ["clips.most_s=2"])
+    with pytest.raises(UsageError, match=r"clips of 2 s \(max_s\) would end before the incident"):
+        load_watch_settings("default", {}, ["clips.max_s=2"])
 
 
 def test_the_default_file_lists_every_setting_with_its_default() -> None:
