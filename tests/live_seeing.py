@@ -16,7 +16,7 @@ from vigil.sources.open_capture import Capture, CaptureItem, CaptureSettings, Co
 from waiting import HANG_S
 
 UNHURRIED = CaptureSettings(
-    open_timeout_s=HANG_S, read_timeout_s=HANG_S, hls_timeout_s=HANG_S, first_retry_s=0.05, longest_retry_s=0.1
+    open_timeout_s=HANG_S, read_timeout_s=HANG_S, hls_timeout_s=HANG_S, retry_min_s=0.05, retry_max_s=0.1
 )
 """Where no loss belongs to the test: a busy machine opens late."""
 

@@ -88,7 +88,7 @@ async def render_annotated_video(
             analysis.view(),
             upload.path,
             film,
-            tiers=analysis.settings.events.tiers,
+            tiers=analysis.settings.tiers,
             title=upload.name,
             progress=lambda second, length: reached.append((second, length)),
             stop=stop,

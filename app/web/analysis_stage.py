@@ -81,7 +81,7 @@ def stage_component(t: Translator, *, where: str = "analysis") -> gr.HTML:
 
 def stage_state(desk: AnalysisSession, analysis: Analysis, view: AnalysisView, t: Translator) -> dict[str, Any]:
     """Everything that the stage shows at one moment, as JSON data."""
-    tiers = analysis.settings.events.tiers
+    tiers = analysis.settings.tiers
     plays = desk.playable
     kind = "file" if not analysis.address.is_live else "camera" if analysis.address.location else "webcam"
     judged = view.judged if not analysis.address.is_live else view.judged[-MOST_ROWS:]

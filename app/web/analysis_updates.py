@@ -117,7 +117,7 @@ class AnalysisUpdates(AnalysisStarter):
         parts, t, view = self.parts, self.context.t, analysis.view()
         if not view.judged:
             return {parts.results: gr.Column(visible=False)}
-        tiers = analysis.settings.events.tiers
+        tiers = analysis.settings.tiers
         shown = analysis.for_verdict
         downloads = await asyncio.to_thread(analysis_results.write_results, desk, view, tiers)
         film = desk.upload is not None and analysis.address.kind == "file"

@@ -9,7 +9,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 from vigil.events import Event, Mark
-from vigil.rules.hysteresis import QUIET
+from vigil.rules.rule import OUT_OF_SCHEDULE, QUIET
 from vigil.store import MediaFile, Store
 from vigil.store.events import STOPPED as WATCHER_STOPPED
 from vigil.watch.pipeline import PAUSED
@@ -31,6 +31,7 @@ MOST_FRAMES = 60
 
 CLOSED: Mapping[str, str] = {
     QUIET: "quiet",
+    OUT_OF_SCHEDULE: "schedule",
     PAUSED: "paused",
     "removed": "removed",
     "stopped": "stopped",
@@ -89,7 +90,7 @@ def read_event_media(store: Store, event_id: str, context: SiteContext) -> Shown
         original=None if look.kind == "original" else clip,
         snapshot=_only(files, "snapshots"),
         frames=_frames(files, event),
-        curve=probability_figure.figure(event, judged, tiers=context.settings.events.tiers, t=context.t),
+        curve=probability_figure.figure(event, judged, tiers=context.settings.tiers, t=context.t),
     )
 
 
@@ -137,6 +138,7 @@ def facts_html(event: Event, t: Translator, *, is_growing: bool = False) -> str:
         (t("review.lasts"), lasts(event, t)),
         (t("review.alarm_after"), after),
         (t("review.task"), event.task),
+        (t("review.rule"), "" if event.rule == event.task else event.rule),
         (t("review.model"), event.model),
         (t("review.closed"), why_closed(event.closed_because, t)),
         (t("review.camera_id"), event.camera_id),

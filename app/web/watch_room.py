@@ -135,7 +135,7 @@ def _told(action: Callable[[], str], context: SiteContext) -> None:
 
 def _board(context: SiteContext, service: "BackgroundWatcher") -> RecentVerdicts:
     board = RecentVerdicts(
-        context.settings.events.tiers,
+        context.settings.tiers,
         _earlier(context),
         cause_words=lambda cause: context.t(f"room.cause_{cause}"),
     )

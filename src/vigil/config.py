@@ -9,6 +9,7 @@ import os
 import types
 import typing
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -62,8 +63,9 @@ def parse_overrides(
 ) -> dict[str, Any]:
     """Parses `key=value` words into a mapping; values are read as YAML (`lr=1e-4`, `plot=false`), but without comments.
 
-    Values of the keys in `texts` stay as typed, except that enclosing quotes are removed and `null` is None. Those also
-    in `lists` may be YAML lists. Raises UsageError if a value is not valid YAML.
+    Values of the keys in `texts` stay as typed, except that enclosing quotes are removed and `null` is None; `*` in
+    such a key stands for an item of a list. Those also in `lists` may be YAML lists. Raises UsageError if a value is
+    not valid YAML.
     """
     overrides: dict[str, Any] = {}
     for word in words:
@@ -71,7 +73,8 @@ def parse_overrides(
         key = name.strip().lstrip("-")
         if not equals or not key:
             raise UsageError(f"expected key=value, got {redact(word)!r}")
-        overrides[key] = _text(value, may_be_list=key in lists) if key in texts else _override(key, value)
+        is_text = any(fnmatchcase(key, text) for text in texts)
+        overrides[key] = _text(value, may_be_list=key in lists) if is_text else _override(key, value)
     return overrides
 
 
@@ -114,14 +117,26 @@ def ends_in_comment(text: str) -> bool:
 
 
 def text_keys(cls: type, above: str = "") -> Iterator[str]:
-    """Yields the keys of a dataclass, including nested ones (`group.name`), that hold text or a path."""
+    """Yields the keys of a dataclass that hold text or a path, including nested ones (`group.name`, `list.*.name`)."""
     for name, hint in typing.get_type_hints(cls).items():
-        options = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
-        if {str, Path} & set(options):
+        if {str, Path} & set(_options(hint)):
             yield f"{above}{name}"
-        for option in options:
+        item = _item_hint(hint)
+        below = f"{above}{name}." if item is None else f"{above}{name}.*."
+        for option in _options(hint if item is None else item):
             if isinstance(option, type) and dataclasses.is_dataclass(option):
-                yield from text_keys(option, f"{above}{name}.")
+                yield from text_keys(option, below)
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    """The types of a union, or else the type itself."""
+    return typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
+
+
+def _item_hint(hint: Any) -> Any:
+    """The type of the items of a list of settings groups; None if the type is something else."""
+    item = typing.get_args(hint)[0] if typing.get_origin(hint) is tuple else None
+    return item if item is not None and all(dataclasses.is_dataclass(option) for option in _options(item)) else None
 
 
 def as_number(text: str) -> float | str:
@@ -143,10 +158,11 @@ def build_over(cls: type[T], data: Mapping[str, Any], said: Mapping[str, Mapping
         whole |= changed
     try:
         return from_mapping(cls, whole, where=where)
-    except ConfigError:
-        of_file = _problems(cls, data, where=where)
+    except ConfigError as error:
+        # What an override left undone and a later one has mended is no problem.
+        of_overrides = set(error.problems) - set(_problems(cls, data, where=where))
         for word, changed in said.items():
-            added = [problem for problem in _problems(cls, {**data, **changed}, where=where) if problem not in of_file]
+            added = [problem for problem in _problems(cls, {**data, **changed}, where=where) if problem in of_overrides]
             if added:
                 raise ConfigError(redact(word), added) from None
         raise
@@ -176,17 +192,40 @@ def from_mapping(cls: type[T], data: Mapping[str, Any], *, where: str) -> T:
     problems += [f"{name} is missing" for name, f in fields.items() if name not in data and _required(f)]
     values: dict[str, Any] = {}
     for key, value in data.items():
-        if key not in fields:
-            continue
-        try:
-            values[key] = _coerce(hints[key], value, where=f"{where}: {key}")
-        except ConfigError as error:
-            problems += [f"{key}: {problem}" for problem in error.problems]
-        except (TypeError, ValueError):
-            problems.append(f"{key} must be {_type_name(hints[key])}, not {redact(repr(value))}")
+        if key in fields:
+            values[key], wrong = _value(hints[key], key, value, where=where)
+            problems += wrong
     if problems:
         raise ConfigError(where, problems)
     return cls(**values)
+
+
+def _value(hint: Any, key: str, value: Any, *, where: str) -> tuple[Any, list[str]]:
+    """The value of a key, and all that is wrong with it."""
+    item = _item_hint(hint)
+    if item is not None and isinstance(value, Sequence) and not isinstance(value, str):
+        return _items(item, key, value, where=where)
+    try:
+        return _coerce(hint, value, where=f"{where}: {key}"), []
+    except ConfigError as error:
+        return None, [f"{key}: {problem}" for problem in error.problems]
+    except (TypeError, ValueError):
+        return None, [f"{key} must be {_type_name(hint)}, not {redact(repr(value))}"]
+
+
+def _items(hint: Any, key: str, values: Sequence[Any], *, where: str) -> tuple[tuple[Any, ...], list[str]]:
+    """The groups of settings in a list, and all that is wrong with each of them, under names such as `rules.0`."""
+    items: list[Any] = []
+    problems: list[str] = []
+    for number, value in enumerate(values):
+        name = f"{key}.{number}"
+        try:
+            item, wrong = _value(hint, name, value, where=where)
+        except UsageError as error:
+            item, wrong = None, [f"{name}: {error}"]
+        items.append(item)
+        problems += wrong
+    return tuple(items), problems
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
@@ -220,6 +259,8 @@ def _coerce(hint: Any, value: Any, *, where: str) -> Any:
 def _coerce_union(options: tuple[Any, ...], value: Any, *, where: str) -> Any:
     if value is None and type(None) in options:
         return None
+    if isinstance(value, Mapping) and (kinds := _kinds(options)):
+        return _coerce_kind(kinds, value, where=where)
     for option in options:
         if option is type(None):
             continue
@@ -228,6 +269,30 @@ def _coerce_union(options: tuple[Any, ...], value: Any, *, where: str) -> Any:
         except (TypeError, ValueError):
             continue
     raise TypeError
+
+
+def _kinds(options: tuple[Any, ...]) -> dict[str, Any]:
+    """The dataclasses of a union by the value of their field `type`; empty if they are not told apart by one."""
+    groups = [option for option in options if option is not type(None)]
+    hints = [
+        typing.get_type_hints(option).get("type") if dataclasses.is_dataclass(option) else None for option in groups
+    ]
+    if not all(typing.get_origin(hint) is typing.Literal for hint in hints):
+        return {}
+    return {typing.get_args(hint)[0]: option for hint, option in zip(hints, groups, strict=True)}
+
+
+def _coerce_kind(kinds: Mapping[str, Any], value: Mapping[str, Any], *, where: str) -> Any:
+    kind = value.get("type")
+    known = f"there are {', '.join(kinds)}"
+    if kind is None:
+        raise ConfigError(where, [f"type is missing; {known}"])
+    if kind not in kinds:
+        near = difflib.get_close_matches(str(kind), list(kinds), n=1)
+        raise ConfigError(
+            where, [f"unknown type {kind!r} " + (f"(did you mean {near[0]!r}?)" if near else f"({known})")]
+        )
+    return from_mapping(kinds[kind], value, where=where)
 
 
 def _coerce_tuple(items: tuple[Any, ...], value: Any, *, where: str) -> tuple[Any, ...]:
@@ -262,11 +327,11 @@ def _type_name(hint: Any) -> str:
     origin = typing.get_origin(hint)
     if origin is typing.Literal:
         return "one of " + ", ".join(map(repr, typing.get_args(hint)))
+    if origin is dict or all(dataclasses.is_dataclass(option) for option in _options(hint)):
+        return "a group of `key: value` lines"
     if origin in (types.UnionType, typing.Union):
         return " or ".join(map(_type_name, typing.get_args(hint)))
     if origin is tuple:
         return "a list"
-    if origin is dict or dataclasses.is_dataclass(hint):
-        return "a group of `key: value` lines"
     names = {float: "a number", int: "a whole number", str: "text", bool: "true or false", Path: "a path"}
     return "null" if hint is type(None) else names.get(hint, str(hint))

@@ -40,7 +40,7 @@ class Event:
     """One incident; `end_s` is None while it is open.
 
     `source` is the name of the camera; `camera_id` is its id, which does not change when it is renamed (empty if
-    unknown).
+    unknown). `rule` is the name of the rule that made it, empty in old stores.
 
     Times ending in `_s` are seconds of the source: the position in a file, or the seconds since a live session began.
     `epoch_s` is the `time.time()` of second 0, None for files. `announced_s` is when the event was first published: the
@@ -63,6 +63,7 @@ class Event:
     model: str = ""
     closed_because: str = ""
     camera_id: str = ""
+    rule: str = ""
 
     @property
     def is_open(self) -> bool:
@@ -157,7 +158,7 @@ class OpenEvent:
     """An event that is still open, or that may still get a description.
 
     `pending` holds the windows since the last one that was added; they become part of the event only if another one is
-    added. `quiet_s` is how many seconds of judged footage since then are below the threshold `stay`.
+    added. `quiet_s` is how many seconds of judged footage since then are below the rule's threshold.
     """
 
     id: str
@@ -167,6 +168,7 @@ class OpenEvent:
     model: str = ""
     epoch_s: float | None = None
     camera_id: str = ""
+    rule: str = ""
     announced_s: float | None = None
     end_s: float | None = None
     closed_because: str = ""
@@ -218,6 +220,8 @@ class OpenEvent:
 
     def has_window(self, window: int) -> bool:
         """Whether a window is part of the event."""
+        if not self.windows or not self.windows[0].window <= window <= self.windows[-1].window:
+            return False
         return any(evidence.window == window for evidence in reversed(self.windows))
 
     def close(self, because: str) -> None:
@@ -244,5 +248,6 @@ class OpenEvent:
             text=self.text,
             task=self.task,
             model=self.model,
+            rule=self.rule,
             closed_because=self.closed_because,
         )

@@ -17,10 +17,10 @@ pytestmark = pytest.mark.e2e
 AWKWARD = "打架 数据(1),v2 #3"
 EVERY_WINDOW = (
     "min_mass=0",
-    "events.k=1",
-    "events.n=1",
-    "events.stay=1e-9",
-    "events.tiers={low: 1e-9, medium: 0.85, high: 0.92}",
+    "rules.0.k=1",
+    "rules.0.n=1",
+    "rules.0.keep_from=1e-9",
+    "rules.0.tiers={low: 1e-9, medium: 0.85, high: 0.92}",
 )
 
 
@@ -97,5 +97,5 @@ def test_an_adapter_is_merged_served_scored_and_watched_with(home: Path, adapter
     assert film.name in (home / "a #1.jsonl").read_text(encoding="utf-8")
     assert (home / "a #1.mp4").stat().st_size > 0 and (home / "a #1.srt").stat().st_size > 0
     assert len(list((home / "store #1" / "clips").glob("*.mp4"))) == 1
-    events = vigil(home, "events", "list", "--store", str(home / "store #1" / "events.db"))
+    events = vigil(home, "events", "list", "--store", str(home / "store #1" / "rules.0.db"))
     assert film.name in events

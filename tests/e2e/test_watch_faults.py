@@ -41,7 +41,7 @@ from watching import BAR_STEPS, SAYS_YES, Notes, bar_in, bright_server, film, lo
 
 pytestmark = pytest.mark.e2e
 
-QUICK = CaptureSettings(first_retry_s=0.2, longest_retry_s=1.0)
+QUICK = CaptureSettings(retry_min_s=0.2, retry_max_s=1.0)
 
 
 def judged(notes: Notes, source: str, *, since: int = 0) -> list[Verdict]:
@@ -64,7 +64,7 @@ def test_a_server_killed_for_a_while_under_load_costs_only_unknowns(
     tmp_path: Path, task: Question, sampling: FrameSampling
 ) -> None:
     yard = film(tmp_path / "yard.mp4", seconds=20, bright=[(6, 12)])
-    settings = WatchSettings(words="never")
+    settings = WatchSettings(describe="never")
     log, key_file, port = tmp_path / "vllm.log", tmp_path / "key", free_port()
     notes = Notes()
     returned_at: list[int] = []
@@ -158,8 +158,8 @@ def test_one_camera_in_trouble_leaves_the_other_alone_and_comes_back(tmp_path: P
                 server,
                 addresses,
                 notes,
-                words="never",
-                feed=QUICK,
+                describe="never",
+                capture=QUICK,
                 on_start=lambda watch: tasks.append(asyncio.create_task(_after_start(break_it, watch))),
             )
             await asyncio.gather(*tasks)
@@ -195,7 +195,7 @@ def bright() -> Iterator[ScriptedServer]:
 def watcher(folder: Path, server: ScriptedServer, *words: str) -> Iterator["subprocess.Popen[str]"]:
     """`vigil watch` in a process of its own, with its store and lines in `folder`."""
     options = ["--url", server.url, "--store", str(folder / "events.db"), "--jsonl", str(folder / "lines.jsonl")]
-    command = [sys.executable, "-m", "vigil", "watch", *words, *options, "--set", "events.quiet_s=1.5"]
+    command = [sys.executable, "-m", "vigil", "watch", *words, *options, "--set", "rules.0.quiet_s=1.5"]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.DEVNULL, stderr=log)
         try:
@@ -241,7 +241,7 @@ def test_a_full_disk_stops_no_watch_and_nothing_is_lost_when_there_is_room_again
 ) -> None:
     fights = [(float(start), start + 1.5) for start in range(3, 30, 5)]
     video = film(tmp_path / "fights.mp4", seconds=32, bright=fights)
-    with watcher(tmp_path, bright, str(video), "--realtime", "--set", "words=never") as process:
+    with watcher(tmp_path, bright, str(video), "--realtime", "--set", "describe=never") as process:
         until(lambda: [line for line in lines(tmp_path) if "event" not in line], every_s=0.05)
         hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)[1]
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1000, hard))
@@ -314,7 +314,7 @@ def test_answers_of_every_wrong_kind_cost_their_windows_and_are_told_by_their_ca
     bright.default = Wrong()
     video = film(tmp_path / "yard.mp4", seconds=16, bright=[(10, 13)])
     # One question at a time, so that the third window gets the third answer; and none is asked again.
-    options = ("in_flight=1", "deadline_s=10", "patience_s=0")
+    options = ("in_flight=1", "deadline_s=10", "file_wait_s=0")
     with watcher(tmp_path, bright, str(video), *(word for option in options for word in ("--set", option))) as process:
         assert process.wait(HANG_S) == 0
     told = [line for line in lines(tmp_path) if "event" not in line]

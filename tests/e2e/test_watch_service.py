@@ -20,8 +20,8 @@ from watching import Notes, film
 
 pytestmark = pytest.mark.e2e
 
-QUICK = CaptureSettings(first_retry_s=0.2, longest_retry_s=1.0)
-EVERYTHING = HysteresisSettings(k=1, n=1, stay=1e-9, tiers=TierThresholds(low=1e-9, medium=0.85, high=0.92))
+QUICK = CaptureSettings(retry_min_s=0.2, retry_max_s=1.0)
+EVERYTHING = HysteresisSettings(k=1, n=1, keep_from=1e-9, tiers=TierThresholds(low=1e-9, medium=0.85, high=0.92))
 """Whatever the model says is an event: what is tried here is what comes of events."""
 
 
@@ -32,11 +32,11 @@ def test_cameras_come_go_and_come_back_and_what_is_marked_is_found_again(endpoin
         model=endpoint.model,
         max_pixels=12_288,
         store=str(tmp_path / "room" / "events.db"),
-        words="never",
+        describe="never",
         min_mass=0.0,
-        feed=QUICK,
-        clips=ClipSettings(before_s=1, after_s=0, most_s=4),
-        events=EVERYTHING,
+        capture=QUICK,
+        clips=ClipSettings(before_s=1, after_s=0, max_s=4),
+        rules=(EVERYTHING,),
         preview_fps=5,
         preview_px=160,
     )

@@ -142,3 +142,60 @@ def test_a_name_that_is_not_there_lists_what_is() -> None:
 def test_a_name_cannot_leave_the_folder_of_settings() -> None:
     with pytest.raises(UsageError):
         find_config("tasks", "../train/tiny_lora")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Circle:
+    type: Literal["circle"] = "circle"
+    name: str = ""
+    radius: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Square:
+    type: Literal["square"] = "square"
+    side: float
+    inner: Inner = Inner()
+
+    def __post_init__(self) -> None:
+        if self.side <= 0:
+            raise UsageError("side must be above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    shapes: tuple[Circle | Square, ...] = (Circle(),)
+
+
+def test_the_items_of_a_list_are_of_the_kind_that_their_type_says() -> None:
+    made = from_mapping(Drawing, {"shapes": [{"type": "square", "side": 2}, {"type": "circle"}]}, where="here")
+    assert made.shapes == (Square(side=2.0), Circle())
+    assert set(text_keys(Drawing)) == {"shapes.*.name"}
+    assert parse_overrides(["shapes.12.name=7", "shapes.1.side=7"], texts=["shapes.*.name"]) == {
+        "shapes.12.name": "7",
+        "shapes.1.side": 7,
+    }
+
+
+def test_what_is_wrong_with_the_items_of_a_list_is_told_with_their_numbers() -> None:
+    wrong = [
+        {"type": "square", "sied": 2},
+        {"type": "squar", "side": 1},
+        {"side": 1},
+        "round",
+        {"type": "square", "side": 0},
+        {"type": "square", "side": 1, "inner": {"dept": 2}},
+    ]
+    with pytest.raises(ConfigError) as caught:
+        from_mapping(Drawing, {"shapes": wrong}, where="here")
+    assert caught.value.problems == (
+        "shapes.0: unknown key 'sied' (did you mean 'side'?)",
+        "shapes.0: side is missing",
+        "shapes.1: unknown type 'squar' (did you mean 'square'?)",
+        "shapes.2: type is missing; there are circle, square",
+        "shapes.3 must be a group of `key: value` lines, not 'round'",
+        "shapes.4: side must be above 0",
+        "shapes.5: inner: unknown key 'dept' (did you mean 'depth'?)",
+    )
+    with pytest.raises(ConfigError, match="shapes must be a list, not 'round'"):
+        from_mapping(Drawing, {"shapes": "round"}, where="here")

@@ -179,7 +179,7 @@ class Rehearsal:
         clip = next((self.settings.clips / "fight").glob("*.mp4"))
         words = ("--jsonl", str(out / "watch.jsonl"), "--store", str(out / "events.db"), "--set", "min_mass=0")
         with self.stages.stage("watch", f"{clip.name}, as a camera's recording; alarms are described"):
-            run_vigil("watch", str(clip), *words, "--set", f"words_tokens={DESCRIPTION_TOKENS}", server=server)
+            run_vigil("watch", str(clip), *words, "--set", f"describe_tokens={DESCRIPTION_TOKENS}", server=server)
 
     def write(self) -> None:
         """Writes and prints the measurements; raises JobError if prompts differ."""

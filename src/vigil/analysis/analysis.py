@@ -104,7 +104,7 @@ class Analysis:
         self._endpoint = endpoint
         self._opener = opener
         self._lock = threading.Lock()
-        self._results = AnalysisResults(settings.events, source=address.name, task=question.name)
+        self._results = AnalysisResults(settings.hysteresis, source=address.name, task=question.name)
         self._segment = Segment(address.is_live if live is None else live, from_s)
         self._next: Segment | None = self._segment
         self._running: RunningSegment | None = None
@@ -296,8 +296,8 @@ async def open_judge(endpoint: Endpoint, question: Question, settings: WatchSett
         **resolved.for_judge(),
         deadline_s=settings.deadline_s if question.labels else TEXT_DEADLINE_S,
         min_mass=settings.min_mass,
-        max_in_flight=settings.in_flight + settings.words_in_flight,
+        max_in_flight=settings.in_flight + settings.describe_in_flight,
         retries=0,
-        answer_tokens=settings.words_tokens if question.labels else TEXT_TOKENS,
-        alarm_from=settings.events.tiers.low,
+        answer_tokens=settings.describe_tokens if question.labels else TEXT_TOKENS,
+        alarm_from=settings.tiers.low,
     )

@@ -158,7 +158,7 @@ def print_reach(answers: Sequence[Prediction], calibration: Calibration) -> None
         warning = (
             f"warning: hardly any alarm clip still reaches the lowest tier ({tiers.low}), so a watch with this "
             "calibration would open hardly any event: the model separates these clips poorly (vigil score shows how "
-            "poorly), or they are not what it was trained for. Lower the tiers (events.tiers in configs/watch), or "
+            "poorly), or they are not what it was trained for. Lower the tiers (of the rules in configs/watch), or "
             "take `calibration` out of vigil.json"
         )
         typer.echo(runnable(warning), err=True)

@@ -54,6 +54,7 @@ def show_event(out: Console, event: Event, media: Sequence[MediaFile], marks: Se
         "alarm": "-" if event.announced_s is None else f"{event.announced_s:.2f} s",
         "tier": f"{event.tier.value}, peak {event.peak:.3f} at {event.peak_s:.2f} s",
         "model": f"{event.model or '-'} (task {event.task or '-'})",
+        "rule": event.rule or "-",
         "description": event.text or "-",
         "windows": f"{len(event.windows)}, {event.windows[0].window} to {event.windows[-1].window}",
         "probabilities": probability_blocks(event.windows),

@@ -94,8 +94,16 @@ def _settings(config: str, endpoint: Endpoint, overrides: Mapping[str, Any]) -> 
     where = {"url": endpoint.url, "model": endpoint.model, "ca_file": endpoint.ca_file}
     named = {key: value for key, value in (where | dict(overrides)).items() if value is not None}
     settings = load_watch_settings(config, named, [])
-    # Descriptions, clips and a store would take time and not change the score.
-    return replace(settings, words="never", store="", keep_frames=False, clips=replace(settings.clips, most_s=0.0))
+    # Descriptions, clips and a store would take time and not change the score; the events of other rules are not those
+    # that the truth names.
+    return replace(
+        settings,
+        rules=(settings.hysteresis,),
+        describe="never",
+        store="",
+        keep_frames=False,
+        clips=replace(settings.clips, max_s=0.0),
+    )
 
 
 def _watch(addresses: Sequence[Address], settings: WatchSettings, api_key: str) -> tuple[TimelineRecorder, str]:
@@ -145,9 +153,7 @@ def report_timeline(score: TimelineScore, settings: WatchSettings, *, out: Path,
         score.write(json_file)
         files.append(json_file)
     files += [
-        write_timeline_plot(
-            out / f"timeline-{number}-{_slug(video.watched.name)}.png", video, tiers=settings.events.tiers
-        )
+        write_timeline_plot(out / f"timeline-{number}-{_slug(video.watched.name)}.png", video, tiers=settings.tiers)
         for number, video in enumerate(score.videos, start=1)
     ]
     typer.echo("\n" + "\n".join(f"wrote {file}" for file in files), err=True)
@@ -159,13 +165,13 @@ def _slug(name: str) -> str:
 
 def _settings_json(settings: WatchSettings) -> dict[str, Any]:
     """The settings that shape events, stored with the score."""
-    events = settings.events
+    rule = settings.hysteresis
     return {
-        "k": events.k,
-        "n": events.n,
-        "quiet_s": events.quiet_s,
-        "stay": events.stay,
-        "tiers": [events.tiers.low, events.tiers.medium, events.tiers.high],
+        "k": rule.k,
+        "n": rule.n,
+        "quiet_s": rule.quiet_s,
+        "keep_from": rule.keep_from,
+        "tiers": [rule.tiers.low, rule.tiers.medium, rule.tiers.high],
     }
 
 

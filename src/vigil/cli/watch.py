@@ -51,7 +51,7 @@ ConfigOption = Annotated[
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change one setting (docs/watch.md), such as events.k=1. May be repeated."
+        "--set", metavar="KEY=VALUE", help="Change one setting (docs/watch.md), such as rules.0.k=1. May be repeated."
     ),
 ]
 RealtimeOption = Annotated[

@@ -90,7 +90,7 @@ class WatchOutputs:
     def __init__(
         self, settings: WatchSettings, stack: ExitStack, *, jsonl: str | None, srt: Path | None, video: Path | None
     ) -> None:
-        tiers = settings.events.tiers
+        tiers = settings.tiers
         self._table = WatchTable()
         self._metrics = PrometheusMetrics() if settings.metrics_port is not None else None
         self._film = (

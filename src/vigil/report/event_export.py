@@ -30,6 +30,7 @@ COLUMNS = (
     "closed_because",
     "task",
     "model",
+    "rule",
     "text",
     "mark",
     "note",

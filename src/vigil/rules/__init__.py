@@ -1,20 +1,32 @@
-"""Event rules: turn the verdicts of one source into events, one per incident, however the model words its answers.
+"""Event rules: turn the judged windows of one source into events, one per incident.
 
 Each change of an event is an `EventChange`; the watcher stores it, then publishes it.
 """
 
 from vigil.events import ChangeKind, Event, EventChange, EventWindow, Tier, TierThresholds
+from vigil.rules.build import RuleSettings, build_rules, check_rules
+from vigil.rules.duration import DurationRule, DurationSettings
 from vigil.rules.hysteresis import HysteresisRule, HysteresisSettings
+from vigil.rules.rule import Rule, RuleSet
+from vigil.rules.schedule import WeeklySchedule
 from vigil.verdict import JudgedWindow
 
 __all__ = [
     "ChangeKind",
+    "DurationRule",
+    "DurationSettings",
     "Event",
     "EventChange",
     "EventWindow",
     "HysteresisRule",
     "HysteresisSettings",
     "JudgedWindow",
+    "Rule",
+    "RuleSet",
+    "RuleSettings",
     "Tier",
     "TierThresholds",
+    "WeeklySchedule",
+    "build_rules",
+    "check_rules",
 ]

@@ -7,18 +7,20 @@
     rule.finish("stopped")
 
 A rest window, at the end of an uninterrupted run of frames, may extend an event, but never open one. Unknown verdicts
-neither open nor close an event, until there has been no known verdict for `lost_s`. The thresholds are settings;
-docs/events.md explains the defaults.
+neither open nor close an event, until there has been no known verdict for `unknown_timeout_s`. The thresholds are
+settings; docs/events.md explains the defaults.
 """
 
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from vigil.errors import UsageError
 from vigil.events import Event, EventChange, EventWindow, OpenEvent, TierThresholds, new_id
+from vigil.rules.late_texts import LateTexts
+from vigil.rules.rule import EPSILON_S, LOST_SIGHT, QUIET, TOO_LONG, announced_s
 from vigil.verdict import JudgedWindow, Outcome, Verdict
 
 
@@ -26,27 +28,39 @@ from vigil.verdict import JudgedWindow, Outcome, Verdict
 class HysteresisSettings:
     """When an event opens, continues and closes.
 
-    It opens when `k` of the last `n` known verdicts reach `tiers.low`, and continues with windows that reach `stay`. It
-    closes after `quiet_s` seconds of judged footage below `stay`, or after `lost_s` seconds without a known verdict
-    (lost sight). An event longer than `max_event_s` is split. Raises UsageError for inconsistent values.
+    It opens when `k` of the last `n` known verdicts reach `tiers.low`, and continues with windows that reach
+    `keep_from`. It closes after `quiet_s` seconds of judged footage below `keep_from`, or after `unknown_timeout_s`
+    seconds without a known verdict (lost sight). An event longer than `max_event_s` is split. Without a `name` it has
+    that of the task. Raises UsageError for inconsistent values.
     """
 
+    type: Literal["hysteresis"] = "hysteresis"
+    name: str = ""
     k: int = 2
     n: int = 3
     tiers: TierThresholds = field(default_factory=TierThresholds)
-    stay: float = 0.5
+    keep_from: float = 0.5
     quiet_s: float = 6.0
-    lost_s: float = 60.0
+    unknown_timeout_s: float = 60.0
     max_event_s: float = 600.0
 
     def __post_init__(self) -> None:
         checks = (
             (1 <= self.k <= self.n, f"k must be from 1 to n, not {self.k} of {self.n}"),
             (self.n <= 100, f"n must be at most 100, not {self.n}"),
-            (0 < self.stay <= self.tiers.low, f"stay must be above 0 and at most tiers.low, not {self.stay}"),
+            (
+                0 < self.keep_from <= self.tiers.low,
+                f"keep_from must be above 0 and at most tiers.low, not {self.keep_from}",
+            ),
             (self.quiet_s > 0, f"quiet_s must be above 0, not {self.quiet_s}"),
-            (self.lost_s >= self.quiet_s, f"lost_s must be at least quiet_s, not {self.lost_s}"),
-            (self.max_event_s >= self.lost_s, f"max_event_s must be at least lost_s, not {self.max_event_s}"),
+            (
+                self.unknown_timeout_s >= self.quiet_s,
+                f"unknown_timeout_s must be at least quiet_s, not {self.unknown_timeout_s}",
+            ),
+            (
+                self.max_event_s >= self.unknown_timeout_s,
+                f"max_event_s must be at least unknown_timeout_s, not {self.max_event_s}",
+            ),
         )
         problems = [message for ok, message in checks if not ok]
         if problems:
@@ -62,19 +76,6 @@ class HysteresisSettings:
         if verdict.p_alarm is not None:
             return None if math.isnan(verdict.p_alarm) else verdict.p_alarm
         return self.tiers.low if verdict.outcome is Outcome.ALARM else 0.0
-
-
-QUIET = "quiet"
-LOST_SIGHT = "lost sight"
-TOO_LONG = "split after max_event_s"
-
-EARLY_WORDS = 64
-"""Maximum number of descriptions kept for windows that belong to no event (yet)."""
-
-LATE_EVENTS = 256
-"""Closed events that can still get a description: in a file, verdicts run far ahead of descriptions."""
-
-EPSILON_S = 1e-6
 
 
 class HysteresisRule:
@@ -105,8 +106,7 @@ class HysteresisRule:
         self._clock = clock
         self._make_id = make_id
         self._incident: OpenEvent | None = None
-        self._closed: deque[OpenEvent] = deque(maxlen=LATE_EVENTS)
-        self._words: dict[int, str] = {}
+        self._texts = LateTexts()
         self._since_over: list[EventWindow] = []
         self._seen_until_s = 0.0
         self._known_until_s = 0.0
@@ -114,9 +114,19 @@ class HysteresisRule:
         self._pushed = 0
 
     @property
+    def name(self) -> str:
+        """The name of the rule: that of its settings, or else the task's."""
+        return self.rules.name or self.task
+
+    @property
     def open_event(self) -> Event | None:
         """The open event, or None."""
         return None if self._incident is None else self._incident.snapshot()
+
+    @property
+    def open_events(self) -> tuple[Event, ...]:
+        """The open event, if there is one."""
+        return () if self._incident is None else (self._incident.snapshot(),)
 
     def push(self, judged: JudgedWindow) -> list[EventChange]:
         """Processes the next window's verdict; returns the changes, in order."""
@@ -141,15 +151,14 @@ class HysteresisRule:
 
     def describe(self, window: int, text: str) -> list[EventChange]:
         """Adds the description of a window, at any time; that of an event's most certain window describes the event."""
-        for incident in (*([self._incident] if self._incident else []), *self._closed):
-            if incident.has_window(window):
-                return [EventChange("grew", incident.snapshot())] if incident.describe(window, text) else []
-        self._keep_words(window, text)
-        return []
+        incident = self._incident
+        if incident is None or not incident.has_window(window):
+            return self._texts.describe_closed(window, text)
+        return [EventChange("grew", incident.snapshot())] if incident.describe(window, text) else []
 
     def tick(self, now_s: float) -> list[EventChange]:
         """Closes the open event as lost from sight if it is due at `now_s`; for times when no windows arrive."""
-        if self._incident is None or now_s - self._known_until_s < self.rules.lost_s:
+        if self._incident is None or now_s - self._known_until_s < self.rules.unknown_timeout_s:
             return []
         return self._close(LOST_SIGHT)
 
@@ -172,20 +181,14 @@ class HysteresisRule:
             self._first.append(judged)
         else:
             self._first.clear()
-        if judged.verdict.text:
-            self._keep_words(judged.window, judged.verdict.text)
-
-    def _keep_words(self, window: int, text: str) -> None:
-        self._words[window] = text
-        while len(self._words) > EARLY_WORDS:
-            del self._words[next(iter(self._words))]
+        self._texts.keep(judged.window, judged.verdict.text)
 
     def _is_over(self, evidence: EventWindow) -> bool:
         return evidence.p_alarm is not None and evidence.p_alarm >= self.rules.tiers.low
 
     def _maybe_open(self, evidence: EventWindow, judged: JudgedWindow) -> list[EventChange]:
         self._since_over.append(evidence)
-        forgotten_s = evidence.start_s - self.rules.lost_s
+        forgotten_s = evidence.start_s - self.rules.unknown_timeout_s
         known = [e for e in self._since_over if e.p_alarm is not None and e.end_s > forgotten_s][-self.rules.n :]
         over = [e for e in known if self._is_over(e)]
         if len(over) >= self.rules.k:
@@ -205,39 +208,29 @@ class HysteresisRule:
             task=self.task,
             model=self.model,
             epoch_s=self.epoch_s,
-            announced_s=self._announced_s(judged),
+            rule=self.name,
+            announced_s=announced_s(judged, clock=self._clock),
         )
         self._incident = incident
         self._since_over = []
-        self._add_windows(incident, evidence)
+        self._texts.add_windows(incident, evidence)
         return EventChange("opened", incident.snapshot())
-
-    def _announced_s(self, judged: JudgedWindow) -> float:
-        if judged.captured_s is None:
-            return judged.end_s + judged.verdict.latency_ms / 1000.0
-        return judged.end_s + max(0.0, self._clock() - judged.captured_s)
-
-    def _add_windows(self, incident: OpenEvent, evidence: Sequence[EventWindow]) -> None:
-        before = len(incident.windows)
-        incident.add_windows(evidence)
-        for each in incident.windows[before:]:
-            incident.describe(each.window, self._words.pop(each.window, ""))
 
     def _continue(self, incident: OpenEvent, evidence: EventWindow, *, new_footage_s: float) -> list[EventChange]:
         if evidence.p_alarm is None:
             incident.add_pending(evidence, quiet_s=0.0)
             return []
-        if evidence.p_alarm < self.rules.stay:
+        if evidence.p_alarm < self.rules.keep_from:
             incident.add_pending(evidence, quiet_s=new_footage_s)
             return self._close(QUIET) if incident.quiet_s >= self.rules.quiet_s - EPSILON_S else []
         tier = incident.tier
-        self._add_windows(incident, [evidence])
+        self._texts.add_windows(incident, [evidence])
         return [EventChange("grew" if incident.tier is tier else "raised", incident.snapshot())]
 
     def _split(self, evidence: EventWindow) -> list[EventChange]:
         """Closes an event if the next window would make it longer than `max_event_s`; the next one opens as usual."""
         incident = self._incident
-        joins = evidence.p_alarm is not None and evidence.p_alarm >= self.rules.stay
+        joins = evidence.p_alarm is not None and evidence.p_alarm >= self.rules.keep_from
         if incident is None or not joins:
             return []
         lasts_s = evidence.end_s - incident.windows[0].start_s
@@ -249,7 +242,7 @@ class HysteresisRule:
             return []
         incident.close(because)
         self._incident = None
-        self._closed.append(incident)
+        self._texts.closed(incident)
         return [EventChange("closed", incident.snapshot())]
 
     def _close_short_source(self, because: str) -> list[EventChange]:

@@ -55,8 +55,8 @@ class CaptureSettings:
     `open_timeout_s` and `read_timeout_s` are how long a source may be silent before it counts as lost; HLS, which
     arrives in segments of several seconds, has `hls_timeout_s`. Data without a decodable frame counts as lost after
     `picture_timeout_s`, or before the first keyframe after `key_timeout_s`, because cameras with smart codecs send a
-    keyframe a minute or fewer. Retry delays start at `first_retry_s` and double up to `longest_retry_s`; they are reset
-    by a connection that lasted `steady_s`. `skip_unreferenced` skips unreferenced frames and the loop filter: less
+    keyframe a minute or fewer. Retry delays start at `retry_min_s` and double up to `retry_max_s`; they are reset
+    by a connection that lasted `retry_reset_s`. `skip_unreferenced` skips unreferenced frames and the loop filter: less
     work, but with B-frames a sampled frame may be a frame or two late, and values differ by half a grey level.
     `ca_file` (PEM) holds the certificates that verify https and rtsps cameras; without it they are not verified, which
     is reported as a problem.
@@ -67,9 +67,9 @@ class CaptureSettings:
     hls_timeout_s: float = 20.0
     picture_timeout_s: float = 20.0
     key_timeout_s: float = 300.0
-    first_retry_s: float = 0.5
-    longest_retry_s: float = 15.0
-    steady_s: float = 10.0
+    retry_min_s: float = 0.5
+    retry_max_s: float = 15.0
+    retry_reset_s: float = 10.0
     ca_file: str = ""
     skip_unreferenced: bool = False
 
@@ -80,14 +80,14 @@ class CaptureSettings:
             "hls_timeout_s",
             "picture_timeout_s",
             "key_timeout_s",
-            "first_retry_s",
-            "longest_retry_s",
+            "retry_min_s",
+            "retry_max_s",
         )
         problems = [
             f"{name} must be above 0 and at most 3600" for name in timeouts if not 0 < getattr(self, name) <= 3600
         ]
-        problems += ["steady_s must not be negative"] * (not self.steady_s >= 0)
-        problems += ["longest_retry_s must not be below first_retry_s"] * (self.longest_retry_s < self.first_retry_s)
+        problems += ["retry_reset_s must not be negative"] * (not self.retry_reset_s >= 0)
+        problems += ["retry_max_s must not be below retry_min_s"] * (self.retry_max_s < self.retry_min_s)
         problems += _problems_of_certificates(self.ca_file)
         if problems:
             raise UsageError("; ".join(problems))
@@ -106,7 +106,7 @@ SPREAD = 0.25
 
 
 class Backoff:
-    """The delays between connection attempts; a connection that delivered frames for `steady_s` resets them."""
+    """The delays between connection attempts; a connection that delivered frames for `retry_reset_s` resets them."""
 
     def __init__(self, settings: CaptureSettings, *, dice: random.Random | None = None) -> None:
         self._settings = settings
@@ -115,12 +115,12 @@ class Backoff:
 
     def next_s(self, *, pictures_s: float) -> float:
         """Returns the delay in seconds after a connection that delivered frames for `pictures_s` (0 if none)."""
-        if pictures_s >= self._settings.steady_s and pictures_s > 0:
+        if pictures_s >= self._settings.retry_reset_s and pictures_s > 0:
             self._failures = 0
         # The maximum delay is reached long before this; more doublings would overflow a float.
         doublings = min(self._failures, 30)
         self._failures += 1
-        base_s = min(self._settings.longest_retry_s, self._settings.first_retry_s * 2**doublings)
+        base_s = min(self._settings.retry_max_s, self._settings.retry_min_s * 2**doublings)
         return float(base_s * (1 - SPREAD * self._dice.random()))
 
 

@@ -25,6 +25,7 @@ def event_record(event: Event) -> dict[str, Any]:
         "closed_because": event.closed_because,
         "task": event.task,
         "model": event.model,
+        "rule": event.rule,
         "text": event.text,
     }
 
@@ -47,6 +48,8 @@ def event_of(record: Mapping[str, Any], *, windows: tuple[EventWindow, ...] = ()
         task=record["task"],
         model=record["model"],
         closed_because=record["closed_because"],
+        # Changes that an older Vigil logged have none.
+        rule=record.get("rule", ""),
     )
 
 

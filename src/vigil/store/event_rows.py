@@ -29,6 +29,7 @@ def row_of(event: Event, session: str | None) -> dict[str, Any]:
         "camera_id": event.camera_id,
         "task": event.task,
         "model": event.model,
+        "rule": event.rule,
         "epoch_s": event.epoch_s,
         "onset_s": event.onset_s,
         "end_s": event.end_s,
@@ -98,4 +99,5 @@ def _event(row: Row[*tuple[Any, ...]], windows: tuple[EventWindow, ...], *, name
         task=row.task,
         model=row.model,
         closed_because=row.closed_because,
+        rule=row.rule,
     )

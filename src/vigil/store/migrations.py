@@ -123,6 +123,11 @@ MIGRATIONS = (
         ),
         fill_changes,
     ),
+    Migration(
+        7,
+        "which rule made an event",
+        ("ALTER TABLE events ADD COLUMN rule VARCHAR NOT NULL DEFAULT ''",),
+    ),
 )
 
 NUMBERED = {"sqlite": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}

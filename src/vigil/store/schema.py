@@ -108,6 +108,7 @@ events = Table(
     Column("updated_utc", String, nullable=False),
     Column("untold", String, nullable=False, server_default=""),
     Column("camera_id", String, nullable=False),
+    Column("rule", SafeText, nullable=False),
 )
 
 event_windows = Table(

@@ -20,12 +20,12 @@ MOST_WAITING = 64
 
 
 class AlarmDescriber:
-    """Requests descriptions of alarms, with at most `words_in_flight` requests at a time."""
+    """Requests descriptions of alarms, with at most `describe_in_flight` requests at a time."""
 
     def __init__(self, judge: SupportsAsk, settings: WatchSettings) -> None:
         self._judge = judge
         self._settings = settings
-        self._slots = asyncio.Semaphore(settings.words_in_flight)
+        self._slots = asyncio.Semaphore(settings.describe_in_flight)
         self._asked: set[asyncio.Task[Verdict]] = set()
         self._cancelled = False
 
@@ -57,9 +57,9 @@ class AlarmDescriber:
             task.cancel()
 
     def _should_describe(self, judged: JudgedWindow, changes: Sequence[EventChange]) -> bool:
-        if self._cancelled or self._settings.words == "never" or judged.verdict.outcome is not Outcome.ALARM:
+        if self._cancelled or self._settings.describe == "never" or judged.verdict.outcome is not Outcome.ALARM:
             return False
-        return self._settings.words == "alarms" or any(change.kind in {"opened", "raised"} for change in changes)
+        return self._settings.describe == "alarms" or any(change.kind in {"opened", "raised"} for change in changes)
 
     async def _ask(self, window: Window, verdict: Verdict) -> Verdict:
         async with self._slots:
@@ -67,7 +67,7 @@ class AlarmDescriber:
                 window.jpegs,
                 start_s=window.start_s,
                 end_s=window.end_s,
-                max_tokens=self._settings.words_tokens,
+                max_tokens=self._settings.describe_tokens,
                 describe_normal=True,
                 known=verdict,
             )

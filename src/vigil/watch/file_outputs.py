@@ -26,7 +26,7 @@ from vigil.watch.observers import WatchObserver
 log = logging.getLogger(__name__)
 
 
-EVENT_KEYS = ("event", "source", "camera_id", "onset_s", "end_s", "peak", "tier", "announced_s")
+EVENT_KEYS = ("event", "source", "camera_id", "onset_s", "end_s", "peak", "tier", "announced_s", "rule")
 """The fields of an event's line; `camera_id` is left out if it is unknown, as in the analysis of a file."""
 
 MOST_WAITING = 20_000

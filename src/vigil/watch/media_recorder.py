@@ -28,16 +28,23 @@ THREADS = 2
 RETRY_DELAYS_S = (5.0, 15.0, 60.0, 240.0)
 """Delays between retries; a full disk is often noticed and fixed within minutes."""
 
+CUT_SOON_S = 5.0
+"""Footage that leaves the ring buffer within this time is not counted on: cutting a clip begins a moment later."""
+
 CLOSE_TIMEOUT_S = 30.0
 """How long `close` waits for clips that are being written."""
 
 
 @dataclass(slots=True)
 class EventMedia:
-    """The media state of one event: its latest version, the judged frame at its peak, and what was written so far."""
+    """The media state of one event: its latest version, the judged frame at its peak, and what was written so far.
+
+    `clip_from_s` is where its clip begins.
+    """
 
     event: Event
     peak_jpeg: bytes | None
+    clip_from_s: float
     over: asyncio.Event = field(default_factory=asyncio.Event)
     shown_s: float | None = None
     kept: set[int] = field(default_factory=set)
@@ -62,7 +69,9 @@ class MediaRecorder:
             return
         event = change.event
         if change.kind == "opened":
-            self._media[event.id] = EventMedia(event, _judged_frame(source, event))
+            self._media[event.id] = EventMedia(
+                event, _judged_frame(source, event), clip_from_s=self._clip_starts_s(source, event)
+            )
             self._begin(event, self._record(source, self._media[event.id]))
         media = self._media.get(event.id)
         if media is None:
@@ -110,19 +119,17 @@ class MediaRecorder:
         await self._snapshot(source, media)
         await self._wait_for_footage(source, media)
         await self._snapshot(source, media)
-        if self._settings.clips.most_s:
-            await self._clip(source, media.event)
+        if self._settings.clips.max_s:
+            await self._clip(source, media)
         await self._wait_for(media.over, until_s=math.inf, source=source)
         await self._snapshot(source, media)
 
     async def _wait_for_footage(self, source: SourcePipeline, media: EventMedia) -> None:
         """Waits until the event closes or, for live sources, only as long as the ring buffer still holds the clip."""
-        clips = self._settings.clips
-        longest_s = media.event.onset_s - clips.before_s + clips.most_s
-        enough_s = longest_s if source.state.live else math.inf
+        enough_s = media.clip_from_s + self._settings.clips.max_s if source.state.live else math.inf
         await self._wait_for(media.over, until_s=enough_s, source=source)
         if source.state.live:
-            await self._wait_for(asyncio.Event(), until_s=self._clip_ends_s(media.event), source=source)
+            await self._wait_for(asyncio.Event(), until_s=self._clip_ends_s(media), source=source)
 
     async def _wait_for(self, happened: asyncio.Event, *, until_s: float, source: SourcePipeline) -> None:
         waits = [asyncio.create_task(event.wait()) for event in (happened, self._closing)]
@@ -131,14 +138,25 @@ class MediaRecorder:
         for wait in waits:
             wait.cancel()
 
-    def _clip_ends_s(self, event: Event) -> float:
+    def _clip_starts_s(self, source: SourcePipeline, event: Event) -> float:
+        """Where the clip of an event that opens now begins: before the onset, or else with what is still in memory.
+
+        A live event that opens minutes after its onset, as loitering does, has a clip of the time around its alarm.
+        """
         clips = self._settings.clips
-        longest_s = event.onset_s - clips.before_s + clips.most_s
+        starts_s = event.onset_s - clips.before_s
+        if not source.state.live or source.now_s - starts_s <= clips.memory_s - CUT_SOON_S:
+            return starts_s
+        return source.now_s - clips.max_s / 2
+
+    def _clip_ends_s(self, media: EventMedia) -> float:
+        clips, event = self._settings.clips, media.event
+        longest_s = media.clip_from_s + clips.max_s
         return longest_s if event.end_s is None else min(event.end_s + clips.after_s, longest_s)
 
-    async def _clip(self, source: SourcePipeline, event: Event) -> None:
-        from_s = max(0.0, event.onset_s - self._settings.clips.before_s)
-        to_s = self._clip_ends_s(event)
+    async def _clip(self, source: SourcePipeline, media: EventMedia) -> None:
+        event, from_s = media.event, max(0.0, media.clip_from_s)
+        to_s = self._clip_ends_s(media)
         await self._keep(
             event, "clips", ".mp4", lambda path: source.capture.footage.clip(path, from_s=from_s, to_s=to_s)
         )

@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigil.errors import SourceError
-from vigil.events import EventChange
+from vigil.events import EventChange, Tier
 from vigil.frames import RGB, Frame
 from vigil.judge import Judge
-from vigil.rules.hysteresis import HysteresisRule
+from vigil.rules import HysteresisSettings, RuleSet, RuleSettings, build_rules
+from vigil.rules.rule import Guard, log_failures
 from vigil.sources.address import Address
 from vigil.sources.open_capture import Capture, Connected, Disconnected, Waiting, open_capture
 from vigil.sources.preview import PreviewEncoder
@@ -69,6 +70,8 @@ def _small(image: RGB) -> NDArray[np.uint8]:
 UNKNOWN_BETWEEN = 8
 """Recent windows kept in addition to `n`, so that the frames of an onset are still there if unknowns came between."""
 
+TIERS = tuple(Tier)
+
 PAUSED = "paused"
 FAILED = "the watch of it failed"
 
@@ -79,8 +82,9 @@ OpenCapture = Callable[..., Capture]
 class SourcePipeline:
     """Reads a capture in its own thread into the window queue, and keeps the state, event rules and recent windows.
 
-    `under_way` holds the windows taken from the queue that have no outcome yet. `error` is why the source cannot be
-    read; `failure` is an unexpected exception of the reader thread.
+    Of the windows that have an outcome, the last `keep_windows` are kept as JPEGs, for the media of
+    events. `under_way` holds the windows taken from the queue that have no outcome yet. `error` is why the source
+    cannot be read; `failure` is an unexpected exception of the reader thread.
     """
 
     def __init__(
@@ -90,17 +94,18 @@ class SourcePipeline:
         *,
         lane: WindowQueue,
         cutter: Windower,
-        tracker: HysteresisRule,
+        rules: RuleSet,
         gate: MotionGate,
         stop: threading.Event,
         audience: WatchObserver,
+        keep_windows: int,
     ) -> None:
         self.capture = feed
         self.state = state
         self.queue = lane
-        self.tracker = tracker
+        self.rules = rules
         self.stop = stop
-        self.recent_windows: deque[Window] = deque(maxlen=tracker.rules.n + UNKNOWN_BETWEEN)
+        self.recent_windows: deque[Window] = deque(maxlen=keep_windows)
         self.under_way: dict[int, Window] = {}
         self.error: SourceError | None = None
         self.failure: Exception | None = None
@@ -110,6 +115,7 @@ class SourcePipeline:
         self._gate = gate
         self._audience = audience
         self._loop = asyncio.get_running_loop()
+        self._open_tiers: dict[str, Tier] = {}
 
     @property
     def name(self) -> str:
@@ -159,12 +165,13 @@ class SourcePipeline:
         return list(self.under_way.values())
 
     def count_change(self, change: EventChange) -> None:
-        """Counts opened events and records the tier of the open one."""
+        """Counts opened events and records the highest tier of those that are open."""
         self.state.events += change.kind == "opened"
-        if change.kind == "closed":
-            self.state.open_event = ""
-        elif change.event.is_open:
-            self.state.open_event = change.event.tier
+        if change.event.is_open:
+            self._open_tiers[change.event.id] = change.event.tier
+        else:
+            self._open_tiers.pop(change.event.id, None)
+        self.state.open_event = max(self._open_tiers.values(), key=TIERS.index, default="")
 
     def _read(self, after_s: float) -> None:
         try:
@@ -188,7 +195,7 @@ class SourcePipeline:
         for signal in self.capture.read():
             if self.queue.is_closed:
                 return
-            self.tracker.epoch_s = self.capture.started_utc_s
+            self.rules.epoch_s = self.capture.started_utc_s
             if isinstance(signal, Frame):
                 self.state.saw(signal.time_s)
                 self._audience.on_frame(self.name, signal)
@@ -237,8 +244,12 @@ def build_pipeline(
     earlier: SourcePipeline | None,
     audience: WatchObserver,
     opener: OpenCapture = open_capture,
+    guard_rule: Guard = log_failures,
 ) -> SourcePipeline:
-    """Builds the pipeline of a source; a live source that was paused keeps the capture, and clock, of `earlier`."""
+    """Builds the pipeline of a source; a live source that was paused keeps the capture, and clock, of `earlier`.
+
+    `guard_rule` handles the exceptions of a rule.
+    """
     stop = threading.Event()
     if earlier is not None and address.is_live:
         feed, stop = earlier.capture, earlier.stop
@@ -250,17 +261,18 @@ def build_pipeline(
             stop=stop,
             realtime=settings.realtime,
             fast=settings.fast,
-            settings=settings.feed,
+            settings=settings.capture,
             footage_s=settings.clips.memory_s,
             previewer=_previewer(address.name, settings, audience),
         )
-    tracker = HysteresisRule(
-        settings.events,
+    rules = build_rules(
+        settings.rules,
         source=address.name,
         task=judge.question.name,
         model=judge.model,
         epoch_s=feed.started_utc_s,
         camera_id=state.camera_id,
+        guard=guard_rule,
     )
     return SourcePipeline(
         feed,
@@ -269,11 +281,17 @@ def build_pipeline(
             size=settings.queue_windows if state.live else settings.in_flight, live=state.live, on_cut=state.count_cut
         ),
         cutter=Windower(judge.sampling),
-        tracker=tracker,
+        rules=rules,
         gate=MotionGate(settings.motion_gate),
         stop=stop,
         audience=audience,
+        keep_windows=_windows_before_onset(settings.rules) + UNKNOWN_BETWEEN,
     )
+
+
+def _windows_before_onset(rules: Iterable[RuleSettings]) -> int:
+    """Of how many windows an event may consist when it opens; that of a duration has too many to keep their frames."""
+    return max((rule.n for rule in rules if isinstance(rule, HysteresisSettings)), default=1)
 
 
 def _previewer(source: str, settings: WatchSettings, audience: WatchObserver) -> PreviewEncoder | None:

@@ -101,10 +101,10 @@ async def _connect(endpoint: Endpoint, settings: WatchSettings, *, wait_s: float
                 deadline_s=settings.deadline_s,
                 min_mass=settings.min_mass,
                 # The watcher limits its own requests, fairly among the sources; descriptions come on top.
-                max_in_flight=settings.in_flight + settings.words_in_flight,
+                max_in_flight=settings.in_flight + settings.describe_in_flight,
                 retries=0,
-                answer_tokens=settings.words_tokens,
-                alarm_from=settings.events.tiers.low,
+                answer_tokens=settings.describe_tokens,
+                alarm_from=settings.tiers.low,
             )
         except EndpointError as error:
             if asyncio.get_running_loop().time() >= give_up_s:

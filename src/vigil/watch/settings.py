@@ -3,21 +3,25 @@
 They come from `configs/watch/*.yaml`, then from the command line; the last value wins.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from vigil.config import build_over, find_config, parse_overrides, read_yaml, text_keys
 from vigil.errors import UsageError
+from vigil.events import TierThresholds
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.judge.verdict_reader import MIN_MASS
-from vigil.rules.hysteresis import HysteresisSettings
+from vigil.rules import HysteresisSettings, RuleSettings
 from vigil.sources.open_capture import CaptureSettings
 from vigil.store import DEFAULT_STORE
 from vigil.store.retention import RetentionSettings
 
 CUT_WITHIN_S = 15.0
 """How late a clip may be written on a busy machine."""
+
+DEFAULT_RULES = [{"type": "hysteresis"}]
 
 DescribeWhen = Literal["alarms", "events", "never"]
 
@@ -28,21 +32,21 @@ class ClipSettings:
 
     before_s: float = 3.0
     after_s: float = 2.0
-    most_s: float = 20.0
+    max_s: float = 20.0
 
     def __post_init__(self) -> None:
-        if min(self.before_s, self.after_s, self.most_s) < 0:
-            raise UsageError("before_s, after_s and most_s of clips must not be negative")
-        if 0 < self.most_s <= self.before_s:
+        if min(self.before_s, self.after_s, self.max_s) < 0:
+            raise UsageError("before_s, after_s and max_s of clips must not be negative")
+        if 0 < self.max_s <= self.before_s:
             raise UsageError(
-                f"clips of {self.most_s:g} s (most_s) would end before the incident, as {self.before_s:g} s before it "
-                "(before_s) are kept; raise most_s, or set it to 0 to keep no clips"
+                f"clips of {self.max_s:g} s (max_s) would end before the incident, as {self.before_s:g} s before it "
+                "(before_s) are kept; raise max_s, or set it to 0 to keep no clips"
             )
 
     @property
     def memory_s(self) -> float:
         """Seconds that a live source's ring buffer must hold for the longest clip, even if it is written late."""
-        return self.most_s + CUT_WITHIN_S if self.most_s else 0.0
+        return self.max_s + CUT_WITHIN_S if self.max_s else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +54,12 @@ class WatchSettings:
     """How to watch; `docs/watch.md` explains every setting.
 
     `in_flight` limits the requests of all sources, `live_in_flight` those of one live source, `queue_windows` the
-    queued windows of one source, `files_at_once` the files that are read in parallel. `patience_s` is how long a file
+    queued windows of one source, `files_at_once` the files that are read in parallel. `file_wait_s` is how long a file
     waits for an unavailable server. A window counts as unknown if the label words have less than `min_mass` of the
     probability of the token that is read. `ca_file` holds certificates of authorities that are trusted in addition to
     the usual ones. `preview_fps` is the rate of live previews (0 disables them), `preview_px` the maximum length of
-    their longer side. No camera can be added beyond `most_cameras`; those in `sources` are always watched.
+    their longer side. No camera can be added beyond `most_cameras`; those in `sources` are always watched. Every source
+    has all `rules`; the first sets the tiers that are shown with verdicts.
     """
 
     sources: tuple[str, ...] = ()
@@ -74,10 +79,10 @@ class WatchSettings:
     files_at_once: int = 2
     deadline_s: float = 10.0
     min_mass: float = MIN_MASS
-    patience_s: float = 120.0
-    words: DescribeWhen = "alarms"
-    words_tokens: int = 120
-    words_in_flight: int = 4
+    file_wait_s: float = 120.0
+    describe: DescribeWhen = "alarms"
+    describe_tokens: int = 120
+    describe_in_flight: int = 4
     motion_gate: float = 0.0
     keep_frames: bool = False
     metrics_port: int | None = None
@@ -85,49 +90,83 @@ class WatchSettings:
     preview_px: int = 640
     most_cameras: int = 64
     clips: ClipSettings = field(default_factory=ClipSettings)
-    events: HysteresisSettings = field(default_factory=HysteresisSettings)
-    feed: CaptureSettings = field(default_factory=CaptureSettings)
+    rules: tuple[RuleSettings, ...] = (HysteresisSettings(),)
+    capture: CaptureSettings = field(default_factory=CaptureSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
 
     def __post_init__(self) -> None:
-        counts = ["in_flight", "live_in_flight", "queue_windows", "files_at_once", "words_tokens", "words_in_flight"]
+        counts = [
+            "in_flight",
+            "live_in_flight",
+            "queue_windows",
+            "files_at_once",
+            "describe_tokens",
+            "describe_in_flight",
+        ]
         counts += ["most_cameras"]
         problems = [f"{name} must be at least 1" for name in counts if getattr(self, name) < 1]
         problems += [f"{name} must be above 0" for name in ("deadline_s",) if getattr(self, name) <= 0]
         problems += [
             f"{name} must not be negative"
-            for name in ("patience_s", "motion_gate", "preview_fps")
+            for name in ("file_wait_s", "motion_gate", "preview_fps")
             if getattr(self, name) < 0
         ]
         problems += [f"min_mass is a share, from 0 to 1, not {self.min_mass:g}"] * (not 0 <= self.min_mass <= 1)
         problems += [f"preview_px must be at least 32, not {self.preview_px}"] * (self.preview_px < 32)
+        problems += ["rules must hold at least one rule; without one there are no events"] * (not self.rules)
         if problems:
             raise UsageError("; ".join(problems))
+
+    @property
+    def tiers(self) -> TierThresholds:
+        """The tiers of the first rule."""
+        return self.rules[0].tiers
+
+    @property
+    def hysteresis(self) -> HysteresisSettings:
+        """The first hysteresis rule, or its defaults if there is none."""
+        return next((rule for rule in self.rules if isinstance(rule, HysteresisSettings)), HysteresisSettings())
 
 
 def load_watch_settings(config: str, named: dict[str, Any], words: list[str]) -> WatchSettings:
     """Loads the settings from a file, then from the options, then from `--set key=value` words; the last value wins.
 
-    Raises ConfigError that names the origin of the problem: the file, the option or the word.
+    A rule is named by its number or its name: `rules.0.k=1`, `rules.loitering.for_s=300`. Raises ConfigError that names
+    the origin of the problem: the file, the option or the word.
     """
     path = find_config("watch", config)
-    data = read_yaml(path)
+    data = {"rules": DEFAULT_RULES} | read_yaml(path)
     said = {f"--{key.replace('_', '-')}": {key: value} for key, value in named.items()}
     whole, texts = data | named, set(text_keys(WatchSettings))
     for word in words:
         for key, value in parse_overrides([word], texts=texts).items():
-            _put(whole, key.split("."), value)
-            top = key.partition(".")[0]
+            top, *below = key.split(".")
+            whole[top] = _with(whole.get(top), below, value, key=key, name=top)
             said[f"--set {word}"] = {top: whole[top]}
     return build_over(WatchSettings, data, said, where=str(path))
 
 
-def _put(data: dict[str, Any], keys: list[str], value: Any) -> None:
-    *groups, last = keys
-    for group in groups:
-        held = data.get(group) or {}
-        if not isinstance(held, dict):
-            raise UsageError(f"--set {'.'.join(keys)}=...: {group} is a setting of its own, no group of settings")
-        data[group] = dict(held)
-        data = data[group]
-    data[last] = value
+def _with(held: Any, keys: Sequence[str], value: Any, *, key: str, name: str) -> Any:
+    """A copy of what is held under `name`, in which the key below it has a value; `key` is the whole key."""
+    if not keys:
+        return value
+    first, *below = keys
+    if isinstance(held, list):
+        place = _place(held, first, key=key, name=name)
+        old = held[place] if place < len(held) else {}
+        return [*held[:place], _with(old, below, value, key=key, name=first), *held[place + 1 :]]
+    if held is not None and not isinstance(held, dict):
+        raise UsageError(f"--set {key}=...: {name} is a setting of its own, no group of settings")
+    old = held or {}
+    return old | {first: _with(old.get(first), below, value, key=key, name=first)}
+
+
+def _place(items: list[Any], word: str, *, key: str, name: str) -> int:
+    """The index of an item by its number or its name; the number after the last adds one."""
+    names = [str(item.get("name") or "") if isinstance(item, dict) else "" for item in items]
+    if word in names:
+        return names.index(word)
+    if word.isdecimal() and int(word) <= len(items):
+        return int(word)
+    there = ", ".join(f"{i} ({each})" if each else str(i) for i, each in enumerate(names))
+    raise UsageError(f"--set {key}=...: there is no {word!r} in {name}; there are {there or 'none'}")

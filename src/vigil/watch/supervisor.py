@@ -16,8 +16,8 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-FIRST_RETRY_S = 1.0
-LONGEST_RETRY_S = 60.0
+RETRY_MIN_S = 1.0
+RETRY_MAX_S = 60.0
 
 FAULT = "this is a fault in Vigil, please report it"
 
@@ -33,14 +33,14 @@ class Supervisor:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        first_retry_s: float = FIRST_RETRY_S,
-        longest_retry_s: float = LONGEST_RETRY_S,
+        retry_min_s: float = RETRY_MIN_S,
+        retry_max_s: float = RETRY_MAX_S,
     ) -> None:
         self.failures: Counter[str] = Counter()
         self._clock = clock
         self._sleep = sleep
-        self._first_retry_s = first_retry_s
-        self._longest_retry_s = longest_retry_s
+        self._retry_min_s = retry_min_s
+        self._retry_max_s = retry_max_s
 
     async def keep(
         self,
@@ -53,17 +53,17 @@ class Supervisor:
         """Runs `work` until it returns or `left` is set, and retries it when it fails.
 
         `is_tried_again` receives each exception and the seconds until the next try; if it returns False, `work` is not
-        retried. After a run of at least `longest_retry_s` the delay starts again at `first_retry_s`.
+        retried. After a run of at least `retry_max_s` the delay starts again at `retry_min_s`.
         """
-        retry_s = self._first_retry_s
+        retry_s = self._retry_min_s
         while True:
             began_s = self._clock()
             try:
                 await work()
                 return
             except Exception as error:
-                if self._clock() - began_s >= self._longest_retry_s:
-                    retry_s = self._first_retry_s
+                if self._clock() - began_s >= self._retry_max_s:
+                    retry_s = self._retry_min_s
                 self.failures[name] += 1
                 log.exception("%s failed (%d so far); %s", name, self.failures[name], FAULT)
                 if not is_tried_again(error, retry_s):
@@ -71,7 +71,7 @@ class Supervisor:
             await self._pause(retry_s, left)
             if left is not None and left.is_set():
                 return
-            retry_s = min(2 * retry_s, self._longest_retry_s)
+            retry_s = min(2 * retry_s, self._retry_max_s)
 
     def note(self, name: str, what: str, error: BaseException) -> None:
         """Logs and counts a failure that is not retried."""

@@ -25,6 +25,7 @@ from vigil.events import EventChange
 from vigil.judge import Judge
 from vigil.judge.circuit_breaker import CircuitBreaker
 from vigil.manifest import Contract
+from vigil.rules import check_rules
 from vigil.sources.address import Address
 from vigil.sources.open_capture import open_capture
 from vigil.store import Store
@@ -71,6 +72,7 @@ class Watcher:
         opener: OpenCapture = open_capture,
         supervisor: Supervisor | None = None,
     ) -> None:
+        check_rules(settings.rules, task=judge.question.name)
         self.settings = settings
         self.supervisor = supervisor or Supervisor()
         self.judge = judge
@@ -201,6 +203,7 @@ class Watcher:
             earlier=post.previous,
             audience=self.observers,
             opener=self._opener,
+            guard_rule=lambda rule: self.supervisor.survives(post.address.name, f"the rule {rule}"),
         )
         try:
             self._record_start(source, post.address)
@@ -246,7 +249,7 @@ class Watcher:
                 self._log(judged)
                 self.observers.on_result(judged)
             with self.supervisor.survives(source.name, "closing what was open"):
-                await self._apply(source, partial(source.tracker.finish, FAILED))
+                await self._apply(source, partial(source.rules.finish, FAILED))
         if self.writer is not None:
             because = source.state.detail or str(source.state.stage)
             self.writer.end_session(source.name, because=because)
@@ -282,8 +285,8 @@ class Watcher:
             return Verdict.unknown(Cause.SKIPPED)
         if source.is_stopping:
             return Verdict.unknown(Cause.CANCELLED)
-        patience_s = 0.0 if source.state.live else self.settings.patience_s
-        return await self.breaker.verdict(entry.window.jpegs, wait_s=patience_s)
+        wait_s = 0.0 if source.state.live else self.settings.file_wait_s
+        return await self.breaker.verdict(entry.window.jpegs, wait_s=wait_s)
 
     async def _apply_rules(self, source: SourcePipeline, asked: PendingVerdicts, settled: PendingResults) -> None:
         """Takes verdicts in window order and applies the event rules to them."""
@@ -293,7 +296,7 @@ class Watcher:
             with self.supervisor.survives(source.name, f"settling window {window.index}"):
                 await settled.put((judged, await self._apply_rule(source, window, judged)))
         with self.supervisor.survives(source.name, "closing what is open"):
-            await self._apply(source, partial(source.tracker.finish, source.end_reason))
+            await self._apply(source, partial(source.rules.finish, source.end_reason))
         await settled.put(None)
 
     async def _apply_rule(
@@ -304,7 +307,7 @@ class Watcher:
         # killed first.
         self._log(judged)
         self.observers.on_verdict(judged)
-        changes = await self._apply(source, partial(source.tracker.push, judged))
+        changes = await self._apply(source, partial(source.rules.push, judged))
         return await self._words.start(window, judged, changes, source.state)
 
     async def _await_verdict(self, source: SourcePipeline, answer: "asyncio.Task[Verdict]") -> Verdict:
@@ -333,7 +336,7 @@ class Watcher:
             return judged
         source.state.tokens += said.tokens
         if said.text:
-            await self._apply(source, partial(source.tracker.describe, judged.window, said.text))
+            await self._apply(source, partial(source.rules.describe, judged.window, said.text))
         judged = replace(judged, verdict=_worded(judged.verdict, said))
         self._log(judged)
         return judged
@@ -415,7 +418,7 @@ class Watcher:
             await asyncio.sleep(1.0)
             if source.state.live and source.state.stage is SourceStatus.LOST:
                 with self.supervisor.survives(source.name, "closing what is lost from sight"):
-                    await self._apply(source, partial(source.tracker.tick, source.now_s))
+                    await self._apply(source, partial(source.rules.tick, source.now_s))
 
     async def _until_stopped(self) -> None:
         await self._stopped.wait()

@@ -39,7 +39,9 @@ def room(bright: ScriptedServer, tmp_path_factory: pytest.TempPathFactory) -> It
     door = film(folder / "door.mp4", seconds=20, bright=[(8, 12)], fps=10, size_wh=(320, 180))
     config = folder / "watch.yaml"
     with running(door) as camera:
-        config.write_text(f"sources: ['{camera.address('door', login='')}']\nevents: {{quiet_s: 3.0}}\n")
+        config.write_text(
+            f"sources: ['{camera.address('door', login='')}']\nrules: [{{type: hysteresis, quiet_s: 3.0}}]\n"
+        )
         words = ("--model", "tiny", "--task", "fight_en", "--config", str(config))
         with site_at(bright.url, *words, folder=folder) as site:
             yield site

@@ -141,7 +141,7 @@ def test_an_event_of_the_real_model_is_opened_marked_and_found_again(
     tiers = "{low: 1.0e-9, medium: 2.0e-9, high: 3.0e-9}"
     config.write_text(
         f"sources: ['{camera.address(login='')}']\nkeep_frames: true\nmin_mass: 0\n"
-        f"events: {{stay: 1.0e-9, tiers: {tiers}}}\n"
+        f"rules: [{{type: hysteresis, keep_from: 1.0e-9, tiers: {tiers}}}]\n"
     )
     with site_at(server.url, "--model", server.model, "--config", str(config), folder=tmp_path, key=server.key) as site:
         page = visitors.visit(site.url)

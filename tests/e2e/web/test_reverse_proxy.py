@@ -42,7 +42,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     users.chmod(0o600)
     with running(door) as camera, bright_server() as server:
         server.routes["/tokenize"] = tokenized(IDS)
-        config.write_text(f"sources: ['{camera.address('door', login='')}']\nevents: {{quiet_s: 3.0}}\n")
+        config.write_text(
+            f"sources: ['{camera.address('door', login='')}']\nrules: [{{type: hysteresis, quiet_s: 3.0}}]\n"
+        )
         words = ("--model", "tiny", "--task", "fight_en", "--config", str(config), "--auth", str(users))
         proxied = ("--root-path", BELOW, "--trusted-proxy", "127.0.0.1")
         with site_at(server.url, *words, *proxied, folder=folder) as pages:

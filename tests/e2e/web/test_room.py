@@ -43,7 +43,8 @@ def room(
     folder = tmp_path_factory.mktemp("room")
     config = folder / "watch.yaml"
     config.write_text(
-        f"sources: ['{cameras.address('door', login='')}']\nkeep_frames: true\nevents: {{quiet_s: 3.0}}\n"
+        f"sources: ['{cameras.address('door', login='')}']\nkeep_frames: true\n"
+        "rules: [{type: hysteresis, quiet_s: 3.0}]\n"
     )
     allowed = [word for port in (cameras.port, camera_port) for word in ("--allow-camera", f"127.0.0.1:{port}")]
     words = ("--model", "tiny", "--task", "fight_en", "--config", str(config), *allowed)

@@ -23,7 +23,7 @@ def camera(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 def words(camera: Running, folder: Path) -> tuple[str, ...]:
     config = folder / "watch.yaml"
-    config.write_text(f"sources: ['{camera.address('door', login='')}']\nevents: {{quiet_s: 3.0}}\n")
+    config.write_text(f"sources: ['{camera.address('door', login='')}']\nrules: [{{type: hysteresis, quiet_s: 3.0}}]\n")
     return ("--model", "tiny", "--task", "fight_en", "--config", str(config))
 
 

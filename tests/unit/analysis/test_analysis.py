@@ -42,7 +42,7 @@ def analysis_of(server: ScriptedServer) -> Iterator[MakeAnalysis]:
 
     def make(path: Path | Address, *, question: Question = FIGHT, url: str = "", **more: Any) -> Analysis:
         address = path if isinstance(path, Address) else Address("file", path.name, str(path))
-        settings = WatchSettings(max_pixels=12_288, patience_s=more.pop("patience_s", 5.0))
+        settings = WatchSettings(max_pixels=12_288, file_wait_s=more.pop("file_wait_s", 5.0))
         endpoint = Endpoint(url=url or server.url)
         made.append(Analysis(address, question=question, endpoint=endpoint, settings=settings, **more))
         return made[-1]

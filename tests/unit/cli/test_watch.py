@@ -95,7 +95,7 @@ def test_windows_whose_answer_is_hardly_a_verdict_are_unknown_when_asked_for(
         (["ftp://host/x"], 2, "only rtsp"),
         ([], 2, "no source"),
         (["0", "--set", "evnts.k=1"], 2, "did you mean 'events'"),
-        (["0", "--set", "events.k=9"], 2, "k must be from 1 to n"),
+        (["0", "--set", "rules.0.k=9"], 2, "rules.0.k=9: rules.0: k must be from 1 to n"),
         (["0", "--set", "deadline_s=-1"], 2, "deadline_s must be above 0"),
         (["0", "1", "--srt", "x.srt"], 2, "--srt is about one source"),
         (["0", "--video", "/proc/x/y.mp4"], 2, "cannot be written"),
@@ -121,7 +121,7 @@ def test_a_watch_without_one_verdict_is_a_failed_job(
 ) -> None:
     server.default = error(400, "no")
     video = film(tmp_path / "a.mp4", seconds=4)
-    assert main(["watch", str(video), "--url", server.url, "--task", task, "--set", "patience_s=0"]) == 1
+    assert main(["watch", str(video), "--url", server.url, "--task", task, "--set", "file_wait_s=0"]) == 1
     assert "takes neither" in capsys.readouterr().err
 
 

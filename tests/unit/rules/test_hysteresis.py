@@ -171,7 +171,16 @@ def test_a_live_event_is_announced_at_its_last_frame_plus_the_time_since_its_cap
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"k": 0}, {"k": 4}, {"n": 1000}, {"stay": 0.8}, {"stay": 0.0}, {"quiet_s": 0}, {"lost_s": 1}, {"max_event_s": 1}],
+    [
+        {"k": 0},
+        {"k": 4},
+        {"n": 1000},
+        {"keep_from": 0.8},
+        {"keep_from": 0.0},
+        {"quiet_s": 0},
+        {"unknown_timeout_s": 1},
+        {"max_event_s": 1},
+    ],
 )
 def test_rules_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):

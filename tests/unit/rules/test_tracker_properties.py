@@ -1,12 +1,12 @@
 """What holds for every run of verdicts, found by hypothesis."""
 
-from itertools import pairwise
+from itertools import count, pairwise
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vigil.events import EventChange
-from vigil.rules.hysteresis import HysteresisRule, HysteresisSettings
+from vigil.rules import HysteresisRule, HysteresisSettings, RuleSet
 from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
 
 P = st.one_of(st.none(), st.sampled_from([0.0, 0.3, 0.5, 0.6, 0.75, 0.8, 0.85, 0.9, 0.92, 1.0]))
@@ -20,7 +20,7 @@ def rules(draw: st.DrawFn) -> HysteresisSettings:
         k=draw(st.integers(1, n)),
         n=n,
         quiet_s=draw(st.sampled_from([1.0, 6.0])),
-        lost_s=draw(st.sampled_from([6.0, 60.0])),
+        unknown_timeout_s=draw(st.sampled_from([6.0, 60.0])),
         max_event_s=draw(st.sampled_from([60.0, 600.0])),
     )
 
@@ -39,10 +39,18 @@ def windows(run: list[tuple[float | None, float]]) -> list[JudgedWindow]:
 
 
 def changes_of(made: list[JudgedWindow], ruled: HysteresisSettings) -> list[EventChange]:
-    tracker = HysteresisRule(ruled, source="door")
-    changes = [change for judged in made for change in tracker.push(judged)]
-    changes += tracker.finish("stopped")
-    assert tracker.finish("stopped") == [] and tracker.open_event is None
+    """What the rule says by itself and, window by window the same, in a set of rules."""
+    ids, set_ids = count(), count()
+    alone = HysteresisRule(ruled, source="door", clock=lambda: 0.0, make_id=lambda: f"{next(ids):04d}")
+    rules = RuleSet([HysteresisRule(ruled, source="door", clock=lambda: 0.0, make_id=lambda: f"{next(set_ids):04d}")])
+    changes: list[EventChange] = []
+    for judged in made:
+        changes += (one := alone.push(judged))
+        assert rules.push(judged) == one
+        assert rules.open_events == (() if alone.open_event is None else (alone.open_event,))
+    changes += (one := alone.finish("stopped"))
+    assert rules.finish("stopped") == one
+    assert alone.finish("stopped") == rules.finish("stopped") == [] and rules.open_events == ()
     return changes
 
 
@@ -69,7 +77,7 @@ def test_changes_come_in_order_and_never_two_events_are_open(
 
 @example(
     run=[(0.75, 0.5), (None, 0.5), (0.75, 0.5)],
-    ruled=HysteresisSettings(k=4, n=4, quiet_s=1.0, lost_s=6.0, max_event_s=60.0),
+    ruled=HysteresisSettings(k=4, n=4, quiet_s=1.0, unknown_timeout_s=6.0, max_event_s=60.0),
 )
 @given(RUNS, rules())
 def test_a_closed_event_rests_on_its_windows_and_no_window_on_two_events(
@@ -80,7 +88,7 @@ def test_a_closed_event_rests_on_its_windows_and_no_window_on_two_events(
     for event in events:
         first, last = event.windows[0], event.windows[-1]
         assert (event.onset_s, event.end_s) == (first.start_s, last.end_s)
-        assert (first.p_alarm or 0) >= ruled.tiers.low and (last.p_alarm or 0) >= ruled.stay
+        assert (first.p_alarm or 0) >= ruled.tiers.low and (last.p_alarm or 0) >= ruled.keep_from
         assert event.peak == max(e.p_alarm for e in event.windows if e.p_alarm is not None) >= ruled.tiers.low
         assert [e.window for e in event.windows] == list(range(first.window, last.window + 1))
     for earlier, later in pairwise(events):
@@ -97,7 +105,7 @@ def test_a_window_over_the_threshold_lies_in_an_event_or_was_one_of_too_few(
     known = [judged for judged in made if judged.verdict.p_alarm is not None]
     for i in range(len(known)):
         group = [judged for judged in known[i : i + ruled.n] if (judged.verdict.p_alarm or 0) >= ruled.tiers.low]
-        if len(group) < ruled.k or group[-1].start_s - group[0].end_s >= ruled.lost_s:
+        if len(group) < ruled.k or group[-1].start_s - group[0].end_s >= ruled.unknown_timeout_s:
             continue
         left_out = [judged for judged in group if judged.window not in inside]
         # Those of a group that an event's closing cut in two may be too few on either side.

@@ -24,7 +24,7 @@ from vigil.sources.open_capture import CaptureSettings, Connected, Disconnected,
 from waiting import Hands, until
 
 SOON = CaptureSettings(
-    open_timeout_s=1.0, read_timeout_s=0.5, hls_timeout_s=2.5, first_retry_s=0.1, longest_retry_s=0.2, steady_s=5
+    open_timeout_s=1.0, read_timeout_s=0.5, hls_timeout_s=2.5, retry_min_s=0.1, retry_max_s=0.2, retry_reset_s=5
 )
 
 
@@ -187,7 +187,7 @@ def test_something_else_than_video_is_lost_with_a_reason(http: http_camera.HttpC
 
 
 def test_the_wait_for_the_next_attempt_ends_when_told_to_stop() -> None:
-    patient = CaptureSettings(first_retry_s=3600, longest_retry_s=3600)
+    patient = CaptureSettings(retry_min_s=3600, retry_max_s=3600)
     with following("rtsp://127.0.0.1:9/x", settings=patient) as seen:
         seen.wait(Disconnected)
     assert seen.ended_s is not None and seen.feed.disconnects == 1
@@ -209,7 +209,7 @@ class Doors:
 
 def test_every_end_of_a_connection_is_told_and_time_goes_on() -> None:
     stop = threading.Event()
-    feed = LiveCapture(Doors(2, 0, 1, 0), stop=stop, settings=CaptureSettings(first_retry_s=0.01, longest_retry_s=0.02))
+    feed = LiveCapture(Doors(2, 0, 1, 0), stop=stop, settings=CaptureSettings(retry_min_s=0.01, retry_max_s=0.02))
     seen = []
     for signal in feed.read():
         seen.append(signal)
@@ -290,7 +290,7 @@ def test_a_clock_that_is_only_nudged_leaves_the_beginning_where_it_is() -> None:
 
 def test_a_connection_whose_pictures_came_for_long_starts_the_waits_anew() -> None:
     hands = Hands()
-    settings = CaptureSettings(first_retry_s=1.0, longest_retry_s=64.0, steady_s=30.0)
+    settings = CaptureSettings(retry_min_s=1.0, retry_max_s=64.0, retry_reset_s=30.0)
 
     class Lasting(Doors):
         def session(self, *, started_s: float) -> Iterator[Connected | Frame]:

@@ -5,7 +5,7 @@ import pytest
 from vigil.errors import UsageError
 from vigil.sources.capture import SPREAD, Backoff, CaptureSettings
 
-SETTINGS = CaptureSettings(first_retry_s=1, longest_retry_s=8, steady_s=10)
+SETTINGS = CaptureSettings(retry_min_s=1, retry_max_s=8, retry_reset_s=10)
 
 
 def test_waits_double_up_to_a_cap_and_never_pass_it() -> None:
@@ -35,8 +35,8 @@ def test_only_a_connection_that_gave_pictures_for_a_while_starts_anew() -> None:
         {"read_timeout_s": -1},
         {"read_timeout_s": float("nan")},
         {"hls_timeout_s": float("inf")},
-        {"steady_s": -1},
-        {"first_retry_s": 5, "longest_retry_s": 1},
+        {"retry_reset_s": -1},
+        {"retry_min_s": 5, "retry_max_s": 1},
     ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:

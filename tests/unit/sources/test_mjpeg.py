@@ -32,7 +32,7 @@ def test_a_page_of_text_that_never_ends_is_lost_with_a_reason() -> None:
         while not asked.server.closing.wait(0.01):
             asked.wfile.write(b"<p>There is no camera here.</p>" * 20)
 
-    hasty = CaptureSettings(open_timeout_s=1.0, read_timeout_s=1.0, first_retry_s=0.05, longest_retry_s=0.1)
+    hasty = CaptureSettings(open_timeout_s=1.0, read_timeout_s=1.0, retry_min_s=0.05, retry_max_s=0.1)
     with (
         serving({"/video": answer}) as camera,
         following(camera.address("video"), settings=hasty) as seen,

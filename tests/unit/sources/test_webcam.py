@@ -12,7 +12,7 @@ from vigil.sources.capture import LiveCapture
 from vigil.sources.open_capture import CaptureItem, CaptureSettings, Connected, Disconnected
 from vigil.sources.webcam import Webcam
 
-SOON = CaptureSettings(open_timeout_s=0.3, read_timeout_s=0.3, first_retry_s=0.05, longest_retry_s=0.05)
+SOON = CaptureSettings(open_timeout_s=0.3, read_timeout_s=0.3, retry_min_s=0.05, retry_max_s=0.05)
 
 
 def test_a_camera_that_is_not_there_is_a_clear_error(

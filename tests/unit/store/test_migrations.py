@@ -64,6 +64,7 @@ def test_every_row_is_there_and_of_the_camera_it_was_of(tmp_path: Path) -> None:
             assert len(judged) == 4 and len(events) == 1
             assert {each.camera_id for each in [*judged, *events]} == {session.camera_id}
         assert [mark.mark for mark in store.marks.of_event(store.events.get("00000002").id)] == ["false_alarm", "true"]
+        assert {event.rule for event in store.events.find()} == {""}
     assert rows(path) == ROWS
 
 

@@ -48,8 +48,8 @@ def settings_for(url: str, tmp_path: Path, *sources: Path | str, **named: Any) -
     folder.mkdir(exist_ok=True)
     contract = Contract.of(TASK, replace(SAMPLING, fps=8.0))
     Manifest(contract=contract, base_model="tiny", template="t").write(folder)
-    quick = {"realtime": True, "words": "never", "model_dir": folder, "clips": ClipSettings(most_s=0)}
-    quick |= {"events": HysteresisSettings(k=1, n=1)}
+    quick = {"realtime": True, "describe": "never", "model_dir": folder, "clips": ClipSettings(max_s=0)}
+    quick |= {"rules": (HysteresisSettings(k=1, n=1),)}
     store = str(tmp_path / "room" / "events.db")
     return WatchSettings(**({"sources": tuple(map(str, sources)), "url": url, "store": store} | quick | named))
 

@@ -14,7 +14,7 @@ from vigil.watch.file_outputs import JsonLinesWriter
 from watching import Notes, bright_server, film, watched
 
 VERDICT_KEYS = ["source", "camera_id", "start_s", "end_s", "outcome", "cause", "p_alarm", "tier", "latency_ms", "text"]
-EVENT_KEYS = ["event", "source", "camera_id", "onset_s", "end_s", "peak", "tier", "announced_s"]
+EVENT_KEYS = ["event", "source", "camera_id", "onset_s", "end_s", "peak", "tier", "announced_s", "rule"]
 
 
 class Lines(Notes):
@@ -23,7 +23,7 @@ class Lines(Notes):
     def __init__(self) -> None:
         super().__init__()
         self.file = io.BytesIO()
-        self.lines = JsonLinesWriter(self.file, WatchSettings().events.tiers)
+        self.lines = JsonLinesWriter(self.file, WatchSettings().tiers)
         self.on_result = self.lines.on_result  # type: ignore[method-assign]
         self.on_change = self.lines.on_change  # type: ignore[method-assign]
 

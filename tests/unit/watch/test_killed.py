@@ -101,7 +101,7 @@ class Killed(Notes):
 def kill_before_telling(server: ScriptedServer, db: Path, source: Path, kind: str) -> None:
     """A watch that is killed when a change is in the store and nobody has heard of it."""
     process = watcher(
-        server.url, db, source, notes="Killed()", settings="words='never'", before=KILLED_AT.format(kind=kind)
+        server.url, db, source, notes="Killed()", settings="describe='never'", before=KILLED_AT.format(kind=kind)
     )
     with killed_at_last(process):
         assert process.wait(HANG_S) == -signal.SIGKILL
@@ -111,7 +111,7 @@ def watch_once(server: ScriptedServer, db: Path, source: Path) -> list[EventChan
     """What a whole watch tells of events."""
     notes = Notes()
     with Store.open(db) as store:
-        asyncio.run(watched(server, [source], notes, store=store, words="never"))
+        asyncio.run(watched(server, [source], notes, store=store, describe="never"))
     return notes.changes
 
 
@@ -189,7 +189,7 @@ def test_a_watch_that_is_taken_up_again_tells_nothing_twice(server: ScriptedServ
 
     pausing: list[asyncio.Task[None]] = []
     with Store.open(tmp_path / "e.db") as store:
-        live: dict[str, Any] = {"realtime": True, "words": "never", "sampling": replace(SAMPLING, fps=8.0)}
+        live: dict[str, Any] = {"realtime": True, "describe": "never", "sampling": replace(SAMPLING, fps=8.0)}
         asyncio.run(watched(server, [lit], notes, store=store, on_start=on_start, **live))
         assert (
             kinds(notes.changes, late=True) == [] and kinds(notes.changes, late=False)[:4] == ["opened", "closed"] * 2

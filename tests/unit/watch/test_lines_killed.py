@@ -58,7 +58,7 @@ def watch(folder: Path, server: ScriptedServer, *, killed: str) -> tuple[int, li
     source, db, lines = (str(folder / name) for name in ("fight.mp4", "e.db", "lines.jsonl"))
     words = ["watch", source, "--url", server.url, "--task", "fight_en", "--store", db, "--jsonl", lines]
     paths = os.pathsep.join([str(TESTS), str(TESTS.parent / "src")])
-    command = [sys.executable, "-c", textwrap.dedent(WATCH), killed, *words, "--set", "words=never"]
+    command = [sys.executable, "-c", textwrap.dedent(WATCH), killed, *words, "--set", "describe=never"]
     done = subprocess.run(
         command, check=False, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, timeout=HANG_S
     )

@@ -53,9 +53,9 @@ def watch_without_room(
     fight = film(folder / "a.mp4", seconds=5, bright=[(0.0, 5.0)])
     live = {
         "realtime": True,
-        "words": "never",
+        "describe": "never",
         "keep_frames": True,
-        "clips": ClipSettings(before_s=0.5, after_s=0.5, most_s=2.0),
+        "clips": ClipSettings(before_s=0.5, after_s=0.5, max_s=2.0),
     }
     with Store.open(folder / "events.db") as store:
         summary = asyncio.run(
@@ -124,7 +124,7 @@ async def watch_broken(server: ScriptedServer, source: Path, store: Store, notes
         feed.footage = BrokenFootage()  # type: ignore[misc]
         return feed
 
-    made = WatchSettings(words="never")
+    made = WatchSettings(describe="never")
     async with await Judge.connect(Endpoint(url=server.url), TASK, SAMPLING, media="video", alarm_from=0.75) as judge:
         addresses = find_sources([str(source)])
         return await Watcher(addresses, judge=judge, settings=made, store=store, observers=[notes], opener=opener).run()
@@ -155,5 +155,5 @@ def test_an_exhibit_that_fails_as_a_whole_is_counted_and_the_alarm_is_told(
     fight = film(tmp_path / "a.mp4", seconds=24, bright=[(6.0, 12.0)])
     monkeypatch.setattr(media_recorder.MediaRecorder, "_clip_ends_s", fail)
     with Store.open(tmp_path / "events.db") as store:
-        summary = asyncio.run(watched(server, [fight], notes, store=store, words="never"))
+        summary = asyncio.run(watched(server, [fight], notes, store=store, describe="never"))
     assert summary.media_losses == 1 and notes.kinds() == ["opened", "closed"]

@@ -59,7 +59,7 @@ async def running(
     **named: Any,
 ) -> AsyncIterator[tuple[Watcher, "asyncio.Task[WatchSummary]"]]:
     """A watch that keeps running; stopped at the end."""
-    made = WatchSettings(**({"realtime": True, "words": "never", "clips": ClipSettings(most_s=0)} | named))
+    made = WatchSettings(**({"realtime": True, "describe": "never", "clips": ClipSettings(max_s=0)} | named))
     async with await Judge.connect(Endpoint(url=server.url), TASK, FAST, media="video", alarm_from=0.75) as judge:
         watch = Watcher(
             addresses, judge=judge, settings=made, store=store, observers=[notes], keep_running=True, opener=opener
@@ -165,8 +165,8 @@ def test_an_event_after_a_step_of_the_clock_is_told_by_the_new_one(server: Scrip
         return feeds[0]
 
     async def run() -> None:
-        rules = HysteresisSettings(quiet_s=0.5)
-        async with running(server, find_sources([str(tmp_path)]), notes, opener=opener, events=rules):
+        rules = (HysteresisSettings(quiet_s=0.5),)
+        async with running(server, find_sources([str(tmp_path)]), notes, opener=opener, rules=rules):
             await until_async(lambda: notes.kinds() == ["opened", "closed"])
             feeds[0].started_utc_s = (feeds[0].started_utc_s or 0.0) + 3600.0
             await until_async(lambda: notes.kinds()[2:] == ["opened", "closed"])

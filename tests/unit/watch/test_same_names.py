@@ -59,9 +59,9 @@ def test_what_is_open_of_one_is_not_closed_by_the_watch_of_another(
     with Store.open(tmp_path / "e.db") as store:
         asyncio.run(leave_open(store))
     with Store.open(tmp_path / "e.db") as store:
-        asyncio.run(watched(server, [clips[1]], Notes(), store=store, words="never"))
+        asyncio.run(watched(server, [clips[1]], Notes(), store=store, describe="never"))
         assert [event.id for event in store.events.find_open()] == ["left"], "it is of another file"
-        asyncio.run(watched(server, [clips[0]], notes, store=store, words="never"))
+        asyncio.run(watched(server, [clips[0]], notes, store=store, describe="never"))
         assert store.events.find_open() == [] and store.events.get("left").closed_because == "the watcher stopped"
 
 
@@ -80,7 +80,7 @@ def test_both_can_be_watched_at_once(tmp_path: Path, clips: list[Path], caplog: 
 
 
 def test_each_has_a_name_and_a_history_of_its_own(server: ScriptedServer, tmp_path: Path, clips: list[Path]) -> None:
-    made = WatchSettings(url=server.url, store=str(tmp_path / "e.db"), words="never")
+    made = WatchSettings(url=server.url, store=str(tmp_path / "e.db"), describe="never")
     for _ in range(2):
         for path in clips:
             asyncio.run(run_watch(replace(made, sources=(str(path),))))
@@ -94,9 +94,9 @@ def test_all_that_is_told_of_two_files_of_one_name_bears_the_id_of_its_own(
     server: ScriptedServer, tmp_path: Path, clips: list[Path]
 ) -> None:
     """Two watches, one after the other, as by two people: each line, number, row and export is of one camera."""
-    made = WatchSettings(url=server.url, task="fight_en", store=str(tmp_path / "e.db"), words="never")
+    made = WatchSettings(url=server.url, task="fight_en", store=str(tmp_path / "e.db"), describe="never")
     lines, metrics, history = io.BytesIO(), PrometheusMetrics(), VerdictHistory()
-    told = JsonLinesWriter(lines, made.events.tiers)
+    told = JsonLinesWriter(lines, made.tiers)
     for path in clips:
         addresses = find_sources([str(path)])
         asyncio.run(run_watch(made, addresses=addresses, observers=[told, metrics, history]))
@@ -120,7 +120,7 @@ def test_all_that_is_told_of_two_files_of_one_name_bears_the_id_of_its_own(
 
 def test_without_a_store_two_files_have_ids_too(server: ScriptedServer, clips: list[Path]) -> None:
     notes = Notes()
-    summary = asyncio.run(watched(server, clips, notes, words="never"))
+    summary = asyncio.run(watched(server, clips, notes, describe="never"))
     ids = {state.name: state.camera_id for state in summary.sources}
     assert len(set(ids.values())) == 2 and "" not in ids.values()
     assert all(judged.camera_id == ids[judged.source] for judged in notes.told_)
@@ -130,7 +130,7 @@ def test_without_a_store_two_files_have_ids_too(server: ScriptedServer, clips: l
 def test_a_camera_that_was_renamed_goes_by_its_new_name_at_the_next_start(
     server: ScriptedServer, tmp_path: Path, clips: list[Path]
 ) -> None:
-    made = WatchSettings(url=server.url, task="fight_en", store=str(tmp_path / "e.db"), words="never")
+    made = WatchSettings(url=server.url, task="fight_en", store=str(tmp_path / "e.db"), describe="never")
     made = replace(made, sources=(str(clips[0]),))
     asyncio.run(run_watch(made))
     with Store.open(tmp_path / "e.db") as store:

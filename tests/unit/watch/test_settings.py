@@ -6,12 +6,15 @@ import pytest
 
 from vigil.config import find_config, read_yaml
 from vigil.errors import ConfigError, UsageError
+from vigil.rules import DurationSettings, HysteresisSettings
 from vigil.watch.settings import WatchSettings, load_watch_settings
 
 
 def test_options_beat_the_file_and_set_beats_options() -> None:
-    settings = load_watch_settings("default", {"words": "events", "realtime": True}, ["words=never", "events.k=1"])
-    assert (settings.words, settings.realtime, settings.events.k, settings.events.n) == ("never", True, 1, 3)
+    settings = load_watch_settings(
+        "default", {"describe": "events", "realtime": True}, ["describe=never", "rules.0.k=1"]
+    )
+    assert (settings.describe, settings.realtime, settings.hysteresis.k, settings.hysteresis.n) == ("never", True, 1, 3)
 
 
 def test_a_text_that_is_set_stays_as_it_was_typed() -> None:
@@ -20,7 +23,7 @@ def test_a_text_that_is_set_stays_as_it_was_typed() -> None:
     assert (settings.store, settings.model, str(settings.model_dir)) == ("x/夜 #3,a.db", "7", "[a]")
     assert settings.url.endswith(" #b") and settings.task is None
     with pytest.raises(ConfigError, match="k must be a whole number, not '1 #one'"):
-        load_watch_settings("default", {}, ["events.k=1 #one"])
+        load_watch_settings("default", {}, ["rules.0.k=1 #one"])
 
 
 def test_a_key_that_no_setting_has_is_refused() -> None:
@@ -31,9 +34,28 @@ def test_a_key_that_no_setting_has_is_refused() -> None:
 @pytest.mark.parametrize(
     ("named", "words", "said"),
     [
-        ({}, ["words=never", "word=never"], "--set word=never: unknown key 'word' (did you mean 'words'?)"),
-        ({}, ["words=sometimes"], "--set words=sometimes: words must be one of "),
-        ({}, ["events.k=1", "events.kk=1"], "--set events.kk=1: events: unknown key 'kk'"),
+        (
+            {},
+            ["describe=never", "descrbe=never"],
+            "--set descrbe=never: unknown key 'descrbe' (did you mean 'describe'?)",
+        ),
+        ({}, ["describe=sometimes"], "--set describe=sometimes: describe must be one of "),
+        ({}, ["rules.0.k=1", "rules.0.kk=1"], "--set rules.0.kk=1: rules.0: unknown key 'kk' (did you mean 'k'?)"),
+        ({}, ["rules.0.k=9"], "--set rules.0.k=9: rules.0: k must be from 1 to n, not 9 of 3"),
+        (
+            {},
+            ["rules.0.type=hysterese"],
+            "--set rules.0.type=hysterese: rules.0: unknown type 'hysterese' (did you mean",
+        ),
+        ({}, ["rules={k: 2}"], "--set rules={k: 2}: rules must be a list"),
+        ({}, ["rules=[{k: 2}]"], "--set rules=[{k: 2}]: rules.0: type is missing; there are hysteresis, duration"),
+        ({}, ["rules=[7]"], "--set rules=[7]: rules.0 must be a group of `key: value` lines, not 7"),
+        (
+            {},
+            ["rules.1={type: duration, name: a, form_s: 3}"],
+            "--set rules.1={type: duration, name: a, form_s: 3}: rules.1: unknown key 'form_s' (did you mean 'for_s'?)",
+        ),
+        ({}, ["rules.1={type: duration}"], "--set rules.1={type: duration}: rules.1: name is missing"),
         ({"in_flight": "many"}, [], "--in-flight: in_flight must be a whole number"),
         ({}, ["word=rtsp://ann:secret@door/1"], "--set word=rtsp://door/1: unknown key"),
     ],
@@ -47,12 +69,39 @@ def test_a_wrong_word_is_blamed_and_not_the_file(named: dict[str, Any], words: l
 def test_a_wrong_file_is_blamed_whatever_was_said_besides(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("in_fligt: 3\n")
     with pytest.raises(ConfigError, match=r"mine\.yaml: unknown key 'in_fligt'"):
-        load_watch_settings(str(tmp_path / "mine.yaml"), {"realtime": True}, ["words=never"])
+        load_watch_settings(str(tmp_path / "mine.yaml"), {"realtime": True}, ["describe=never"])
 
 
 def test_a_setting_is_no_group() -> None:
-    with pytest.raises(UsageError, match="words is a setting of its own"):
-        load_watch_settings("default", {}, ["words.x=1"])
+    with pytest.raises(UsageError, match="describe is a setting of its own"):
+        load_watch_settings("default", {}, ["describe.x=1"])
+
+
+LOITERING = ["rules.1.type=duration", "rules.1.name=7", "rules.1.schedule=22:00-06:00 #x"]
+
+
+def test_a_rule_is_named_by_its_number_or_its_name_and_the_next_number_adds_one() -> None:
+    words = [*LOITERING[:2], "rules.1.schedule=22:00-06:00", "rules.7.for_s=300", "rules.1.gap_s=9"]
+    first, second = load_watch_settings("default", {}, words).rules
+    assert first == HysteresisSettings()
+    assert second == DurationSettings(name="7", schedule="22:00-06:00", for_s=300.0, gap_s=9.0)
+    with pytest.raises(UsageError, match=r"there is no 'loitring' in rules; there are 0, 1 \(7\)"):
+        load_watch_settings("default", {}, [*LOITERING[:2], "rules.loitring.for_s=1"])
+    with pytest.raises(ConfigError, match=r"rules\.1: the schedule '22:00-06:00 #x' has a part"):
+        load_watch_settings("default", {}, LOITERING)
+
+
+def test_a_file_that_names_no_rules_has_the_usual_one_to_set(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("realtime: true\n")
+    assert load_watch_settings(str(tmp_path / "mine.yaml"), {}, ["rules.0.k=1"]).rules == (HysteresisSettings(k=1),)
+    (tmp_path / "none.yaml").write_text("rules: []\n")
+    with pytest.raises(UsageError, match="rules must hold at least one rule"):
+        load_watch_settings(str(tmp_path / "none.yaml"), {}, [])
+
+
+def test_the_tiers_shown_are_those_of_the_first_rule() -> None:
+    settings = load_watch_settings("default", {}, ["rules=[{type: duration, name: a, tiers: {low: 0.5}}]"])
+    assert settings.tiers.low == 0.5 and settings.hysteresis == HysteresisSettings()
 
 
 def names_of(settings: Any, above: str = "") -> set[str]:
@@ -60,6 +109,9 @@ def names_of(settings: Any, above: str = "") -> set[str]:
     names: set[str] = set()
     for field in fields(settings):
         value = getattr(settings, field.name)
+        if field.name == "rules":
+            names |= {f"rules.0.{name}" for name in names_of(value[0])}
+            continue
         names |= names_of(value, f"{above}{field.name}.") if is_dataclass(value) else {above + field.name}
     return names
 
@@ -67,6 +119,8 @@ def names_of(settings: Any, above: str = "") -> set[str]:
 def keys_of(data: dict[str, Any], above: str = "") -> set[str]:
     keys: set[str] = set()
     for key, value in data.items():
+        value = value[0] if key == "rules" else value
+        key = "rules.0" if key == "rules" else key
         keys |= keys_of(value, f"{above}{key}.") if isinstance(value, dict) else {above + key}
     return keys
 
@@ -78,8 +132,8 @@ def test_a_share_that_is_none_is_refused(share: str) -> None:
 
 
 def test_clips_that_would_end_before_their_incident_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"clips of 2 s \(most_s\) would end before the incident"):
-        load_watch_settings("default", {}, ["clips.most_s=2"])
+    with pytest.raises(UsageError, match=r"clips of 2 s \(max_s\) would end before the incident"):
+        load_watch_settings("default", {}, ["clips.max_s=2"])
 
 
 def test_the_default_file_lists_every_setting_with_its_default() -> None:

@@ -83,7 +83,7 @@ def test_what_nobody_wants_any_more_is_not_done_again() -> None:
             asyncio.get_running_loop().call_soon(left.set)
             raise RuntimeError("never seen before")
 
-        await Supervisor(first_retry_s=1000.0).keep("door", work, left=left)
+        await Supervisor(retry_min_s=1000.0).keep("door", work, left=left)
 
     asyncio.run(asyncio.wait_for(run(), HANG_S))
 
@@ -124,9 +124,9 @@ async def watch_until(
     opener: Any = open_capture,
     **settings: Any,
 ) -> WatchSummary:
-    made = WatchSettings(**({"realtime": True, "words": "never", "clips": ClipSettings(most_s=0)} | settings))
+    made = WatchSettings(**({"realtime": True, "describe": "never", "clips": ClipSettings(max_s=0)} | settings))
     async with await Judge.connect(Endpoint(url=server.url), TASK, FAST, media="video", alarm_from=0.75) as judge:
-        supervisor = Supervisor(first_retry_s=0.05)
+        supervisor = Supervisor(retry_min_s=0.05)
         watch = Watcher(
             addresses,
             judge=judge,

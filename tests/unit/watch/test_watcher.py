@@ -78,7 +78,7 @@ def test_only_alarms_are_put_into_words(server: ScriptedServer, long_film: Path)
 
 
 def test_words_for_events_cost_one_question_an_event(server: ScriptedServer, long_film: Path) -> None:
-    asyncio.run(watched(server, [long_film], Notes(), words="events"))
+    asyncio.run(watched(server, [long_film], Notes(), describe="events"))
     assert sum(bool(request.body.get("stream")) for request in server.chats) == 1
 
 
@@ -106,7 +106,7 @@ def test_a_file_waits_for_a_server_that_is_away(server: ScriptedServer, long_fil
         server.default = away_at_first
 
     notes = Notes()
-    asyncio.run(watched(server, [long_film], notes, patience_s=HANG_S, words="never", on_start=go_away))
+    asyncio.run(watched(server, [long_film], notes, file_wait_s=HANG_S, describe="never", on_start=go_away))
     assert [judged.verdict.cause for judged in notes.told_] == [None] * len(notes.told_)
     assert watches[0].breaker.times_opened == 1 and len(probes) >= 2
 
@@ -117,7 +117,7 @@ def test_a_file_of_a_server_that_stays_away_is_unknown_not_normal(server: Script
     def gone(watch: Watcher) -> None:
         server.default = error(500, "broken")
 
-    summary = asyncio.run(watched(server, [film(tmp_path / "a.mp4", seconds=8)], notes, patience_s=0.3, on_start=gone))
+    summary = asyncio.run(watched(server, [film(tmp_path / "a.mp4", seconds=8)], notes, file_wait_s=0.3, on_start=gone))
     assert {judged.verdict.cause for judged in notes.told_} == {Cause.SERVER_ERROR}
     assert summary.sources[0].failed == summary.sources[0].cut
 
@@ -136,7 +136,7 @@ def test_a_live_source_that_outruns_the_server_drops_its_oldest_windows(tmp_path
         slow.default = slowly
 
     with bright_server() as slow:
-        live = {"live_in_flight": 1, "queue_windows": 1, "words": "never", "realtime": True}
+        live = {"live_in_flight": 1, "queue_windows": 1, "describe": "never", "realtime": True}
         sources = [film(tmp_path / "a.mp4", seconds=4)]
         summary = asyncio.run(
             watched(slow, sources, notes, sampling=replace(SAMPLING, fps=8.0), on_start=slow_down, **live)
@@ -176,7 +176,7 @@ def test_a_stopped_watch_marks_what_it_did_not_judge_and_closes_its_events(tmp_p
 
     with bright_server() as slow:
         file = film(tmp_path / "a.mp4", seconds=120, bright=[(0.0, 120.0)])
-        summary = asyncio.run(watched(slow, [file], notes, in_flight=2, on_start=hold, clips=ClipSettings(most_s=0)))
+        summary = asyncio.run(watched(slow, [file], notes, in_flight=2, on_start=hold, clips=ClipSettings(max_s=0)))
     causes = [judged.verdict.cause for judged in notes.told_]
     assert summary.unaccounted == 0
     assert None in causes and Cause.CANCELLED in causes
@@ -290,7 +290,7 @@ def test_a_proxy_that_holds_streams_back_beyond_the_deadline_loses_no_words(
     with asyncio.Runner(loop_factory=SkippingLoop) as runner:
         holding = threading.Thread(target=hold_back, args=(runner.get_loop(),))
         holding.start()
-        runner.run(watched(server, sources, notes, deadline_s=1000.0, words_in_flight=8, on_start=begin))
+        runner.run(watched(server, sources, notes, deadline_s=1000.0, describe_in_flight=8, on_start=begin))
         holding.join()
     alarms = [judged.verdict for judged in notes.told_ if judged.verdict.outcome is Outcome.ALARM]
     assert len(alarms) > 4 and {verdict.text for verdict in alarms} == {"Yes" + " word" * 17}
@@ -404,7 +404,7 @@ def test_every_event_of_a_file_has_its_words_however_far_behind_they_are(tmp_pat
 
     with bright_server() as server, Store.open(tmp_path / "events.db") as store:
         server.default = reply
-        asyncio.run(watched(server, [long], Notes(), store=store, words_in_flight=1, deadline_s=60.0))
+        asyncio.run(watched(server, [long], Notes(), store=store, describe_in_flight=1, deadline_s=60.0))
         events = store.events.find()
     assert len(events) == len(fights)
     assert {event.text for event in events} == {"Yes, two people push."}
@@ -412,10 +412,10 @@ def test_every_event_of_a_file_has_its_words_however_far_behind_they_are(tmp_pat
 
 def test_the_frames_of_a_long_live_event_are_kept_to_its_end(server: ScriptedServer, tmp_path: Path) -> None:
     notes = Notes()
-    clips = ClipSettings(before_s=0.5, after_s=0.5, most_s=2.0)
+    clips = ClipSettings(before_s=0.5, after_s=0.5, max_s=2.0)
     with Store.open(tmp_path / "events.db") as store:
         fight = film(tmp_path / "a.mp4", seconds=8, bright=[(0.0, 8.0)])
-        live = {"realtime": True, "words": "never", "keep_frames": True, "clips": clips}
+        live = {"realtime": True, "describe": "never", "keep_frames": True, "clips": clips}
         asyncio.run(watched(server, [fight], notes, store=store, sampling=replace(SAMPLING, fps=8.0), **live))
         [event] = store.events.find()
         kept = {int(file.path.name) for file in store.media.of_event(event.id) if file.kind == "frames"}
@@ -445,7 +445,7 @@ def test_cameras_are_read_while_another_program_holds_the_store(
                 all_seen.set()
 
     async def run() -> WatchSummary:
-        watching = asyncio.create_task(watched(server, films, Eyes(), store=store, realtime=True, words="never"))
+        watching = asyncio.create_task(watched(server, films, Eyes(), store=store, realtime=True, describe="never"))
         try:
             assert await asyncio.to_thread(all_seen.wait, HANG_S), f"only {sorted(seen)} were read"
         finally:
@@ -514,7 +514,7 @@ def test_windows_that_wait_hold_no_raw_pictures(tmp_path: Path, gate: float) -> 
         with bright_server(delay_s=0.3) as slow:
             async with await Judge.connect(Endpoint(url=slow.url), TASK, SAMPLING, media="video") as judge:
                 addresses = find_sources([str(film(tmp_path / "a.mp4", seconds=60))])
-                settings = WatchSettings(words="never", motion_gate=gate)
+                settings = WatchSettings(describe="never", motion_gate=gate)
                 watch = Watcher(
                     addresses,
                     judge=judge,

@@ -1,0 +1,254 @@
+"""The duration rule: a label that holds for a time makes an event (loitering, a door that stays open).
+
+    settings = DurationSettings(name="loitering", for_s=300, schedule="22:00-06:00")
+    rule = DurationRule(settings, source="door", task="person", epoch_s=time.time())
+
+Every second of a source is in one of three states. It is true or false if a judged window shows it, and unknown if no
+window does or its verdict is unknown (dropped, skipped, the camera away). Only true seconds add to the duration, each
+of them once even though windows overlap. False seconds end it once they last `gap_s`. Unknown seconds do neither, until
+nothing has been known for `unknown_timeout_s`. docs/rules.md explains the settings.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from vigil.errors import UsageError
+from vigil.events import Event, EventChange, EventWindow, OpenEvent, TierThresholds, new_id
+from vigil.rules.late_texts import LateTexts
+from vigil.rules.rule import (
+    EPSILON_S,
+    LOST_SIGHT,
+    OUT_OF_SCHEDULE,
+    QUIET,
+    TOO_LONG,
+    announced_s,
+    label_probability,
+)
+from vigil.rules.schedule import WeeklySchedule
+from vigil.verdict import JudgedWindow
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DurationSettings:
+    """When a label has held for long enough, and when it no longer does.
+
+    The label holds in a window if its probability is at least `p_from`. After `for_s` seconds in which it holds, an
+    event opens, which began with the first of them. It closes after `gap_s` seconds of footage in which the label does
+    not hold, after `unknown_timeout_s` without a known verdict, and when the `schedule` ends; one that has been open
+    for `max_event_s` is split. An empty `question` is the watch's own; an empty `schedule` is always open. `timezone`
+    is that of the schedule, empty for this machine's. Raises UsageError for inconsistent values.
+    """
+
+    type: Literal["duration"] = "duration"
+    name: str
+    question: str = ""
+    label: str = "alarm"
+    p_from: float = 0.5
+    for_s: float = 60.0
+    gap_s: float = 6.0
+    schedule: str = ""
+    timezone: str = ""
+    unknown_timeout_s: float = 60.0
+    max_event_s: float = 3600.0
+    tiers: TierThresholds = field(default_factory=TierThresholds)
+
+    def __post_init__(self) -> None:
+        checks = (
+            (bool(self.name.strip()), "name must not be empty"),
+            (bool(self.label), "label must not be empty"),
+            (0 < self.p_from <= 1, f"p_from must be above 0 and at most 1, not {self.p_from}"),
+            (0 < self.for_s < float("inf"), f"for_s must be above 0, not {self.for_s}"),
+            (self.gap_s >= 0, f"gap_s must not be negative, not {self.gap_s}"),
+            (self.unknown_timeout_s > 0, f"unknown_timeout_s must be above 0, not {self.unknown_timeout_s}"),
+            (
+                self.max_event_s >= self.unknown_timeout_s,
+                f"max_event_s must be at least unknown_timeout_s, not {self.max_event_s}",
+            ),
+            (bool(self.schedule or not self.timezone), "timezone is that of a schedule, and there is none"),
+        )
+        problems = [message for ok, message in checks if not ok]
+        if problems:
+            raise UsageError("; ".join(problems))
+        self.weekly()
+
+    def weekly(self) -> WeeklySchedule | None:
+        """The schedule, None if it is always open; raises UsageError if it cannot be read."""
+        return WeeklySchedule.parse(self.schedule, timezone=self.timezone) if self.schedule.strip() else None
+
+
+class DurationRule:
+    """Makes events from how long a label holds at one source; at most one event is open.
+
+    Windows are pushed in order. `epoch_s` is the `time.time()` of second 0 on live sources; without it, a rule with a
+    schedule does not run. `clock` returns `time.time()`, from which the delay between capture and publication is
+    computed.
+    """
+
+    def __init__(
+        self,
+        settings: DurationSettings,
+        *,
+        source: str,
+        task: str = "",
+        model: str = "",
+        epoch_s: float | None = None,
+        camera_id: str = "",
+        clock: Callable[[], float] = time.time,
+        make_id: Callable[[], str] = new_id,
+    ) -> None:
+        self.settings = settings
+        self.source = source
+        self.task = task
+        self.model = model
+        self.epoch_s = epoch_s
+        self.camera_id = camera_id
+        self._schedule = settings.weekly()
+        self._clock = clock
+        self._make_id = make_id
+        self._texts = LateTexts()
+        self._run: OpenEvent | None = None
+        """The windows since the label began to hold; an event, and with an id, once it has held for long enough."""
+        self._held_s = 0.0
+        self._opened_at_s = 0.0
+        self._known_until_s = 0.0
+        self._told_no_clock = False
+
+    @property
+    def name(self) -> str:
+        """The name of the rule."""
+        return self.settings.name
+
+    @property
+    def open_events(self) -> tuple[Event, ...]:
+        """The open event, if there is one."""
+        return () if self._event is None else (self._event.snapshot(),)
+
+    def push(self, judged: JudgedWindow) -> list[EventChange]:
+        """Processes the next window; returns the changes, in order."""
+        p = self._probability(judged)
+        evidence = EventWindow(
+            window=judged.window, start_s=judged.start_s, end_s=judged.end_s, p_alarm=self._measured(judged, p)
+        )
+        self._texts.keep(judged.window, judged.verdict.text)
+        if not (self._is_scheduled(evidence.start_s) and self._is_scheduled(evidence.end_s)):
+            return self._reset(OUT_OF_SCHEDULE)
+        if p is None:
+            changes = self.tick(evidence.end_s)
+            self._add_pending(evidence, false_s=0.0)
+            return changes
+        changes = self.tick(evidence.start_s)
+        new_s = max(0.0, evidence.end_s - max(evidence.start_s, self._known_until_s))
+        self._known_until_s = max(self._known_until_s, evidence.end_s)
+        if p < self.settings.p_from:
+            return changes + self._count_false(evidence, new_s)
+        return changes + self._count_true(evidence, judged, new_s)
+
+    def tick(self, now_s: float) -> list[EventChange]:
+        """Closes the open event if it is lost from sight or out of schedule at `now_s`."""
+        if self._run is None:
+            return []
+        if now_s - self._known_until_s >= self.settings.unknown_timeout_s - EPSILON_S:
+            return self._reset(LOST_SIGHT)
+        return [] if self._is_scheduled(now_s) else self._reset(OUT_OF_SCHEDULE)
+
+    def describe(self, window: int, text: str) -> list[EventChange]:
+        """Adds the description of a window, at any time; that of an event's most certain window describes the event."""
+        run = self._run
+        if run is None or not run.has_window(window):
+            return self._texts.describe_closed(window, text)
+        is_used = run.describe(window, text)
+        return [EventChange("grew", run.snapshot())] if is_used and self._event is not None else []
+
+    def finish(self, because: str) -> list[EventChange]:
+        """Ends the source and closes the open event; a second call changes nothing."""
+        changes = self._reset(because)
+        self._known_until_s = 0.0
+        return changes
+
+    @property
+    def _event(self) -> OpenEvent | None:
+        """The run, if it has become an event."""
+        return self._run if self._run is not None and self._run.id else None
+
+    def _probability(self, judged: JudgedWindow) -> float | None:
+        question = self.settings.question
+        return label_probability(judged, question="" if question == self.task else question, label=self.settings.label)
+
+    def _measured(self, judged: JudgedWindow, p: float | None) -> float | None:
+        """The probability that an event may show: a label without a measured one is just low, as with hysteresis."""
+        is_word_alone = p is not None and judged.verdict.p_alarm is None
+        return min(p, self.settings.tiers.low) if p is not None and is_word_alone else p
+
+    def _is_scheduled(self, second: float) -> bool:
+        if self._schedule is None:
+            return True
+        if self.epoch_s is None:
+            self._tell_no_clock()
+            return False
+        return self._schedule.is_open(self.epoch_s + second)
+
+    def _tell_no_clock(self) -> None:
+        if not self._told_no_clock:
+            log.warning(
+                "%s: the rule %s has a schedule (%s) and does not run here: a file has no time of day; watch it with "
+                "--realtime, or take the schedule out of the rule",
+                self.source,
+                self.name,
+                self.settings.schedule,
+            )
+        self._told_no_clock = True
+
+    def _count_true(self, evidence: EventWindow, judged: JudgedWindow, new_s: float) -> list[EventChange]:
+        changes = self._split(evidence)
+        run = self._run = self._run or self._new_run()
+        tier = run.tier
+        self._texts.add_windows(run, [evidence])
+        self._held_s += new_s
+        if self._event is not None:
+            return [*changes, EventChange("grew" if run.tier is tier else "raised", run.snapshot())]
+        if self._held_s < self.settings.for_s - EPSILON_S:
+            return changes
+        run.id, run.epoch_s = self._make_id(), self.epoch_s
+        run.announced_s = announced_s(judged, clock=self._clock)
+        self._opened_at_s = evidence.end_s
+        return [*changes, EventChange("opened", run.snapshot())]
+
+    def _count_false(self, evidence: EventWindow, new_s: float) -> list[EventChange]:
+        self._add_pending(evidence, false_s=new_s)
+        is_over = self._run is not None and self._run.quiet_s >= self.settings.gap_s - EPSILON_S
+        return self._reset(QUIET) if is_over else []
+
+    def _add_pending(self, evidence: EventWindow, *, false_s: float) -> None:
+        if self._run is not None:
+            self._run.add_pending(evidence, quiet_s=false_s)
+
+    def _new_run(self) -> OpenEvent:
+        self._held_s = 0.0
+        return OpenEvent(
+            id="",
+            source=self.source,
+            camera_id=self.camera_id,
+            tiers=self.settings.tiers,
+            task=self.task,
+            model=self.model,
+            rule=self.name,
+        )
+
+    def _split(self, evidence: EventWindow) -> list[EventChange]:
+        """Closes an event that has been open for `max_event_s`; the next one opens as usual."""
+        is_due = self._event is not None and evidence.end_s - self._opened_at_s > self.settings.max_event_s + EPSILON_S
+        return self._reset(TOO_LONG) if is_due else []
+
+    def _reset(self, because: str) -> list[EventChange]:
+        """Forgets for how long the label has held, and closes the open event."""
+        event, self._run = self._event, None
+        if event is None:
+            return []
+        event.close(because)
+        self._texts.closed(event)
+        return [EventChange("closed", event.snapshot())]

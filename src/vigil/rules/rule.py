@@ -1,0 +1,156 @@
+"""What a rule is: judged windows in, event changes out; and `RuleSet`, the rules of one source.
+
+    rules = RuleSet([HysteresisRule(...), DurationRule(...)])
+    for change in rules.push(judged):
+        store.save_event(change.event)
+
+An unknown verdict neither fulfils nor breaks any rule.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+from vigil.events import Event, EventChange
+from vigil.verdict import JudgedWindow, Outcome, Verdict
+
+log = logging.getLogger(__name__)
+
+QUIET = "quiet"
+LOST_SIGHT = "lost sight"
+TOO_LONG = "split after max_event_s"
+OUT_OF_SCHEDULE = "the schedule ended"
+
+EPSILON_S = 1e-6
+"""Durations that differ by less are equal: they are sums of floating-point numbers."""
+
+Guard = Callable[[str], AbstractContextManager[object]]
+"""Takes the name of a rule and returns a context that handles, and suppresses, the exceptions it raises."""
+
+
+class Rule(Protocol):
+    """Turns the judged windows of one source into changes of events; at most one event of a rule is open.
+
+    `epoch_s` is the `time.time()` of second 0 on live sources, None for files; it follows steps of the clock.
+    """
+
+    epoch_s: float | None
+
+    @property
+    def name(self) -> str:
+        """The name of the rule, which its events bear."""
+
+    @property
+    def open_events(self) -> tuple[Event, ...]:
+        """The events that are open."""
+
+    def push(self, judged: JudgedWindow) -> list[EventChange]:
+        """Processes the next window, in order; returns the changes, in order."""
+
+    def tick(self, now_s: float) -> list[EventChange]:
+        """Closes what is due at `now_s` (seconds of the source); for times when no windows arrive."""
+
+    def describe(self, window: int, text: str) -> list[EventChange]:
+        """Adds the description of a window, at any time."""
+
+    def finish(self, because: str) -> list[EventChange]:
+        """Ends the source and closes the open event; a second call changes nothing."""
+
+
+@contextmanager
+def log_failures(name: str) -> Iterator[None]:
+    """Logs an exception that a rule raises in the block and suppresses it."""
+    try:
+        yield
+    except Exception:
+        log.exception("the rule %s failed; this is a fault in Vigil, please report it", name)
+
+
+class RuleSet:
+    """Several rules of one source, itself a rule; each has its own events.
+
+    A rule that raises an exception silences no other: each runs in the context that `guard` makes for it.
+    """
+
+    def __init__(self, rules: Iterable[Rule], *, guard: Guard = log_failures) -> None:
+        self.rules: Sequence[Rule] = tuple(rules)
+        self._guard = guard
+
+    @property
+    def name(self) -> str:
+        """The names of all rules."""
+        return ", ".join(rule.name for rule in self.rules)
+
+    @property
+    def epoch_s(self) -> float | None:
+        """The `time.time()` of second 0; setting it sets it for all rules."""
+        return self.rules[0].epoch_s if self.rules else None
+
+    @epoch_s.setter
+    def epoch_s(self, epoch_s: float | None) -> None:
+        for rule in self.rules:
+            rule.epoch_s = epoch_s
+
+    @property
+    def open_events(self) -> tuple[Event, ...]:
+        """The open events of all rules, at most one each."""
+        return tuple(event for rule in self.rules for event in rule.open_events)
+
+    def push(self, judged: JudgedWindow) -> list[EventChange]:
+        """Processes the next window under every rule; returns the changes, rule by rule."""
+        return self._each(lambda rule: rule.push(judged))
+
+    def tick(self, now_s: float) -> list[EventChange]:
+        """Closes what is due at `now_s` under every rule."""
+        return self._each(lambda rule: rule.tick(now_s))
+
+    def describe(self, window: int, text: str) -> list[EventChange]:
+        """Adds the description of a window to the events of all rules that it belongs to."""
+        return self._each(lambda rule: rule.describe(window, text))
+
+    def finish(self, because: str) -> list[EventChange]:
+        """Ends the source under every rule."""
+        return self._each(lambda rule: rule.finish(because))
+
+    def _each(self, act: Callable[[Rule], list[EventChange]]) -> list[EventChange]:
+        changes: list[EventChange] = []
+        for rule in self.rules:
+            with self._guard(rule.name):
+                changes += act(rule)
+        return changes
+
+
+LABELS = ("alarm", "normal")
+
+
+def label_probability(judged: JudgedWindow, *, question: str, label: str) -> float | None:
+    """The probability of a label of a question's answer on a window; None if it is not known.
+
+    An empty `question` is the one that the verdict answers. A verdict without a probability counts as 1 for its own
+    label and 0 for the other.
+    """
+    p_alarm = None if question else _p_alarm(judged.verdict)
+    if p_alarm is None or label not in LABELS:
+        return None
+    return p_alarm if label == "alarm" else 1.0 - p_alarm
+
+
+def _p_alarm(verdict: Verdict) -> float | None:
+    if verdict.outcome is Outcome.UNKNOWN:
+        return None
+    if verdict.p_alarm is None:
+        return 1.0 if verdict.outcome is Outcome.ALARM else 0.0
+    return None if math.isnan(verdict.p_alarm) else verdict.p_alarm
+
+
+def announced_s(judged: JudgedWindow, *, clock: Callable[[], float]) -> float:
+    """The second of the source at which an event that this window opens is published.
+
+    That is the window's end, plus the time since its capture (live sources) or the verdict's latency (files). `clock`
+    returns `time.time()`.
+    """
+    if judged.captured_s is None:
+        return judged.end_s + judged.verdict.latency_ms / 1000.0
+    return judged.end_s + max(0.0, clock() - judged.captured_s)
