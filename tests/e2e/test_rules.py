@@ -84,7 +84,7 @@ def stored(folder: Path) -> dict[str, list[Event]]:
     """The events in the store by the rule that they bear, in order."""
     events: dict[str, list[Event]] = {}
     with Store.open(folder / "events.db") as store:
-        for event in sorted(store.find_events(), key=lambda event: event.onset_s):
+        for event in sorted(store.events.find(), key=lambda event: event.onset_s):
             events.setdefault(event.rule, []).append(event)
     return events
 
@@ -125,7 +125,7 @@ def test_each_rule_makes_its_own_events_of_a_camera_and_a_closed_schedule_none(
     assert (loitering.announced_s or 0.0) - loitering.onset_s >= 4.0 > (long.announced_s or 0.0) - long.onset_s
     assert loitering.closed_because == "quiet" and loitering.epoch_s is not None
     with Store.open(tmp_path / "events.db") as store:
-        assert {file.kind for file in store.media(loitering.id)} == {"snapshots", "clips"}
+        assert {file.kind for file in store.media.of_event(loitering.id)} == {"snapshots", "clips"}
         assert {change.event.rule for change in store.changes.after(0)} == {"fight", "loitering"}
     assert "Traceback" not in (tmp_path / "log").read_text()
 

@@ -2,7 +2,7 @@
 
     rules = RuleSet([HysteresisRule(...), DurationRule(...)])
     for change in rules.push(judged):
-        store.save_event(change.event)
+        store.events.save(change.event)
 
 An unknown verdict neither fulfils nor breaks any rule.
 """

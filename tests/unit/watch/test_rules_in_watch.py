@@ -69,7 +69,7 @@ def test_a_source_has_an_open_event_until_the_last_of_its_rules_has_closed_its_o
             )
         )
         # The first window whose last picture is bright begins at second 4.
-        assert {event.rule: event.onset_s for event in store.find_events()} == {"t": 4.0, "long": 4.0}
+        assert {event.rule: event.onset_s for event in store.events.find()} == {"t": 4.0, "long": 4.0}
         assert {change.event.rule for change in store.changes.after(0)} == {"t", "long"}
     assert notes.seen == [
         ("t", "opened", "high"),
@@ -83,8 +83,8 @@ def test_a_source_has_an_open_event_until_the_last_of_its_rules_has_closed_its_o
 def test_the_rule_of_an_event_is_stored_and_exported_and_old_ones_have_none(tmp_path: Path) -> None:
     with Store.open(tmp_path / "e.db") as store:
         event = make_event(rule="loitering")
-        store.save_event(event, session=None)
-        found = store.event(event.id)
+        store.events.save(event, session=None)
+        found = store.events.get(event.id)
         assert found.rule == "loitering" and store.changes.after(0)[0].event.rule == "loitering"
         assert json.loads(as_json([found], {}, {}))[0]["rule"] == "loitering"
         header, row = as_csv([found], {}, {}).splitlines()[:2]
@@ -137,8 +137,8 @@ def test_a_live_event_that_opens_long_after_its_onset_has_a_clip_of_the_time_aro
     notes = Notes()
     with Store.open(tmp_path / "e.db") as store:
         asyncio.run(run(store, notes))
-        [event] = store.find_events()
-        assert {file.kind for file in store.media(event.id)} == {"snapshots", "clips"}
+        [event] = store.events.find()
+        assert {file.kind for file in store.media.of_event(event.id)} == {"snapshots", "clips"}
     [(from_s, to_s)] = cut
     assert event.onset_s == 0.0 and event.announced_s is not None and event.announced_s >= 5.0
     # It opened when it was told; half of the clip is from before that.
