@@ -167,8 +167,8 @@ class JudgedWindow:
 
     `source` is the camera's display name, never with a password; `camera_id` is its id, empty if unknown. `window` is
     the window's number in the source. `captured_s` is the `time.time()` of its last frame, for live sources. A `rest`
-    window mostly repeats frames of the window before it (`vigil.windows.Window`). `answers` holds the answers to the
-    questions that were asked beside that of the verdict, by their names.
+    window mostly repeats frames of the window before it (`vigil.windows.Window`). `answers` holds the answers to all
+    questions that were asked about it, by their names; it is empty for windows that are read from a store.
     """
 
     source: str

@@ -4,7 +4,7 @@ Each change of an event is an `EventChange`; the watcher stores it, then publish
 """
 
 from vigil.events import ChangeKind, Event, EventChange, EventWindow, Tier, TierThresholds
-from vigil.rules.build import RuleSettings, build_rules, check_rules
+from vigil.rules.build import RuleSettings, build_rules, resolve_questions
 from vigil.rules.duration import DurationRule, DurationSettings
 from vigil.rules.hysteresis import HysteresisRule, HysteresisSettings
 from vigil.rules.rule import Rule, RuleSet
@@ -28,5 +28,5 @@ __all__ = [
     "TierThresholds",
     "WeeklySchedule",
     "build_rules",
-    "check_rules",
+    "resolve_questions",
 ]

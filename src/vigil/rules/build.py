@@ -2,38 +2,52 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from vigil.errors import UsageError
+from vigil.questions import Question, load_question
 from vigil.rules.duration import DurationRule, DurationSettings
 from vigil.rules.hysteresis import HysteresisRule, HysteresisSettings
-from vigil.rules.rule import LABELS, Guard, Rule, RuleSet, log_failures
+from vigil.rules.rule import Guard, Rule, RuleSet, log_failures
 
 RuleSettings: TypeAlias = HysteresisSettings | DurationSettings
 """The settings of one rule; `type` says of which kind."""
 
 
-def check_rules(rules: Sequence[RuleSettings], *, task: str) -> None:
-    """Raises UsageError if two rules have one name, or one asks for a label that the task does not have."""
-    names = Counter(rule.name or task for rule in rules)
+def resolve_questions(
+    rules: Sequence[RuleSettings], *, own: Question
+) -> tuple[tuple[RuleSettings, ...], tuple[Question, ...]]:
+    """The rules, with the names of their questions instead of file names, and the questions, the watch's own first.
+
+    Raises UsageError if two rules have one name, or one is about a question or a label that does not exist.
+    """
+    names = Counter(rule.name or own.name for rule in rules)
     twice = [name for name, count in names.items() if count > 1]
     if twice:
         raise UsageError(
             f"two rules are called {twice[0]!r}; give each its own name (a rule without one has the task's)"
         )
+    questions = {own.name: own}
+    resolved: list[RuleSettings] = []
     for rule in rules:
-        if isinstance(rule, DurationSettings):
-            _check_label(rule, task)
+        if not isinstance(rule, DurationSettings):
+            resolved.append(rule)
+            continue
+        question = _question_of(rule, own)
+        questions.setdefault(question.name, question)
+        resolved.append(replace(rule, question=question.name))
+    return tuple(resolved), tuple(questions.values())
 
 
-def _check_label(rule: DurationSettings, task: str) -> None:
-    if rule.question not in ("", task):
+def _question_of(rule: DurationSettings, own: Question) -> Question:
+    question = own if rule.question in ("", own.name) else load_question(rule.question)
+    if rule.label not in question.words():
+        known = ", ".join(question.words())
         raise UsageError(
-            f"the rule {rule.name} asks about {rule.question!r}, and the question of this watch is {task!r}; leave "
-            "question out"
+            f"the rule {rule.name} is about a label {rule.label!r}; the labels of {question.name} are: {known}"
         )
-    if rule.label not in LABELS:
-        raise UsageError(f"the rule {rule.name} is about a label {rule.label!r}; there are {', '.join(LABELS)}")
+    return question
 
 
 def build_rules(

@@ -176,8 +176,10 @@ class DurationRule:
         return self._run if self._run is not None and self._run.id else None
 
     def _probability(self, judged: JudgedWindow) -> float | None:
-        question = self.settings.question
-        return label_probability(judged, question="" if question == self.task else question, label=self.settings.label)
+        question = self.settings.question or self.task
+        if question == self.task and question not in judged.answers:
+            question = ""
+        return label_probability(judged, question=question, label=self.settings.label)
 
     def _measured(self, judged: JudgedWindow, p: float | None) -> float | None:
         """The probability that an event may show: a label without a measured one is just low, as with hysteresis."""

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from vigil.events import Event, EventChange
-from vigil.verdict import JudgedWindow, Outcome, Verdict
+from vigil.verdict import Answer, JudgedWindow, Outcome, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -128,13 +128,24 @@ LABELS = ("alarm", "normal")
 def label_probability(judged: JudgedWindow, *, question: str, label: str) -> float | None:
     """The probability of a label of a question's answer on a window; None if it is not known.
 
-    An empty `question` is the one that the verdict answers. A verdict without a probability counts as 1 for its own
-    label and 0 for the other.
+    An empty `question` is the one that the verdict answers, with the labels `alarm` and `normal`. An answer without
+    probabilities counts as 1 for the label that it says and 0 for the others.
     """
-    p_alarm = None if question else _p_alarm(judged.verdict)
+    if question:
+        answer = judged.answers.get(question)
+        return None if answer is None else _p_label(answer, label)
+    p_alarm = _p_alarm(judged.verdict)
     if p_alarm is None or label not in LABELS:
         return None
     return p_alarm if label == "alarm" else 1.0 - p_alarm
+
+
+def _p_label(answer: Answer, label: str) -> float | None:
+    if answer.cause is not None:
+        return None
+    if not answer.probabilities:
+        return 1.0 if answer.said == label else 0.0
+    return answer.probabilities.get(label)
 
 
 def _p_alarm(verdict: Verdict) -> float | None:

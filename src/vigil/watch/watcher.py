@@ -15,9 +15,9 @@ unexpected failure in one source or task does not stop the others (`vigil.watch.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -25,11 +25,11 @@ from vigil.events import EventChange
 from vigil.judge import Judge
 from vigil.judge.circuit_breaker import CircuitBreaker
 from vigil.manifest import Contract
-from vigil.rules import check_rules
+from vigil.rules import resolve_questions
 from vigil.sources.address import Address
 from vigil.sources.open_capture import open_capture
 from vigil.store import Store
-from vigil.verdict import Cause, JudgedWindow, Verdict
+from vigil.verdict import Answer, Cause, JudgedWindow, Verdict
 from vigil.watch.camera_ids import CameraIds, record_of
 from vigil.watch.descriptions import AlarmDescriber, await_description
 from vigil.watch.media_recorder import MediaRecorder
@@ -48,8 +48,21 @@ log = logging.getLogger(__name__)
 GRACE_S = 5.0
 """How long `stop` waits for pending answers before it cancels them."""
 
-PendingVerdicts: TypeAlias = "asyncio.Queue[tuple[Window, asyncio.Task[Verdict]] | None]"
+PendingVerdicts: TypeAlias = "asyncio.Queue[tuple[Window, asyncio.Task[WindowAnswers]] | None]"
 PendingResults: TypeAlias = "asyncio.Queue[tuple[JudgedWindow, asyncio.Task[Verdict] | None] | None]"
+
+
+@dataclass(frozen=True, slots=True)
+class WindowAnswers:
+    """The verdict on one window, and the answers to all questions about it, by the questions' names."""
+
+    verdict: Verdict
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+
+    @classmethod
+    def unknown(cls, cause: Cause) -> "WindowAnswers":
+        """Nothing is known of the window."""
+        return cls(Verdict.unknown(cause))
 
 
 class Watcher:
@@ -72,8 +85,8 @@ class Watcher:
         opener: OpenCapture = open_capture,
         supervisor: Supervisor | None = None,
     ) -> None:
-        check_rules(settings.rules, task=judge.question.name)
-        self.settings = settings
+        rules, self.questions = resolve_questions(settings.rules, own=judge.question)
+        self.settings = settings = replace(settings, rules=rules)
         self.supervisor = supervisor or Supervisor()
         self.judge = judge
         self.breaker = CircuitBreaker(judge)
@@ -89,7 +102,7 @@ class Watcher:
         self._files = asyncio.Semaphore(settings.files_at_once)
         self._words = AlarmDescriber(self.breaker, settings)
         self._evidence = MediaRecorder(store, settings)
-        self._answers: set[asyncio.Task[Verdict]] = set()
+        self._answers: set[asyncio.Task[WindowAnswers]] = set()
         for number, address in enumerate(addresses):
             self._sources.add(address, starts_after_s=self._start_delay_s(number / len(addresses)))
 
@@ -244,7 +257,7 @@ class Watcher:
         """Gives pending windows an outcome and closes the open event after a failure, then ends the session."""
         if not source.queue.is_over or source.under_way:
             for window in source.abandon():
-                judged = _judged(source, window, Verdict.unknown(Cause.FAULT))
+                judged = _judged(source, window, WindowAnswers.unknown(Cause.FAULT))
                 source.count_result(window, judged)
                 self._log(judged)
                 self.observers.on_result(judged)
@@ -265,35 +278,38 @@ class Watcher:
                 own_room.release()
                 self._request_slots.release()
                 continue
-            answer = asyncio.create_task(self._verdict(source, entry))
-            self._answers.add(answer)
-            answer.add_done_callback(partial(self._take_request_slot, own_room))
-            await asked.put((entry.window, answer))
+            answers = asyncio.create_task(self._ask(source, entry))
+            self._answers.add(answers)
+            answers.add_done_callback(partial(self._release_request_slot, own_room))
+            await asked.put((entry.window, answers))
         await asked.put(None)
 
-    def _take_request_slot(self, own_room: asyncio.Semaphore, answer: asyncio.Task[Verdict]) -> None:
-        """Releases the request slots of an answer that is done."""
-        self._answers.discard(answer)
+    def _release_request_slot(self, own_room: asyncio.Semaphore, answers: asyncio.Task[WindowAnswers]) -> None:
+        """Releases the request slots of a window whose answers are there."""
+        self._answers.discard(answers)
         own_room.release()
         self._request_slots.release()
 
-    async def _verdict(self, source: SourcePipeline, entry: QueuedWindow) -> Verdict:
-        """The verdict on a window; dropped, still and cancelled windows are not sent to the judge."""
+    async def _ask(self, source: SourcePipeline, entry: QueuedWindow) -> WindowAnswers:
+        """The answers about a window; dropped, still and cancelled windows are not sent to the judge."""
         if entry.is_dropped:
-            return Verdict.unknown(Cause.DROPPED)
+            return WindowAnswers.unknown(Cause.DROPPED)
         if entry.is_still:
-            return Verdict.unknown(Cause.SKIPPED)
+            return WindowAnswers.unknown(Cause.SKIPPED)
         if source.is_stopping:
-            return Verdict.unknown(Cause.CANCELLED)
+            return WindowAnswers.unknown(Cause.CANCELLED)
         wait_s = 0.0 if source.state.live else self.settings.file_wait_s
-        return await self.breaker.verdict(entry.window.jpegs, wait_s=wait_s)
+        asking = (self.breaker.ask(entry.window, question, wait_s=wait_s) for question in self.questions)
+        own, *others = await asyncio.gather(*asking)
+        verdict = own.verdict(self.judge.question, alarm_from=self.judge.alarm_from)
+        return WindowAnswers(verdict, {answer.question: answer for answer in (own, *others)})
 
     async def _apply_rules(self, source: SourcePipeline, asked: PendingVerdicts, settled: PendingResults) -> None:
         """Takes verdicts in window order and applies the event rules to them."""
         while (next_asked := await asked.get()) is not None:
-            window, answer = next_asked
-            judged = _judged(source, window, await self._await_verdict(source, answer))
-            with self.supervisor.survives(source.name, f"settling window {window.index}"):
+            window, asking = next_asked
+            judged = _judged(source, window, await self._await_answers(source, asking))
+            with self.supervisor.survives(source.name, f"applying the rules to window {window.index}"):
                 await settled.put((judged, await self._apply_rule(source, window, judged)))
         with self.supervisor.survives(source.name, "closing what is open"):
             await self._apply(source, partial(source.rules.finish, source.end_reason))
@@ -310,16 +326,16 @@ class Watcher:
         changes = await self._apply(source, partial(source.rules.push, judged))
         return await self._words.start(window, judged, changes, source.state)
 
-    async def _await_verdict(self, source: SourcePipeline, answer: "asyncio.Task[Verdict]") -> Verdict:
-        # Not `await answer`: when the watcher stops, answers are cancelled, some before they have started; this task
+    async def _await_answers(self, source: SourcePipeline, asking: "asyncio.Task[WindowAnswers]") -> WindowAnswers:
+        # Not `await asking`: when the watcher stops, answers are cancelled, some before they have started; this task
         # must not be.
-        await asyncio.wait([answer])
-        if answer.cancelled():
-            return Verdict.unknown(Cause.CANCELLED)
-        if (error := answer.exception()) is None:
-            return answer.result()
+        await asyncio.wait([asking])
+        if asking.cancelled():
+            return WindowAnswers.unknown(Cause.CANCELLED)
+        if (error := asking.exception()) is None:
+            return asking.result()
         self.supervisor.note(source.name, "judging a window", error)
-        return Verdict.unknown(Cause.FAULT)
+        return WindowAnswers.unknown(Cause.FAULT)
 
     async def _publish_results(self, source: SourcePipeline, settled: PendingResults) -> None:
         """Waits for each verdict's description, in window order, and publishes the result."""
@@ -436,14 +452,15 @@ class Watcher:
             answer.cancel()
 
 
-def _judged(source: SourcePipeline, window: Window, verdict: Verdict) -> JudgedWindow:
+def _judged(source: SourcePipeline, window: Window, found: WindowAnswers) -> JudgedWindow:
     return JudgedWindow(
         source=source.name,
         camera_id=source.state.camera_id,
         window=window.index,
-        verdict=replace(verdict, start_s=window.start_s, end_s=window.end_s),
+        verdict=replace(found.verdict, start_s=window.start_s, end_s=window.end_s),
         captured_s=window.captured_s,
         rest=window.rest,
+        answers=found.answers,
     )
 
 

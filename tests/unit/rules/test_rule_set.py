@@ -1,12 +1,16 @@
 """Several rules of one source: each has its events, and none silences another."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from vigil.errors import UsageError
 from vigil.events import EventChange
-from vigil.rules import DurationSettings, HysteresisRule, HysteresisSettings, RuleSet, build_rules, check_rules
+from vigil.questions import load_question
+from vigil.rules import DurationSettings, HysteresisRule, HysteresisSettings, RuleSet, build_rules, resolve_questions
 from vigil.rules.rule import label_probability
-from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
+from vigil.verdict import Answer, Cause, JudgedWindow, Outcome, Verdict
 
 BOTH = (HysteresisSettings(), DurationSettings(name="long", for_s=10.0))
 
@@ -68,21 +72,35 @@ def test_the_clock_is_set_for_all_rules() -> None:
         ((HysteresisSettings(), DurationSettings(name="fight")), "two rules are called 'fight'"),
         (
             (DurationSettings(name="a", label="present"),),
-            "the rule a is about a label 'present'; there are alarm, normal",
+            "the rule a is about a label 'present'; the labels of fight are: alarm, normal",
         ),
-        ((DurationSettings(name="a", question="people"),), "the rule a asks about 'people', and the question of this"),
+        ((DurationSettings(name="a", question="people"),), "no tasks configuration 'people'; there are: "),
     ],
 )
 def test_rules_that_do_not_fit_the_question_or_each_other_are_refused(
     rules: tuple[HysteresisSettings | DurationSettings, ...], said: str
 ) -> None:
     with pytest.raises(UsageError) as error:
-        check_rules(rules, task="fight")
+        resolve_questions(rules, own=load_question("fight"))
     assert str(error.value).startswith(said)
 
 
-def test_rules_that_fit_are_not_refused() -> None:
-    check_rules((*BOTH, DurationSettings(name="absent", label="normal", question="fight")), task="fight")
+def test_a_rule_without_a_question_is_about_the_watchs_own() -> None:
+    fight = load_question("fight")
+    rules = (*BOTH, DurationSettings(name="absent", label="normal", question="fight"))
+    resolved, questions = resolve_questions(rules, own=fight)
+    assert questions == (fight,)
+    assert [rule.question for rule in resolved if isinstance(rule, DurationSettings)] == ["fight", "fight"]
+
+
+def test_a_rule_about_another_question_has_it_asked_by_name_or_file(tmp_path: Path) -> None:
+    fight, fall = load_question("fight"), load_question("fall")
+    file = tmp_path / "people-at-the-gate.yaml"
+    file.write_text("name: people\nquestion: Is there somebody?\nalarm_word: 'Yes'\nnormal_word: 'No'\n")
+    rules = (DurationSettings(name="lying", question="fall"), DurationSettings(name="standing", question=str(file)))
+    resolved, questions = resolve_questions(rules, own=fight)
+    assert [question.name for question in questions] == ["fight", "fall", "people"] and questions[1] == fall
+    assert [rule.question for rule in resolved if isinstance(rule, DurationSettings)] == ["fall", "people"]
 
 
 def test_the_probability_of_a_label_is_that_of_the_verdict_or_unknown() -> None:
@@ -92,6 +110,15 @@ def test_the_probability_of_a_label_is_that_of_the_verdict_or_unknown() -> None:
     assert label_probability(unknown, question="", label="alarm") is None
     assert label_probability(unknown, question="", label="normal") is None
     assert label_probability(known, question="people", label="alarm") is None
+    people = replace(
+        known, answers={"people": Answer(question="people", probabilities={"present": 0.7, "absent": 0.3})}
+    )
+    assert label_probability(people, question="people", label="present") == 0.7
+    assert label_probability(people, question="people", label="elsewhere") is None
+    lost = replace(known, answers={"people": Answer.unknown(Cause.TIMEOUT)})
+    assert label_probability(lost, question="people", label="present") is None
+    said = replace(known, answers={"people": Answer(question="people", said="present")})
+    assert [label_probability(said, question="people", label=each) for each in ("present", "absent")] == [1.0, 0.0]
     word = JudgedWindow(source="door", window=0, verdict=Verdict(outcome=Outcome.NORMAL))
     assert label_probability(word, question="", label="alarm") == 0.0
     assert label_probability(word, question="", label="normal") == 1.0

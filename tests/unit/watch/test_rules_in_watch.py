@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from incidents import make_event
-from judging import SAMPLING, TASK
-from scripted_server import ScriptedServer
+from judging import SAMPLING, TASK, no, yes
+from scripted_server import Reply, Request, ScriptedServer
 from vigil.errors import UsageError
 from vigil.events import EventChange
 from vigil.judge import Endpoint, Judge
@@ -24,7 +24,7 @@ from vigil.store import Store
 from vigil.watch import Watcher, WatchSettings, media_recorder
 from vigil.watch import settings as watch_settings
 from vigil.watch.settings import ClipSettings
-from watching import Notes, bright_server, film, watched
+from watching import Notes, bright_server, film, is_bright, look, watched
 
 FAST = replace(SAMPLING, fps=8.0)
 
@@ -143,3 +143,36 @@ def test_a_live_event_that_opens_long_after_its_onset_has_a_clip_of_the_time_aro
     assert event.onset_s == 0.0 and event.announced_s is not None and event.announced_s >= 5.0
     # It opened when it was told; half of the clip is from before that.
     assert from_s == pytest.approx(event.announced_s - 1.0, abs=0.5) and to_s - from_s <= 2.0
+
+
+PEOPLE = """
+name: people
+question: Is somebody at the gate?
+alarm_word: 'Yes'
+normal_word: 'No'
+"""
+
+
+def test_a_rule_about_another_question_has_each_window_asked_about_it_too(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    def reply(request: Request) -> Reply:
+        # Somebody is there while the picture is dark, which is when nothing else alarms.
+        return (no() if is_bright(request) else yes(-0.02, -4.0)) if "gate" in request.text else look(request)
+
+    server.default = reply
+    (tmp_path / "people.yaml").write_text(PEOPLE)
+    standing = DurationSettings(name="standing", question=str(tmp_path / "people.yaml"), for_s=4.0, gap_s=2.0)
+    source = film(tmp_path / "a.mp4", seconds=24, bright=[(10, 16)])
+    notes = Notes()
+    with Store.open(tmp_path / "e.db") as store:
+        asyncio.run(
+            watched(server, [source], notes, store=store, describe="never", rules=(HysteresisSettings(), standing))
+        )
+        onsets = {(event.rule, event.onset_s) for event in store.events.find()}
+    assert {rule for rule, _ in onsets} == {"t", "standing"} and len(onsets) == 3
+    assert ("standing", 0.0) in onsets
+    assert all(each.answers.keys() == {"t", "people"} for each in notes.told_)
+    asked = {chat.text for chat in server.chats if chat.body["max_tokens"] == 1}
+    assert asked == {TASK.text, "Is somebody at the gate?"}
+    assert len([chat for chat in server.chats if "gate" in chat.text]) == len(notes.told_)

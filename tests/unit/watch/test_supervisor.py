@@ -19,7 +19,7 @@ from vigil.rules.hysteresis import HysteresisRule
 from vigil.sources.address import Address, find_sources
 from vigil.sources.open_capture import Capture, CaptureItem, open_capture
 from vigil.store import Store
-from vigil.verdict import Cause, Outcome, Verdict
+from vigil.verdict import Answer, Cause, Outcome
 from vigil.watch import Watcher, WatchSettings, WatchSummary
 from vigil.watch.media_recorder import MediaRecorder
 from vigil.watch.settings import ClipSettings
@@ -259,14 +259,14 @@ def test_a_judge_that_fails_unexpectedly_leaves_an_unknown_window(
     server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notes = Notes()
-    asking = Judge.verdict
+    asking = Judge.ask
     fail = at_first(2, ZeroDivisionError, lambda: None)
 
-    async def verdict(self: Judge, *words: Any, **named: Any) -> Verdict:
+    async def ask(self: Judge, *words: Any, **named: Any) -> Answer:
         fail()
         return await asking(self, *words, **named)
 
-    monkeypatch.setattr(Judge, "verdict", verdict)
+    monkeypatch.setattr(Judge, "ask", ask)
     addresses = find_sources([str(film(tmp_path / "a.mp4", seconds=10))])
     summary = asyncio.run(watch_until(server, addresses, notes, lambda: False, realtime=False))
     causes = Counter(each.verdict.cause for each in notes.told_)
