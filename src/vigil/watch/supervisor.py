@@ -2,7 +2,7 @@
 
 supervisor = Supervisor()
 await supervisor.keep("flush", writer.flush_periodically)   # until it returns or is cancelled
-with supervisor.survives("door", "settling window 7"):      # logged and counted, not retried
+with supervisor.survives("door", "applying the rules to window 7"):      # logged and counted, not retried
     ...
 """
 

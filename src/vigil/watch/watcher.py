@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 GRACE_S = 5.0
 """How long `stop` waits for pending answers before it cancels them."""
 
-PendingVerdicts: TypeAlias = "asyncio.Queue[tuple[Window, asyncio.Task[WindowAnswers]] | None]"
+PendingAnswers: TypeAlias = "asyncio.Queue[tuple[Window, asyncio.Task[WindowAnswers]] | None]"
 PendingResults: TypeAlias = "asyncio.Queue[tuple[JudgedWindow, asyncio.Task[Verdict] | None] | None]"
 
 
@@ -100,8 +100,8 @@ class Watcher:
         self._opener = opener
         self._request_slots = asyncio.Semaphore(settings.in_flight)
         self._files = asyncio.Semaphore(settings.files_at_once)
-        self._words = AlarmDescriber(self.breaker, settings)
-        self._evidence = MediaRecorder(store, settings)
+        self._describer = AlarmDescriber(self.breaker, settings)
+        self._recorder = MediaRecorder(store, settings)
         self._answers: set[asyncio.Task[WindowAnswers]] = set()
         for number, address in enumerate(addresses):
             self._sources.add(address, starts_after_s=self._start_delay_s(number / len(addresses)))
@@ -114,26 +114,26 @@ class Watcher:
     @property
     def addresses(self) -> dict[str, Address]:
         """The address of each watched source, by name."""
-        return {post.address.name: post.address for post in self._sources}
+        return {managed.address.name: managed.address for managed in self._sources}
 
     @property
     def media_losses(self) -> int:
         """The number of event snapshots and clips that could not be stored so far."""
-        return self._evidence.lost
+        return self._recorder.lost
 
     async def run(self) -> WatchSummary:
         """Watches all sources until they end; returns the counts of every source and of all losses."""
-        async with AsyncExitStack() as ending:
-            ending.callback(self.observers.on_close)
-            ending.push_async_callback(self._close_all)
+        async with AsyncExitStack() as stack:
+            stack.callback(self.observers.on_close)
+            stack.push_async_callback(self._close_all)
             self._publish_late()
-            for name, chore in self._background_tasks().items():
-                ending.callback(asyncio.create_task(self.supervisor.keep(name, chore)).cancel)
-            ending.callback(self._sources.close)
+            for name, task in self._background_tasks().items():
+                stack.callback(asyncio.create_task(self.supervisor.keep(name, task)).cancel)
+            stack.callback(self._sources.close)
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
-                for post in self._sources:
-                    tasks.create_task(self._run_source(post))
+                for managed in self._sources:
+                    tasks.create_task(self._run_source(managed))
                 if self._keep_running:
                     tasks.create_task(self._until_stopped())
         states = (*self._sources.removed, *self.states.values())
@@ -150,7 +150,7 @@ class Watcher:
         After `GRACE_S` pending answers are cancelled. A second call cancels them at once and abandons clips being cut.
         """
         if self._stopped.is_set():
-            self._evidence.cancel()
+            self._recorder.cancel()
             self._cancel_all()
             return
         self._stopped.set()
@@ -159,9 +159,9 @@ class Watcher:
 
     def add(self, address: Address) -> None:
         """Adds a source; raises UsageError if its name is taken or the watcher is stopping."""
-        post = self._sources.add(address)
+        managed = self._sources.add(address)
         if self._tasks is not None:
-            self._tasks.create_task(self._run_source(post))
+            self._tasks.create_task(self._run_source(managed))
 
     def remove(self, name: str) -> None:
         """Removes a source: its pending windows get an outcome, its open event is closed, its connection too."""
@@ -175,57 +175,57 @@ class Watcher:
         """Reconnects a paused source; a file played in real time starts again from the beginning."""
         self._sources.resume(name)
 
-    async def _run_source(self, post: ManagedSource) -> None:
+    async def _run_source(self, managed: ManagedSource) -> None:
         """Runs a source until it ends, is removed or is given up; it may be paused and may fail any number of times."""
-        room: AbstractAsyncContextManager[object] = nullcontext() if post.state.live else self._files
-        async with post.name_lock, room:
+        slot: AbstractAsyncContextManager[object] = nullcontext() if managed.state.live else self._files
+        async with managed.name_lock, slot:
             await self.supervisor.keep(
-                post.address.name,
-                partial(self._serve, post),
-                is_tried_again=partial(self._is_tried_again, post),
-                left=post.is_removed,
+                managed.address.name,
+                partial(self._watch_until_done, managed),
+                is_tried_again=partial(self._note_failure, managed),
+                left=managed.is_removed,
             )
 
-    async def _serve(self, post: ManagedSource) -> None:
+    async def _watch_until_done(self, managed: ManagedSource) -> None:
         """Looks up the camera id, then watches the source, again after each pause, until it ends or is removed."""
-        post.state.camera_id = await asyncio.to_thread(self._cameras.of, post.address)
-        while await post.wait_until_wanted():
-            await self._watch_once(post)
-            if not post.finished():
+        managed.state.camera_id = await asyncio.to_thread(self._cameras.of, managed.address)
+        while await managed.wait_until_wanted():
+            await self._watch_once(managed)
+            if not managed.finished():
                 return
 
-    def _is_tried_again(self, post: ManagedSource, error: Exception, retry_s: float) -> bool:
+    def _note_failure(self, managed: ManagedSource, error: Exception, retry_s: float) -> bool:
         """Records a source's failure in its state; returns True if the source is to be started again."""
-        again = post.fail(retry_s=retry_s)
-        if post.has_ended:
-            post.state.stage, post.state.detail = (
+        again = managed.fail(retry_s=retry_s)
+        if managed.has_ended:
+            managed.state.stage, managed.state.detail = (
                 SourceStatus.UNREADABLE,
-                f"{post.address.name} failed; the log says why",
+                f"{managed.address.name} failed; the log says why",
             )
-            self._publish_unreadable(post.state, post.state.detail)
-        self.observers.on_state(post.state)
+            self._publish_unreadable(managed.state, managed.state.detail)
+        self.observers.on_state(managed.state)
         return again
 
-    async def _watch_once(self, post: ManagedSource) -> None:
+    async def _watch_once(self, managed: ManagedSource) -> None:
         """Watches a source from its start until it ends, is paused, is removed or fails."""
-        source = post.source = build_pipeline(
-            post.address,
-            post.state,
+        source = managed.source = build_pipeline(
+            managed.address,
+            managed.state,
             judge=self.judge,
             settings=self.settings,
-            earlier=post.previous,
+            earlier=managed.previous,
             audience=self.observers,
             opener=self._opener,
-            guard_rule=lambda rule: self.supervisor.survives(post.address.name, f"the rule {rule}"),
+            guard_rule=lambda rule: self.supervisor.survives(managed.address.name, f"the rule {rule}"),
         )
         try:
-            self._record_start(source, post.address)
-            post.started(source)
+            self._record_start(source, managed.address)
+            managed.started(source)
             await self._follow(source)
         except Exception:
-            await self._account(source)
+            await self._finish_session(source)
             raise
-        await self._account(source)
+        await self._finish_session(source)
         if source.failure is not None:
             raise source.failure
 
@@ -244,16 +244,16 @@ class Watcher:
 
     async def _follow(self, source: SourcePipeline) -> None:
         """Runs the three stages after the reader thread: ask the judge, apply the rules, publish the results."""
-        asked: PendingVerdicts = asyncio.Queue(4 * self.settings.in_flight)
-        settled: PendingResults = asyncio.Queue()
+        pending: PendingAnswers = asyncio.Queue(4 * self.settings.in_flight)
+        results: PendingResults = asyncio.Queue()
         async with asyncio.TaskGroup() as tasks:
             ticking = tasks.create_task(self._tick_periodically(source))
-            tasks.create_task(self._ask_windows(source, asked))
-            tasks.create_task(self._apply_rules(source, asked, settled))
-            telling = tasks.create_task(self._publish_results(source, settled))
-            telling.add_done_callback(lambda _: ticking.cancel())
+            tasks.create_task(self._ask_windows(source, pending))
+            tasks.create_task(self._apply_rules(source, pending, results))
+            publishing = tasks.create_task(self._publish_results(source, results))
+            publishing.add_done_callback(lambda _: ticking.cancel())
 
-    async def _account(self, source: SourcePipeline) -> None:
+    async def _finish_session(self, source: SourcePipeline) -> None:
         """Gives pending windows an outcome and closes the open event after a failure, then ends the session."""
         if not source.queue.is_over or source.under_way:
             for window in source.abandon():
@@ -267,27 +267,27 @@ class Watcher:
             because = source.state.detail or str(source.state.stage)
             self.writer.end_session(source.name, because=because)
 
-    async def _ask_windows(self, source: SourcePipeline, asked: PendingVerdicts) -> None:
+    async def _ask_windows(self, source: SourcePipeline, pending: PendingAnswers) -> None:
         """Takes windows from the queue as request slots become free, and sends them to the judge concurrently."""
-        own_room = asyncio.Semaphore(self.settings.live_in_flight if source.state.live else self.settings.in_flight)
+        own_slots = asyncio.Semaphore(self.settings.live_in_flight if source.state.live else self.settings.in_flight)
         while await source.queue.wait():
-            await own_room.acquire()
+            await own_slots.acquire()
             await self._request_slots.acquire()
             entry = source.take()
             if entry is None:
-                own_room.release()
+                own_slots.release()
                 self._request_slots.release()
                 continue
             answers = asyncio.create_task(self._ask(source, entry))
             self._answers.add(answers)
-            answers.add_done_callback(partial(self._release_request_slot, own_room))
-            await asked.put((entry.window, answers))
-        await asked.put(None)
+            answers.add_done_callback(partial(self._release_request_slot, own_slots))
+            await pending.put((entry.window, answers))
+        await pending.put(None)
 
-    def _release_request_slot(self, own_room: asyncio.Semaphore, answers: asyncio.Task[WindowAnswers]) -> None:
+    def _release_request_slot(self, own_slots: asyncio.Semaphore, answers: asyncio.Task[WindowAnswers]) -> None:
         """Releases the request slots of a window whose answers are there."""
         self._answers.discard(answers)
-        own_room.release()
+        own_slots.release()
         self._request_slots.release()
 
     async def _ask(self, source: SourcePipeline, entry: QueuedWindow) -> WindowAnswers:
@@ -304,16 +304,16 @@ class Watcher:
         verdict = own.verdict(self.judge.question, alarm_from=self.judge.alarm_from)
         return WindowAnswers(verdict, {answer.question: answer for answer in (own, *others)})
 
-    async def _apply_rules(self, source: SourcePipeline, asked: PendingVerdicts, settled: PendingResults) -> None:
+    async def _apply_rules(self, source: SourcePipeline, pending: PendingAnswers, results: PendingResults) -> None:
         """Takes verdicts in window order and applies the event rules to them."""
-        while (next_asked := await asked.get()) is not None:
-            window, asking = next_asked
+        while (next_pending := await pending.get()) is not None:
+            window, asking = next_pending
             judged = _judged(source, window, await self._await_answers(source, asking))
             with self.supervisor.survives(source.name, f"applying the rules to window {window.index}"):
-                await settled.put((judged, await self._apply_rule(source, window, judged)))
+                await results.put((judged, await self._apply_rule(source, window, judged)))
         with self.supervisor.survives(source.name, "closing what is open"):
             await self._apply(source, partial(source.rules.finish, source.end_reason))
-        await settled.put(None)
+        await results.put(None)
 
     async def _apply_rule(
         self, source: SourcePipeline, window: Window, judged: JudgedWindow
@@ -324,7 +324,7 @@ class Watcher:
         self._log(judged)
         self.observers.on_verdict(judged)
         changes = await self._apply(source, partial(source.rules.push, judged))
-        return await self._words.start(window, judged, changes, source.state)
+        return await self._describer.start(window, judged, changes, source.state)
 
     async def _await_answers(self, source: SourcePipeline, asking: "asyncio.Task[WindowAnswers]") -> WindowAnswers:
         # Not `await asking`: when the watcher stops, answers are cancelled, some before they have started; this task
@@ -337,23 +337,25 @@ class Watcher:
         self.supervisor.note(source.name, "judging a window", error)
         return WindowAnswers.unknown(Cause.FAULT)
 
-    async def _publish_results(self, source: SourcePipeline, settled: PendingResults) -> None:
+    async def _publish_results(self, source: SourcePipeline, results: PendingResults) -> None:
         """Waits for each verdict's description, in window order, and publishes the result."""
-        while (next_settled := await settled.get()) is not None:
-            judged, words = next_settled
-            with self.supervisor.survives(source.name, f"the words of window {judged.window}"):
-                judged = await self._with_words(source, judged, await await_description(words))
+        while (next_result := await results.get()) is not None:
+            judged, description = next_result
+            with self.supervisor.survives(source.name, f"the description of window {judged.window}"):
+                judged = await self._with_description(source, judged, await await_description(description))
             self.observers.on_result(judged)
         if source.error is not None:
             self._publish_unreadable(source.state, str(source.error))
 
-    async def _with_words(self, source: SourcePipeline, judged: JudgedWindow, said: Verdict | None) -> JudgedWindow:
+    async def _with_description(
+        self, source: SourcePipeline, judged: JudgedWindow, said: Verdict | None
+    ) -> JudgedWindow:
         if said is None:
             return judged
         source.state.tokens += said.tokens
         if said.text:
             await self._apply(source, partial(source.rules.describe, judged.window, said.text))
-        judged = replace(judged, verdict=_worded(judged.verdict, said))
+        judged = replace(judged, verdict=_described(judged.verdict, said))
         self._log(judged)
         return judged
 
@@ -372,15 +374,15 @@ class Watcher:
     async def _record_change(self, source: SourcePipeline, change: EventChange) -> None:
         """Stores a change, then publishes it, so a published alarm is durable; publishes it even if storing fails."""
         with self.supervisor.survives(source.name, f"keeping event {change.event.id}"):
-            await self._keep(source, change)
+            await self._store_change(source, change)
             if self.writer is not None:
                 change = replace(change, sequence=self.writer.sequence_of(change))
         source.count_change(change)
         with self.supervisor.survives(source.name, f"pictures of event {change.event.id}"):
-            self._evidence.on_change(source, change)
+            self._recorder.on_change(source, change)
         self._publish(change)
 
-    async def _keep(self, source: SourcePipeline, change: EventChange) -> None:
+    async def _store_change(self, source: SourcePipeline, change: EventChange) -> None:
         """Stores the event of a change; waits for it to be durable, except for `grew`."""
         if self.writer is not None and change.kind == "grew":
             self.writer.queue_event(change.event)
@@ -414,18 +416,18 @@ class Watcher:
     async def _close_all(self) -> None:
         """Finishes media, then closes the store; a failure of either does not keep the watcher from ending."""
         with self.supervisor.survives("the end", "finishing pictures"):
-            await self._evidence.close()
+            await self._recorder.close()
         if self.writer is not None:
             with self.supervisor.survives("the end", "closing the store"):
                 await self.writer.close()
 
     def _background_tasks(self) -> dict[str, Callable[[], Coroutine[None, None, None]]]:
-        keeper = self.writer
-        if keeper is None:
+        writer = self.writer
+        if writer is None:
             return {}
         return {
-            "writing into the store": keeper.flush_periodically,
-            "deleting what is old": partial(keeper.prune_periodically, self.settings.retention),
+            "writing into the store": writer.flush_periodically,
+            "deleting what is old": partial(writer.prune_periodically, self.settings.retention),
         }
 
     async def _tick_periodically(self, source: SourcePipeline) -> None:
@@ -445,7 +447,7 @@ class Watcher:
 
     def _cancel_all(self) -> None:
         """Cancels pending answers and descriptions and closes all queues, even if a reader thread still hangs."""
-        self._words.cancel()
+        self._describer.cancel()
         for source in self._sources.sources:
             source.queue.close()
         for answer in self._answers:
@@ -464,5 +466,5 @@ def _judged(source: SourcePipeline, window: Window, found: WindowAnswers) -> Jud
     )
 
 
-def _worded(verdict: Verdict, said: Verdict) -> Verdict:
+def _described(verdict: Verdict, said: Verdict) -> Verdict:
     return replace(verdict, text=said.text or verdict.text, tokens=verdict.tokens + said.tokens)
