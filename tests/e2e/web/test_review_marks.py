@@ -1,11 +1,10 @@
 """After a mark in a real Chromium: the ring in the list and what is shown go on to the next event together."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from browsing import Site, Visitors, settle, site_at
 from rooms import event, with_events
@@ -125,14 +124,20 @@ def test_a_mark_is_for_the_row_that_is_picked_however_fast_the_keys_are(page: Pa
 @contextmanager
 def held_back(page: Page, key: str) -> Iterator[None]:
     """A mark by a key that reaches the server at the end of the block."""
-    asked: list[Route] = []
-    page.route("**/queue/join", lambda route: asked.append(route))
+    held: list[Route] = []
+
+    def hold_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route("**/queue/join", hold_first)
     page.keyboard.press(key)
-    while not asked:
+    while not held:
         page.wait_for_timeout(10)
-    page.unroute("**/queue/join")
     yield
-    asked[0].continue_()
+    held[0].continue_()
 
 
 def test_a_key_for_the_next_event_waits_for_the_mark_before_it_and_is_not_lost(page: Page, store: Store) -> None:
