@@ -1,10 +1,11 @@
 """After a mark in a real Chromium: the ring in the list and what is shown go on to the next event together."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from browsing import Site, Visitors, settle, site_at
 from rooms import event, with_events
@@ -35,7 +36,7 @@ def site(events_store: Store, folder: Path) -> Iterator[Site]:
 @pytest.fixture
 def store(events_store: Store) -> Store:
     """Six events that nobody has marked."""
-    with events_store.writing("a new test") as connection:
+    with events_store.database.writing("a new test") as connection:
         connection.exec_driver_sql("DELETE FROM marks")
     return events_store
 
