@@ -133,6 +133,7 @@ def _fields(rule: DurationSettings) -> dict[str, object]:
 
 
 @given(WINDOWS, settings())
+@example([(True, 2.0, 2.5), (None, 2.0, 4.0)], DurationSettings(name="a", for_s=0.5, unknown_timeout_s=3.0))
 @example([(True, 2.0, 2.5)] * 20, DurationSettings(name="a", for_s=10, gap_s=2))
 @example([(True, 60.0, 2.5), *[(True, 2.0, 2.5)] * 40], DurationSettings(name="a", for_s=10, schedule="00:00-00:01"))
 def test_it_finds_the_events_that_the_slow_one_finds(
