@@ -94,7 +94,7 @@ def test_windows_whose_answer_is_hardly_a_verdict_are_unknown_when_asked_for(
         (["nothing.mp4"], 1, "there is no 'nothing.mp4'"),
         (["ftp://host/x"], 2, "only rtsp"),
         ([], 2, "no source"),
-        (["0", "--set", "evnts.k=1"], 2, "did you mean 'events'"),
+        (["0", "--set", "ruels.0.k=1"], 2, "did you mean 'rules'"),
         (["0", "--set", "rules.0.k=9"], 2, "rules.0.k=9: rules.0: k must be from 1 to n"),
         (["0", "--set", "deadline_s=-1"], 2, "deadline_s must be above 0"),
         (["0", "1", "--srt", "x.srt"], 2, "--srt is about one source"),
