@@ -1,11 +1,10 @@
 """After a mark in a real Chromium: the ring in the list and what is shown go on to the next event together."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from browsing import Site, Visitors, settle, site_at
 from rooms import event, with_events
@@ -120,50 +119,6 @@ def test_a_mark_is_for_the_row_that_is_picked_however_fast_the_keys_are(page: Pa
     expect(page.locator(".review-row[data-event=e0004] .mark-unsure")).to_be_visible()
     assert marks(store) == {3: ["true"], 4: ["unsure"]}
     assert [mark.note for number in (3, 4) for mark in store.marks.of_event(f"e{number:04d}")] == ["", ""]
-
-
-@contextmanager
-def held_back(page: Page, key: str) -> Iterator[None]:
-    """A mark by a key that reaches the server at the end of the block."""
-    held: list[Route] = []
-
-    def hold_first(route: Route) -> None:
-        if held:
-            route.continue_()
-        else:
-            held.append(route)
-
-    page.route("**/queue/join", hold_first)
-    page.keyboard.press(key)
-    while not held:
-        page.wait_for_timeout(10)
-    yield
-    held[0].continue_()
-
-
-def test_a_key_for_the_next_event_waits_for_the_mark_before_it_and_is_not_lost(page: Page, store: Store) -> None:
-    page.locator(".review-row").first.click()
-    stands_on(page, 5)
-    with held_back(page, "t"):
-        page.keyboard.press("j")
-        stands_on(page, 4)
-        expect(page.locator("#review-seen [data-event=e0004]")).to_be_attached()
-        settle(page)
-        page.keyboard.press("f")
-    stands_on(page, 3)
-    assert marks(store) == {5: ["true"], 4: ["false_alarm"]}
-
-
-def test_after_a_mark_of_an_event_that_has_left_the_list_the_one_in_its_place_follows(page: Page, store: Store) -> None:
-    unmarked_only(page)
-    page.locator(".review-row").nth(2).click()
-    stands_on(page, 3)
-    with held_back(page, "u"):
-        store.marks.add("e0003", "true", who="another")
-        page.evaluate("document.dispatchEvent(new CustomEvent('vigil-find-again'))")
-        expect(page.locator(".review-row")).to_have_count(5)
-    stands_on(page, 2)
-    assert marks(store) == {3: ["true", "unsure"]}
 
 
 def test_a_mark_by_the_mouse_goes_on_too_and_taking_it_off_stays(page: Page, store: Store) -> None:
