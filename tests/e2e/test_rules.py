@@ -4,8 +4,7 @@ import json
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,12 +20,11 @@ from vigil.events import Event
 from vigil.manifest import Contract
 from vigil.questions import load_question
 from vigil.store import Store
+from waiting import HANG_S, until
 from watching import bright_server, film
 
 pytestmark = pytest.mark.e2e
 
-HANG_S = 90.0
-"""Nothing that is waited for takes this long, however busy the machine is."""
 
 SHORT_S, LONG_S = (4.0, 6.5), (11.0, 19.0)
 """When the film is bright: too short for loitering, and long enough. It is dark for its last six seconds."""
@@ -70,7 +68,7 @@ def watch(folder: Path, server: ScriptedServer, source: str, *words: str) -> Ite
             yield process
         finally:
             process.kill()
-            process.wait(10)
+            process.wait(HANG_S)
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -87,13 +85,6 @@ def stored(folder: Path) -> dict[str, list[Event]]:
         for event in sorted(store.events.find(), key=lambda event: event.onset_s):
             events.setdefault(event.rule, []).append(event)
     return events
-
-
-def until(happens: Callable[[], Any]) -> None:
-    give_up_s = time.monotonic() + HANG_S
-    while not happens():
-        assert time.monotonic() < give_up_s, "it did not happen"
-        time.sleep(0.1)
 
 
 def closed(folder: Path) -> list[str]:

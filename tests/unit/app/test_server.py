@@ -11,7 +11,7 @@ from vigil.serving.server import free_port
         (("--host", "0.0.0.0", "--auth", "ada:correct horse"), "can read a password on the command line"),
         (("--auth", "nowhere.txt"), "there is no file"),
         (("--config", "nowhere"), "no watch configuration"),
-        (("--set", "wrods=never"), "did you mean 'words'"),
+        (("--set", "descibe=never"), "did you mean 'describe'"),
         (("--url", "localhost"), "not the HTTP address"),
         (("--upload-mb", "0"), "--upload-mb 0: give a number above 0"),
         (("--uploads-visitor-mb", "499"), "--uploads-visitor-mb 499"),

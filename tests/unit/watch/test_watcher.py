@@ -427,7 +427,7 @@ def _is_unbegun(task: "asyncio.Task[object]") -> bool:
     """Whether it is a question that was begun a moment ago and has not run yet."""
     asked = task.get_coro()
     assert inspect.iscoroutine(asked)
-    return asked.__name__ == "_verdict" and inspect.getcoroutinestate(asked) == inspect.CORO_CREATED
+    return asked.__qualname__ == "Watcher._ask" and inspect.getcoroutinestate(asked) == inspect.CORO_CREATED
 
 
 def test_cameras_are_read_while_another_program_holds_the_store(

@@ -182,7 +182,7 @@ def test_a_viewer_changes_nothing_and_it_is_noted_who_did(tmp_path: Path, caplog
     with caplog.at_level(logging.INFO, logger="vigil.audit"):
         for what in ("pause", "resume", "remove"):
             assert act({"what": what, "name": name}, asked_by("bob"))["problem"]
-        with pytest.raises(UsageError, match="viewer"):
+        with pytest.raises(UsageError, match="may view but not change"):
             cameras.add(name, asked_by("bob"))
         assert not act({"what": "pause", "name": name}, asked_by("ada"))["problem"]
     assert [state.name for state in context.service.states()] == [name]
