@@ -36,8 +36,17 @@ def demo(settings: WatchSettings, *, folder: Path, root: Path = Path()) -> Itera
     with _served(model) as server:
         print(f"the tiny model is served at {server.url} after {server.ready_s:.0f} s", flush=True)  # noqa: T201
         # The base gives the label words almost no probability; its verdicts are shown all the same.
-        min_mass = 0.0 if model is None else settings.min_mass
-        yield replace(playing, url=server.url, model=server.model, model_dir=model, min_mass=min_mass), server.key
+        min_label_probability = 0.0 if model is None else settings.min_label_probability
+        yield (
+            replace(
+                playing,
+                url=server.url,
+                model=server.model,
+                model_dir=model,
+                min_label_probability=min_label_probability,
+            ),
+            server.key,
+        )
 
 
 def play_demo_video(settings: WatchSettings, *, folder: Path) -> WatchSettings:

@@ -111,7 +111,7 @@ async def watch(options: argparse.Namespace, measures: Measures) -> WatchSummary
             url=served.url,
             model=served.model,
             store=str(folder / "events.db"),
-            min_mass=0.0,
+            min_label_probability=0.0,
         )
 
         def on_start(watch: Watcher) -> None:

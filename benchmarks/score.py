@@ -150,7 +150,12 @@ class Bench:
     async def measure(self, *, rounds: int, clips: int, slow: int) -> Result:
         result = Result()
         async with await Judge.connect(
-            self.endpoint, self.task, self.sampling, max_in_flight=max(LEVELS), deadline_s=300.0, min_mass=0.0
+            self.endpoint,
+            self.task,
+            self.sampling,
+            max_in_flight=max(LEVELS),
+            deadline_s=300.0,
+            min_label_probability=0.0,
         ) as judge:
             await self.ours(judge, clips=64)
             rates = {level: await self.ceiling(judge, clips=clips // 2, in_flight=level) for level in LEVELS}

@@ -63,7 +63,7 @@ async def measure(options: argparse.Namespace) -> list[Row]:
     sampling = manifest.contract.sampling
     endpoint = Endpoint(url=options.url, model=options.model, api_key=read_key(url=options.url))
     samples = [s for clip in dataset_clips(options.data, "test") for s in clip.windows()][: options.windows]
-    async with await Judge.connect(endpoint, task, sampling, deadline_s=300.0, min_mass=0.0) as judge:
+    async with await Judge.connect(endpoint, task, sampling, deadline_s=300.0, min_label_probability=0.0) as judge:
         plain = await _judged(judge, [sample.jpegs for sample in samples])
         rows = []
         for height in HEIGHTS:

@@ -141,7 +141,7 @@ async def measure(endpoint: Endpoint, sampling: FrameSampling, options: argparse
     result = Result()
     async with (
         await Judge.connect(
-            endpoint, task, sampling, max_in_flight=options.in_flight, deadline_s=300.0, min_mass=0.0
+            endpoint, task, sampling, max_in_flight=options.in_flight, deadline_s=300.0, min_label_probability=0.0
         ) as judge,
         openai.AsyncOpenAI(base_url=endpoint.url, api_key=endpoint.api_key or "none", timeout=300.0) as client,
     ):

@@ -184,7 +184,7 @@ class Bench:
                     max_in_flight=in_flight,
                     deadline_s=300.0,
                     alarm_from=threshold,
-                    min_mass=0.0,
+                    min_label_probability=0.0,
                 )
                 made[alarms] = await stack.enter_async_context(judge)
             yield made

@@ -17,7 +17,7 @@ import pytest
 from exchange import endpoint_of, parser
 from vigil.errors import VigilError
 from vigil.judge import Endpoint
-from vigil.judge.verdict_reader import MIN_MASS
+from vigil.judge.verdict_reader import MIN_LABEL_PROBABILITY
 from vigil.report.tables import score_table
 from vigil.score.eval_set import EvalSet, load_eval_set
 from vigil.score.journal import JournalEntry
@@ -46,7 +46,9 @@ class Printed:
         )
 
 
-def measure(endpoint: Endpoint, ground: EvalSet, *, min_mass: float = MIN_MASS) -> ScoreResult:
+def measure(
+    endpoint: Endpoint, ground: EvalSet, *, min_label_probability: float = MIN_LABEL_PROBABILITY
+) -> ScoreResult:
     """Scores the endpoint's model, anew each time, printing every verdict and then the table."""
     with tempfile.TemporaryDirectory(prefix="vigil-accuracy-") as folder:
         scored = asyncio.run(
@@ -57,7 +59,7 @@ def measure(endpoint: Endpoint, ground: EvalSet, *, min_mass: float = MIN_MASS) 
                 ground.clips,
                 journal=Path(folder) / "verdicts.jsonl",
                 calibration=ground.calibration,
-                settings=ScoreSettings(min_mass=min_mass),
+                settings=ScoreSettings(min_label_probability=min_label_probability),
                 observer=Printed(),
             )
         )
@@ -70,7 +72,7 @@ def test_accuracy(endpoint: Endpoint, tmp_path: Path) -> None:
     write_synth_dataset(tmp_path / "clips", clips=12, seed=5)
     ground = load_eval_set([tmp_path / "clips"], endpoint=endpoint)
     # The tiny base was never taught the verdict words, and gives them next to nothing.
-    score = measure(endpoint, ground, min_mass=0.0).score
+    score = measure(endpoint, ground, min_label_probability=0.0).score
     data = json.loads(json.dumps(score.to_json()))
     assert data.keys() >= JSON_KEYS
     assert (data["n"], data["unknown"], sum(data["confusion"].values())) == (12, {}, 12)

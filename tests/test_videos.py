@@ -19,7 +19,7 @@ from exchange import DEADLINE_S, Exchange, endpoint_of, parser, problems, run
 from vigil.frames import RGB, Frame, FrameSampling
 from vigil.judge import Endpoint, Judge
 from vigil.judge.contract import served_sampling
-from vigil.judge.verdict_reader import MIN_MASS
+from vigil.judge.verdict_reader import MIN_LABEL_PROBABILITY
 from vigil.questions import Question, load_question
 from vigil.sources.video_file import read_frames
 from vigil.verdict import Verdict
@@ -27,7 +27,11 @@ from vigil.windows import Window, iter_windows
 
 
 async def ask_videos(
-    endpoint: Endpoint, task: Question, clips: Sequence[Path] = (), *, min_mass: float = MIN_MASS
+    endpoint: Endpoint,
+    task: Question,
+    clips: Sequence[Path] = (),
+    *,
+    min_label_probability: float = MIN_LABEL_PROBABILITY,
 ) -> list[Exchange]:
     """Asks for verdicts and descriptions of a drawn window and of each clip's windows."""
     sampling = await served_sampling(endpoint) or FrameSampling()
@@ -37,7 +41,11 @@ async def ask_videos(
             (f"{clip.name} from {w.start_s:.1f} s", w) for w in iter_windows(read_frames(clip, sampling), sampling)
         ]
     asked: list[Exchange] = []
-    settings: dict[str, Any] = {"deadline_s": DEADLINE_S, "answer_tokens": 64, "min_mass": min_mass}
+    settings: dict[str, Any] = {
+        "deadline_s": DEADLINE_S,
+        "answer_tokens": 64,
+        "min_label_probability": min_label_probability,
+    }
     async with await Judge.connect(endpoint, task, sampling, **settings) as judge:
         for name, window in windows:
             asked += [await _verdict(judge, name, window), await _description(judge, name, window)]
@@ -83,7 +91,7 @@ def _told(asked: str, verdict: Verdict) -> Exchange:
 @pytest.mark.e2e
 def test_videos(endpoint: Endpoint, task: Question) -> None:
     # The tiny base was never taught the verdict words, and gives them next to nothing.
-    assert problems(asyncio.run(ask_videos(endpoint, task, min_mass=0.0))) == []
+    assert problems(asyncio.run(ask_videos(endpoint, task, min_label_probability=0.0))) == []
 
 
 def main() -> int:

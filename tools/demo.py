@@ -232,7 +232,7 @@ def _score(data: Path, server: RunningServer, out: Path, name: str) -> dict[str,
     words = ["--data", str(data), "--json", str(path), "--out", str(out / f"score-{name}")]
     if name == "base":
         # It was never trained on the label words: under the usual minimum all of its windows would be unknown.
-        words += ["--min-mass", "0"]
+        words += ["--min-label-probability", "0"]
     run_vigil("score", *words, server=server)
     figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return figures
@@ -241,7 +241,9 @@ def _score(data: Path, server: RunningServer, out: Path, name: str) -> dict[str,
 def _print_summary(summary: dict[str, Any], settings: DemoSettings, server: RunningServer) -> None:
     stdout = wide_console()
     stdout.print(score_table(summary))
-    stdout.print("the base gives the label words almost no probability, so any is accepted for it (--min-mass 0)")
+    stdout.print(
+        "the base gives the label words almost no probability, so any is accepted for it (--min-label-probability 0)"
+    )
     stdout.print(_time_table(summary["seconds"]))
     out = settings.out
     stdout.print(

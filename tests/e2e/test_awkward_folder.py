@@ -16,7 +16,7 @@ pytestmark = pytest.mark.e2e
 
 AWKWARD = "打架 数据(1),v2 #3"
 EVERY_WINDOW = (
-    "min_mass=0",
+    "min_label_probability=0",
     "rules.0.k=1",
     "rules.0.n=1",
     "rules.0.keep_from=1e-9",
@@ -80,7 +80,7 @@ def test_an_adapter_is_merged_served_scored_and_watched_with(home: Path, adapter
     with run_server(model, adapters=[f"lora={adapter}"], log=home / "log #1" / "vllm.log") as server:
         assert "0 differences" in vigil(home, "parity", "--data", str(home / "data"), server=server)
         # Two steps teach no verdict words: they count whatever they have of the probability.
-        scored = ("--data", str(home / "data"), "--out", str(home / "score #1"), "--min-mass", "0")
+        scored = ("--data", str(home / "data"), "--out", str(home / "score #1"), "--min-label-probability", "0")
         vigil(home, "score", *scored, server=server)
         kept = [f"store={home / 'store #1' / 'events.db'}", *EVERY_WINDOW]
         settings = [word for each in kept for word in ("--set", each)]

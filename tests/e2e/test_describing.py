@@ -54,7 +54,7 @@ def _jpegs() -> list[bytes]:
 def _judged(server: RunningServer, task: Question, sampling: FrameSampling, *, model: str) -> tuple[Judge, Verdict]:
     async def run() -> tuple[Judge, Verdict]:
         endpoint = Endpoint(url=server.url, model=model, api_key=server.key)
-        async with await Judge.connect(endpoint, task, sampling, deadline_s=HANG_S, min_mass=0.0) as judge:
+        async with await Judge.connect(endpoint, task, sampling, deadline_s=HANG_S, min_label_probability=0.0) as judge:
             return judge, await judge.describe(_jpegs(), max_tokens=24, describe_normal=True)
 
     return asyncio.run(run())

@@ -233,7 +233,7 @@ def test_videos_of_every_rate_length_and_size_are_numbered_as_vllm_numbers_them(
 
 
 async def _verdict(server: RunningServer, task: Question, example: Example) -> Verdict:
-    async with await Judge.connect(server.endpoint(), task, SAMPLING, strict=True, min_mass=0.0) as judge:
+    async with await Judge.connect(server.endpoint(), task, SAMPLING, strict=True, min_label_probability=0.0) as judge:
         return await judge.verdict(example.jpegs)
 
 

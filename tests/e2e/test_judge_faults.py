@@ -61,7 +61,7 @@ class Load:
 
 
 async def _judge(endpoint: Endpoint, task: Question, sampling: FrameSampling, *, deadline_s: float = HANG_S) -> Judge:
-    return await Judge.connect(endpoint, task, sampling, deadline_s=deadline_s, retries=0, min_mass=0.0)
+    return await Judge.connect(endpoint, task, sampling, deadline_s=deadline_s, retries=0, min_label_probability=0.0)
 
 
 def test_a_server_that_is_frozen_times_out_and_is_used_again_when_it_goes_on(

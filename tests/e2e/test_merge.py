@@ -181,7 +181,7 @@ def test_a_merged_model_is_served_with_the_probabilities_of_base_and_adapter(
 
 
 async def _alarms(endpoint: Any, task: Question, sampling: FrameSampling, windows: list[list[bytes]]) -> list[float]:
-    async with await Judge.connect(endpoint, task, sampling, min_mass=0.0) as judge:
+    async with await Judge.connect(endpoint, task, sampling, min_label_probability=0.0) as judge:
         verdicts = [await judge.verdict(jpegs, start_s=0.0, end_s=3.0) for jpegs in windows]
     assert all(verdict.p_alarm is not None for verdict in verdicts), verdicts
     return [float(verdict.p_alarm or 0.0) for verdict in verdicts]

@@ -146,7 +146,7 @@ async def _judged(one: RunningServer, task: Question, sampling: FrameSampling) -
     rng = np.random.default_rng(7)
     images = rng.integers(0, 255, (3, 6, 96, 128, 3), np.uint8)
     windows = [[encode_jpeg(image, quality=90) for image in window] for window in images]
-    async with await Judge.connect(one.endpoint("tiny"), task, sampling, min_mass=0.0) as judge:
+    async with await Judge.connect(one.endpoint("tiny"), task, sampling, min_label_probability=0.0) as judge:
         verdicts = [await judge.verdict(window) for window in windows]
         described = [await judge.describe(window, describe_normal=True, max_tokens=40) for window in windows]
     return verdicts, described

@@ -58,7 +58,9 @@ def judged(
 
     async def run() -> tuple[Judge, Found]:
         endpoint = server.endpoint()
-        async with await Judge.connect(endpoint, question_of(words), sampling, media="video", min_mass=0.0) as judge:
+        async with await Judge.connect(
+            endpoint, question_of(words), sampling, media="video", min_label_probability=0.0
+        ) as judge:
             return judge, await ask(judge)
 
     return asyncio.run(run())

@@ -92,7 +92,7 @@ def test_a_server_killed_for_a_while_under_load_costs_only_unknowns(
             first = stack.enter_context(serve())
             addresses = find_sources([cameras.address(f"yard/{number}") for number in range(4)])
             async with await Judge.connect(
-                first.endpoint(), task, sampling, retries=0, deadline_s=HANG_S, min_mass=0.0
+                first.endpoint(), task, sampling, retries=0, deadline_s=HANG_S, min_label_probability=0.0
             ) as judge:
                 watch = Watcher(addresses, judge=judge, settings=settings, observers=[notes])
                 breaking = asyncio.create_task(break_it(watch, first, stack))

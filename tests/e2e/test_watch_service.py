@@ -33,7 +33,7 @@ def test_cameras_come_go_and_come_back_and_what_is_marked_is_found_again(endpoin
         max_pixels=12_288,
         store=str(tmp_path / "room" / "events.db"),
         describe="never",
-        min_mass=0.0,
+        min_label_probability=0.0,
         capture=QUICK,
         clips=ClipSettings(before_s=1, after_s=0, max_s=4),
         rules=(EVERYTHING,),

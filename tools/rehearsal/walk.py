@@ -158,7 +158,7 @@ class Rehearsal:
         out = self.settings.out
         clips = ("--limit", str(SCORED_CLIPS), "--in-flight", "1", "--fresh")
         # A model of random weights gives the label words almost no probability.
-        words = (*clips, "--min-mass", "0", "--json", str(out / "score.json"))
+        words = (*clips, "--min-label-probability", "0", "--json", str(out / "score.json"))
         with self.stages.stage("score", f"{SCORED_CLIPS} clips of the test split; random weights know nothing"):
             run_vigil("score", "--data", str(self.settings.data), *words, "--out", str(out / "score"), server=server)
         score = _read_json(out / "score.json")
@@ -177,7 +177,14 @@ class Rehearsal:
         """Watches one clip, as a recording of a camera."""
         out = self.settings.out
         clip = next((self.settings.clips / "fight").glob("*.mp4"))
-        words = ("--jsonl", str(out / "watch.jsonl"), "--store", str(out / "events.db"), "--set", "min_mass=0")
+        words = (
+            "--jsonl",
+            str(out / "watch.jsonl"),
+            "--store",
+            str(out / "events.db"),
+            "--set",
+            "min_label_probability=0",
+        )
         with self.stages.stage("watch", f"{clip.name}, as a camera's recording; alarms are described"):
             run_vigil("watch", str(clip), *words, "--set", f"describe_tokens={DESCRIPTION_TOKENS}", server=server)
 
@@ -252,7 +259,9 @@ async def _ask(settings: RehearsalSettings, server: RunningServer) -> dict[str, 
     endpoint = Endpoint(url=server.url, model=server.model, api_key=server.key)
     jpegs = _window(settings.data, frames=contract.sampling.frames)
     task = load_question(contract.task)
-    async with await Judge.connect(endpoint, task, contract.sampling, deadline_s=DEADLINE_S, min_mass=0.0) as judge:
+    async with await Judge.connect(
+        endpoint, task, contract.sampling, deadline_s=DEADLINE_S, min_label_probability=0.0
+    ) as judge:
         verdict = await judge.verdict(jpegs)
         description = await judge.describe(jpegs, max_tokens=DESCRIPTION_TOKENS, describe_normal=True, known=verdict)
     if not description.text:

@@ -295,7 +295,7 @@ async def open_judge(endpoint: Endpoint, question: Question, settings: WatchSett
         resolved.sampling,
         **resolved.for_judge(),
         deadline_s=settings.deadline_s if question.labels else TEXT_DEADLINE_S,
-        min_mass=settings.min_mass,
+        min_label_probability=settings.min_label_probability,
         max_in_flight=settings.in_flight + settings.describe_in_flight,
         retries=0,
         answer_tokens=settings.describe_tokens if question.labels else TEXT_TOKENS,

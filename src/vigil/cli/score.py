@@ -33,7 +33,7 @@ from vigil.file_names import file_name
 from vigil.files import require_writable_file, require_writable_folder
 from vigil.judge import Endpoint, read_key
 from vigil.judge.endpoint import DEFAULT_URL
-from vigil.judge.verdict_reader import MIN_MASS
+from vigil.judge.verdict_reader import MIN_LABEL_PROBABILITY
 from vigil.manifest import calibration_in
 from vigil.report.mistakes import write_mistakes
 from vigil.report.tables import comparison_text, score_table
@@ -186,7 +186,7 @@ def score(
     deadline_s: DeadlineOption = 300.0,
     rule: RuleOption = "top2",
     threshold: ThresholdOption = 0.5,
-    min_mass: MinMassOption = MIN_MASS,
+    min_label_probability: MinMassOption = MIN_LABEL_PROBABILITY,
     strict: StrictOption = False,
     out: OutOption = Path("outputs/score"),
     json_file: JsonOption = None,
@@ -208,7 +208,10 @@ def score(
             {"--data": data, "--against": against, "--against-model-dir": against_model_dir, "--limit": limit}
         )
         # Other defaults than a watch has: only what was asked for replaces its settings.
-        asked = {"min_mass": _unless(min_mass, MIN_MASS), "in_flight": _unless(in_flight, IN_FLIGHT)}
+        asked = {
+            "min_label_probability": _unless(min_label_probability, MIN_LABEL_PROBABILITY),
+            "in_flight": _unless(in_flight, IN_FLIGHT),
+        }
         score_timeline_videos(
             paths or [],
             timeline,
@@ -224,7 +227,7 @@ def score(
         deadline_s=deadline_s,
         rule=rule,
         threshold=threshold,
-        min_mass=min_mass,
+        min_label_probability=min_label_probability,
         fresh=fresh,
         strict=strict,
     )

@@ -33,7 +33,7 @@ from vigil.judge.request_slots import RequestSlots
 from vigil.judge.server_facts import CONNECT_S, FactsReader, ReadCalibration, ServerFacts, ServerFactsCache
 from vigil.judge.verdict_reader import (
     ALARM_FROM,
-    MIN_MASS,
+    MIN_LABEL_PROBABILITY,
     AnswerReading,
     EarlyVerdict,
     OnVerdict,
@@ -70,8 +70,8 @@ class Judge:
 
     `find_tokens` finds the tokens of other questions' labels; without it they are read from the most likely tokens.
     `max_in_flight` bounds concurrent requests. `deadline_s` bounds each request including its retries, which happen
-    only for refusals that may succeed when repeated (429, 5xx, no connection). `min_mass` is the minimum total
-    probability of the labels. What is known of the server (`facts`) is read again whenever it may be another one.
+    only for refusals that may succeed when repeated (429, 5xx, no connection). `min_label_probability` is the minimum
+    total probability of the labels. What is known of the server (`facts`) is read again whenever it may be another one.
     """
 
     questions: ClassVar[type[JudgeQuestions]] = JudgeQuestions
@@ -92,7 +92,7 @@ class Judge:
         facts: ServerFactsCache | None = None,
         max_in_flight: int = 32,
         deadline_s: float = 30.0,
-        min_mass: float = MIN_MASS,
+        min_label_probability: float = MIN_LABEL_PROBABILITY,
         alarm_from: float = ALARM_FROM,
     ) -> None:
         self.question = question
@@ -101,7 +101,7 @@ class Judge:
             ServerFacts(model=model, describer=describer, words=words, media=media, calibration=calibration)
         )
         self.deadline_s = deadline_s
-        self.min_mass = min_mass
+        self.min_label_probability = min_label_probability
         self.alarm_from = alarm_from
         self._questions = self.questions(client, transport, sampling=sampling)
         self._find_tokens = find_tokens
@@ -415,7 +415,9 @@ class Judge:
         The calibration was fitted to the judge's own question, so it applies to no other.
         """
         calibration = facts.calibration if question == self.question else None
-        answer = answer_of_reading(reading, question, words, min_mass=self.min_mass, calibration=calibration)
+        answer = answer_of_reading(
+            reading, question, words, min_label_probability=self.min_label_probability, calibration=calibration
+        )
         if answer.cause in SUSPICIOUS_CAUSES:
             self.facts.doubt_if_stale()
         if await self.facts.current() == facts:

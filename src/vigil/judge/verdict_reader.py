@@ -15,7 +15,7 @@ from vigil.verdict import Answer, Cause, Outcome, Verdict
 ALARM_FROM = 0.5
 """The probability from which a verdict is an alarm; event rules have higher tiers of their own."""
 
-MIN_MASS = 0.5
+MIN_LABEL_PROBABILITY = 0.5
 """The minimum total probability of the labels: below it the model is answering something else."""
 
 
@@ -38,7 +38,12 @@ def read_answer_labels(mass: LabelLogprobs | None, text: str, words: LabelTokens
 
 
 def answer_of_reading(
-    reading: AnswerReading, question: Question, words: LabelTokens, *, min_mass: float, calibration: Calibration | None
+    reading: AnswerReading,
+    question: Question,
+    words: LabelTokens,
+    *,
+    min_label_probability: float,
+    calibration: Calibration | None,
 ) -> Answer:
     """The answer in a reading; without probabilities the word itself answers.
 
@@ -47,11 +52,15 @@ def answer_of_reading(
     """
     if not question.labels:
         return Answer(question=question.name, cause=Cause.WORDS_ONLY, tokens=reading.tokens)
-    return replace(_answer(reading, question, words, min_mass, calibration), question=question.name)
+    return replace(_answer(reading, question, words, min_label_probability, calibration), question=question.name)
 
 
 def _answer(
-    reading: AnswerReading, question: Question, words: LabelTokens, min_mass: float, calibration: Calibration | None
+    reading: AnswerReading,
+    question: Question,
+    words: LabelTokens,
+    min_label_probability: float,
+    calibration: Calibration | None,
 ) -> Answer:
     mass, tokens = reading.mass, reading.tokens
     if mass is None and reading.said is None:
@@ -59,7 +68,7 @@ def _answer(
         return Answer.unknown(Cause.UNPARSEABLE, detail=detail, tokens=tokens)
     if mass is None:
         return Answer(said=reading.said, tokens=tokens)
-    if 1.0 - mass.outside < min_mass:
+    if 1.0 - mass.outside < min_label_probability:
         detail = f"{mass.outside:.1%} of the probability lies outside the verdict words"
         return Answer.unknown(Cause.OUTSIDE, detail=detail, tokens=tokens)
     if reading.spelled is not None and mass.contradicts(reading.spelled):

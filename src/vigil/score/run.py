@@ -20,7 +20,7 @@ from vigil.errors import EndpointError, SourceError
 from vigil.frames import FrameSampling
 from vigil.judge import Endpoint, Judge, MediaForm
 from vigil.judge.circuit_breaker import ENDPOINT_CAUSES, SupportsAsk
-from vigil.judge.verdict_reader import MIN_MASS
+from vigil.judge.verdict_reader import MIN_LABEL_PROBABILITY
 from vigil.manifest import Calibration, Contract
 from vigil.questions import Question
 from vigil.score.eval_set import EvalClip, EvalWindow
@@ -185,14 +185,14 @@ def _load(clip: EvalClip) -> list[EvalWindow] | SourceError:
 class ScoreSettings:
     """How to score; `deadline_s` bounds a request including its wait at the server.
 
-    A window whose labels have a total probability below `min_mass` is unknown.
+    A window whose labels have a total probability below `min_label_probability` is unknown.
     """
 
     in_flight: int = IN_FLIGHT
     deadline_s: float = 300.0
     rule: CombineRule = "top2"
     threshold: float = THRESHOLD
-    min_mass: float = MIN_MASS
+    min_label_probability: float = MIN_LABEL_PROBABILITY
     fresh: bool = False
     strict: bool = False
     media: MediaForm | None = None
@@ -225,7 +225,7 @@ async def score_model(
         sampling,
         strict=settings.strict,
         pinned=True,
-        min_mass=settings.min_mass,
+        min_label_probability=settings.min_label_probability,
         media=settings.media,
         deadline_s=settings.deadline_s,
         calibration=calibration,
@@ -240,7 +240,7 @@ async def score_model(
         notes = {
             "media": judge.media,
             "contract_differences": list(judge.contract_differences),
-            "min_mass": settings.min_mass,
+            "min_mass": settings.min_label_probability,
         }
     score = score_entries(judge.model, clips, records, settings=settings, calibration=calibration, notes=notes)
     return ScoreResult(score=score, records=tuple(records))
@@ -253,7 +253,7 @@ def _header(endpoint: Endpoint, judge: Judge, contract: Contract) -> dict[str, s
         "model": judge.model,
         "contract": contract.alias,
         "media": judge.media,
-        "min_mass": f"{judge.min_mass:g}",
+        "min_mass": f"{judge.min_label_probability:g}",
         "calibration": "" if calibration is None else f"{calibration.temperature}:{calibration.bias}",
     }
 

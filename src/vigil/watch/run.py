@@ -99,7 +99,7 @@ async def _connect(endpoint: Endpoint, settings: WatchSettings, *, wait_s: float
                 resolved.sampling,
                 **resolved.for_judge(),
                 deadline_s=settings.deadline_s,
-                min_mass=settings.min_mass,
+                min_label_probability=settings.min_label_probability,
                 # The watcher limits its own requests, fairly among the sources; descriptions come on top.
                 max_in_flight=settings.in_flight + settings.describe_in_flight,
                 retries=0,

@@ -12,7 +12,7 @@ from vigil.config import build_over, find_config, parse_overrides, read_yaml, te
 from vigil.errors import UsageError
 from vigil.events import TierThresholds
 from vigil.judge.endpoint import DEFAULT_URL
-from vigil.judge.verdict_reader import MIN_MASS
+from vigil.judge.verdict_reader import MIN_LABEL_PROBABILITY
 from vigil.rules import HysteresisSettings, RuleSettings
 from vigil.sources.open_capture import CaptureSettings
 from vigil.store import DEFAULT_STORE
@@ -55,9 +55,9 @@ class WatchSettings:
 
     `in_flight` limits the requests of all sources, `live_in_flight` those of one live source, `queue_windows` the
     queued windows of one source, `files_at_once` the files that are read in parallel. `file_wait_s` is how long a file
-    waits for an unavailable server. A window counts as unknown if the label words have less than `min_mass` of the
-    probability of the token that is read. `ca_file` holds certificates of authorities that are trusted in addition to
-    the usual ones. `preview_fps` is the rate of live previews (0 disables them), `preview_px` the maximum length of
+    waits for an unavailable server. A window counts as unknown if the label words together have less than
+    `min_label_probability` at the token that is read. `ca_file` holds certificates of authorities that are trusted in
+    addition to the usual ones. `preview_fps` is the rate of live previews (0 disables them), `preview_px` the maximum length of
     their longer side. No camera can be added beyond `most_cameras`; those in `sources` are always watched. Every source
     has all `rules`; the first sets the tiers that are shown with verdicts.
     """
@@ -78,7 +78,7 @@ class WatchSettings:
     queue_windows: int = 2
     files_at_once: int = 2
     deadline_s: float = 10.0
-    min_mass: float = MIN_MASS
+    min_label_probability: float = MIN_LABEL_PROBABILITY
     file_wait_s: float = 120.0
     describe: DescribeWhen = "alarms"
     describe_tokens: int = 120
@@ -111,7 +111,9 @@ class WatchSettings:
             for name in ("file_wait_s", "motion_gate", "preview_fps")
             if getattr(self, name) < 0
         ]
-        problems += [f"min_mass is a share, from 0 to 1, not {self.min_mass:g}"] * (not 0 <= self.min_mass <= 1)
+        problems += [f"min_label_probability is a share, from 0 to 1, not {self.min_label_probability:g}"] * (
+            not 0 <= self.min_label_probability <= 1
+        )
         problems += [f"preview_px must be at least 32, not {self.preview_px}"] * (self.preview_px < 32)
         problems += ["rules must hold at least one rule; without one there are no events"] * (not self.rules)
         if problems:

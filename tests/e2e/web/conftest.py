@@ -37,7 +37,7 @@ def camera_port() -> int:
 def site(server: RunningServer, camera_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The pages before the real vLLM with the tiny base."""
     cameras = ("--allow-camera", f"127.0.0.1:{camera_port}")
-    words = ("--model", server.model, *cameras, "--set", "min_mass=0")
+    words = ("--model", server.model, *cameras, "--set", "min_label_probability=0")
     with site_at(server.url, *words, folder=tmp_path_factory.mktemp("site"), key=server.key) as running:
         yield running
 

@@ -140,7 +140,7 @@ def test_an_event_of_the_real_model_is_opened_marked_and_found_again(
     # The base was never taught what a fight is: any probability makes its events.
     tiers = "{low: 1.0e-9, medium: 2.0e-9, high: 3.0e-9}"
     config.write_text(
-        f"sources: ['{camera.address(login='')}']\nkeep_frames: true\nmin_mass: 0\n"
+        f"sources: ['{camera.address(login='')}']\nkeep_frames: true\nmin_label_probability: 0\n"
         f"rules: [{{type: hysteresis, keep_from: 1.0e-9, tiers: {tiers}}}]\n"
     )
     with site_at(server.url, "--model", server.model, "--config", str(config), folder=tmp_path, key=server.key) as site:
@@ -182,7 +182,15 @@ def test_a_server_killed_takes_its_engine_with_it_and_started_again_answers_agai
     with ExitStack() as stack:
         first = stack.enter_context(serve())
         site = stack.enter_context(
-            site_at(first.url, "--model", "tiny", "--set", "min_mass=0", folder=tmp_path / "site", key=first.key)
+            site_at(
+                first.url,
+                "--model",
+                "tiny",
+                "--set",
+                "min_label_probability=0",
+                folder=tmp_path / "site",
+                key=first.key,
+            )
         )
         page = visitors.visit(site.url)
         ask(page, QUESTION, attached=clip)

@@ -83,7 +83,7 @@ def test_windows_whose_answer_is_hardly_a_verdict_are_unknown_when_asked_for(
     server: ScriptedServer, task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     video = film(tmp_path / "a.mp4", seconds=4)
-    words = ["watch", str(video), "--url", server.url, "--task", task, "--set", "min_mass=0.9999"]
+    words = ["watch", str(video), "--url", server.url, "--task", task, "--set", "min_label_probability=0.9999"]
     assert main(words) == 1
     assert "not one window could be judged" in (told := capsys.readouterr()).err and "outside" in told.err
 

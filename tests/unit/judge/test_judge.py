@@ -112,7 +112,7 @@ def test_too_little_mass_on_the_words_is_unknown(
     server.default = chat("x", logprobs={"token_id:7": alarm, "token_id:9": normal})
     verdict = ask(server, lambda judge: judge.verdict(jpegs))
     assert (verdict.cause, verdict.p_alarm) == (Cause.OUTSIDE, None) and "% of the probability" in verdict.detail
-    assert ask(server, lambda judge: judge.verdict(jpegs), min_mass=0.0).cause is None
+    assert ask(server, lambda judge: judge.verdict(jpegs), min_label_probability=0.0).cause is None
 
 
 def test_no_more_requests_are_in_flight_than_allowed(server: ScriptedServer, jpegs: list[bytes]) -> None:
@@ -152,7 +152,7 @@ def test_a_word_that_is_not_among_the_likeliest_counts_as_much_as_it_can_be(
 ) -> None:
     del server.routes["/tokenize"]
     server.default = chat("The", logprobs=logprobs)
-    assert ask(server, lambda judge: judge.verdict(jpegs), min_mass=0.0).p_alarm == pytest.approx(p_alarm)
+    assert ask(server, lambda judge: judge.verdict(jpegs), min_label_probability=0.0).p_alarm == pytest.approx(p_alarm)
 
 
 def test_a_server_without_probabilities_decides_by_the_word_and_claims_no_p(

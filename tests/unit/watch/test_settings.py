@@ -127,8 +127,8 @@ def keys_of(data: dict[str, Any], above: str = "") -> set[str]:
 
 @pytest.mark.parametrize("share", ["-0.1", "1.5"])
 def test_a_share_that_is_none_is_refused(share: str) -> None:
-    with pytest.raises(UsageError, match="min_mass is a share, from 0 to 1"):
-        load_watch_settings("default", {}, [f"min_mass={share}"])
+    with pytest.raises(UsageError, match="min_label_probability is a share, from 0 to 1"):
+        load_watch_settings("default", {}, [f"min_label_probability={share}"])
 
 
 def test_clips_that_would_end_before_their_incident_are_refused() -> None:
