@@ -57,9 +57,9 @@ class WatchSettings:
     queued windows of one source, `files_at_once` the files that are read in parallel. `file_wait_s` is how long a file
     waits for an unavailable server. A window counts as unknown if the label words together have less than
     `min_label_probability` at the token that is read. `ca_file` holds certificates of authorities that are trusted in
-    addition to the usual ones. `preview_fps` is the rate of live previews (0 disables them), `preview_px` the maximum length of
-    their longer side. No camera can be added beyond `most_cameras`; those in `sources` are always watched. Every source
-    has all `rules`; the first sets the tiers that are shown with verdicts.
+    addition to the usual ones. `preview_fps` is the rate of live previews (0 disables them), `preview_px` the maximum
+    length of their longer side. No camera can be added beyond `most_cameras`; those in `sources` are always watched.
+    Every source has all `rules`; the first sets the tiers that are shown with verdicts.
     """
 
     sources: tuple[str, ...] = ()
