@@ -53,14 +53,23 @@ bash scripts/check.sh &
 checks=$!
 load .venv/bin/python -m pytest --collect-only -m "not gpu and not train_env"
 wait "${loading[0]}" || true
-# Without tests/conftest.py, whose servers need packages that the training environment lacks.
+# These use one core for minutes, so they run beside the others; what they print comes at the end. Without
+# tests/conftest.py, whose servers need packages that the training environment lacks.
+train_env_log="$(mktemp)"
+trap 'rm -f "$train_env_log"' EXIT
 .venv-train/bin/python -m pytest -q -m "train_env and not gpu" --confcutdir tests/unit/tools/tiny_base tests/unit/tools/tiny_base \
-  tests/unit/tools/rehearsal/test_checkpoint.py
+  tests/unit/tools/rehearsal/test_checkpoint.py >"$train_env_log" 2>&1 &
+train_env_tests=$!
 wait "${loading[@]}" || true
 wait "$checks"
+failed=0
 # Long files first.
 .venv/bin/python -m pytest -m "not gpu and not train_env" \
-  -n "$files_at_once" --dist loadfile --no-loadscope-reorder "$@"
+  -n "$files_at_once" --dist loadfile --no-loadscope-reorder "$@" || failed=$?
+wait "$train_env_tests" || failed=$?
+echo "The tests of the training environment:"
+cat "$train_env_log"
+[ "$failed" -eq 0 ] || exit "$failed"
 if "$rehearsal"; then
   rm -rf outputs/rehearsal
   bash scripts/rehearse.sh --out outputs/rehearsal

@@ -161,6 +161,19 @@ class Answer:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class WindowAnswers:
+    """The verdict on one window, and the answers to all questions about it, by the questions' names."""
+
+    verdict: Verdict
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+
+    @classmethod
+    def unknown(cls, cause: Cause) -> "WindowAnswers":
+        """Nothing is known of the window."""
+        return cls(Verdict.unknown(cause))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedWindow:
     """One window of one source with its verdict.

@@ -26,7 +26,7 @@ from vigil.judge.circuit_breaker import CircuitBreaker
 from vigil.sources.address import Address
 from vigil.verdict import Cause
 from vigil.watch.cameras import CameraList, import_room_file, names_in, renamed_in
-from vigil.watch.observers import HistoryPoint, LastingAudience, PreviewCache, VerdictHistory, WatchObserver
+from vigil.watch.observers import HistoryPoint, PersistentObserverGroup, PreviewCache, VerdictHistory, WatchObserver
 from vigil.watch.run import ASK_AGAIN_S, run_watch
 from vigil.watch.settings import WatchSettings
 from vigil.watch.state import SourceState, SourceStatus
@@ -62,7 +62,7 @@ class BackgroundWatcher:
         self._api_key = api_key
         self._history = VerdictHistory()
         self._previews = PreviewCache()
-        self._audience = LastingAudience([self._history, self._previews, *observers])
+        self._observers = PersistentObserverGroup([self._history, self._previews, *observers])
         self._roster = CameraList(
             settings.sources,
             file=room or import_room_file(settings.store, settings.store_folder),
@@ -185,11 +185,11 @@ class BackgroundWatcher:
 
     def subscribe(self, observer: WatchObserver) -> None:
         """Adds an observer; it is called in the watcher's threads and must return quickly."""
-        self._audience.add(observer)
+        self._observers.add(observer)
 
     def unsubscribe(self, observer: WatchObserver) -> None:
         """Removes an observer."""
-        self._audience.remove(observer)
+        self._observers.remove(observer)
 
     async def _serve(self) -> None:
         """Runs one watcher after another until `stop` is called."""
@@ -206,7 +206,7 @@ class BackgroundWatcher:
             with self._lock:
                 self._loop = None
                 self.problem = STOPPED
-            self._audience.dismiss()
+            self._observers.dismiss()
 
     async def _until_over(self, work: Coroutine[None, None, None]) -> None:
         """Awaits work, and cancels it on `stop` unless a watcher is running, as that ends by itself."""
@@ -227,7 +227,7 @@ class BackgroundWatcher:
                 self.settings,
                 addresses=self._roster.addresses,
                 api_key=self._api_key,
-                observers=[self._audience],
+                observers=[self._observers],
                 on_start=self._on_started,
                 keep_running=True,
             )

@@ -137,7 +137,7 @@ class ObserverGroup(WatchObserver):
             return None
 
 
-class LastingAudience(ObserverGroup):
+class PersistentObserverGroup(ObserverGroup):
     """An observer group that outlives a watcher, for example when a watcher fails and is started again."""
 
     def on_close(self) -> None:

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 
 import cv2
@@ -27,7 +28,7 @@ from vigil.rules.rule import Guard, log_failures
 from vigil.sources.address import Address
 from vigil.sources.open_capture import Capture, Connected, Disconnected, Waiting, open_capture
 from vigil.sources.preview import PreviewEncoder
-from vigil.verdict import JudgedWindow
+from vigil.verdict import JudgedWindow, WindowAnswers
 from vigil.watch.observers import WatchObserver
 from vigil.watch.settings import WatchSettings
 from vigil.watch.state import SourceState, SourceStatus
@@ -89,20 +90,20 @@ class SourcePipeline:
 
     def __init__(
         self,
-        feed: Capture,
+        capture: Capture,
         state: SourceState,
         *,
-        lane: WindowQueue,
-        cutter: Windower,
+        queue: WindowQueue,
+        windower: Windower,
         rules: RuleSet,
         gate: MotionGate,
         stop: threading.Event,
-        audience: WatchObserver,
+        observers: WatchObserver,
         keep_windows: int,
     ) -> None:
-        self.capture = feed
+        self.capture = capture
         self.state = state
-        self.queue = lane
+        self.queue = queue
         self.rules = rules
         self.stop = stop
         self.recent_windows: deque[Window] = deque(maxlen=keep_windows)
@@ -111,9 +112,9 @@ class SourcePipeline:
         self.failure: Exception | None = None
         self.end_reason = "the source ended"
         self.rules_lock = asyncio.Lock()
-        self._cutter = cutter
+        self._windower = windower
         self._gate = gate
-        self._audience = audience
+        self._observers = observers
         self._loop = asyncio.get_running_loop()
         self._open_tiers: dict[str, Tier] = {}
 
@@ -149,6 +150,18 @@ class SourcePipeline:
         if entry is not None:
             self.under_way[entry.window.index] = entry.window
         return entry
+
+    def judged(self, window: Window, found: WindowAnswers) -> JudgedWindow:
+        """A window of this source with what was answered about it."""
+        return JudgedWindow(
+            source=self.name,
+            camera_id=self.state.camera_id,
+            window=window.index,
+            verdict=replace(found.verdict, start_s=window.start_s, end_s=window.end_s),
+            captured_s=window.captured_s,
+            rest=window.rest,
+            answers=found.answers,
+        )
 
     def count_result(self, window: Window, judged: JudgedWindow) -> None:
         """Counts the outcome of a window; called in window order."""
@@ -192,27 +205,27 @@ class SourcePipeline:
 
     def _read_frames(self) -> None:
         self._set_status(SourceStatus.CONNECTING if self.capture.is_live else SourceStatus.WATCHING)
-        for signal in self.capture.read():
+        for item in self.capture.read():
             if self.queue.is_closed:
                 return
             self.rules.epoch_s = self.capture.started_utc_s
-            if isinstance(signal, Frame):
-                self.state.saw(signal.time_s)
-                self._audience.on_frame(self.name, signal)
-                self._enqueue(self._cutter.push(signal))
-            elif isinstance(signal, Disconnected):
-                self._enqueue(self._cutter.finish())
-                self._set_status(SourceStatus.LOST, f"{signal.reason}; next try in {signal.retry_s:.1f} s")
-            elif isinstance(signal, Waiting):
-                self._set_status(SourceStatus.CONNECTING, signal.reason)
+            if isinstance(item, Frame):
+                self.state.saw(item.time_s)
+                self._observers.on_frame(self.name, item)
+                self._enqueue(self._windower.push(item))
+            elif isinstance(item, Disconnected):
+                self._enqueue(self._windower.finish())
+                self._set_status(SourceStatus.LOST, f"{item.reason}; next try in {item.retry_s:.1f} s")
+            elif isinstance(item, Waiting):
+                self._set_status(SourceStatus.CONNECTING, item.reason)
             else:
-                self._connected(signal)
-        self._enqueue(self._cutter.finish())
+                self._connected(item)
+        self._enqueue(self._windower.finish())
         self.state.problems = tuple(self.capture.problems)
         self._set_status(SourceStatus.ENDED)
 
-    def _connected(self, signal: Connected) -> None:
-        self.state.size_wh = signal.size_wh
+    def _connected(self, item: Connected) -> None:
+        self.state.size_wh = item.size_wh
         self.state.connections += 1
         self._set_status(SourceStatus.WATCHING)
 
@@ -222,7 +235,7 @@ class SourcePipeline:
             self.queue.put(window.without_pictures(), still=self._gate.is_still(window))
 
     def _fail(self, error: SourceError) -> None:
-        self._enqueue(self._cutter.finish())
+        self._enqueue(self._windower.finish())
         self.error = error
         self._set_status(SourceStatus.UNREADABLE, str(error))
 
@@ -232,7 +245,7 @@ class SourcePipeline:
         self.state.detail = "" if paused else detail
         # A reader thread that hung may return after the event loop has closed.
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._audience.on_state, self.state)
+            self._loop.call_soon_threadsafe(self._observers.on_state, self.state)
 
 
 def build_pipeline(
@@ -241,21 +254,21 @@ def build_pipeline(
     *,
     judge: Judge,
     settings: WatchSettings,
-    earlier: SourcePipeline | None,
-    audience: WatchObserver,
+    previous: SourcePipeline | None,
+    observers: WatchObserver,
     opener: OpenCapture = open_capture,
     guard_rule: Guard = log_failures,
 ) -> SourcePipeline:
-    """Builds the pipeline of a source; a live source that was paused keeps the capture, and clock, of `earlier`.
+    """Builds the pipeline of a source; a live source that was paused keeps the capture, and clock, of `previous`.
 
     `guard_rule` handles the exceptions of a rule.
     """
     stop = threading.Event()
-    if earlier is not None and address.is_live:
-        feed, stop = earlier.capture, earlier.stop
+    if previous is not None and address.is_live:
+        capture, stop = previous.capture, previous.stop
         stop.clear()
     else:
-        feed = opener(
+        capture = opener(
             address,
             judge.sampling,
             stop=stop,
@@ -263,28 +276,28 @@ def build_pipeline(
             fast=settings.fast,
             settings=settings.capture,
             footage_s=settings.clips.memory_s,
-            previewer=_previewer(address.name, settings, audience),
+            previewer=_previewer(address.name, settings, observers),
         )
     rules = build_rules(
         settings.rules,
         source=address.name,
         task=judge.question.name,
         model=judge.model,
-        epoch_s=feed.started_utc_s,
+        epoch_s=capture.started_utc_s,
         camera_id=state.camera_id,
         guard=guard_rule,
     )
     return SourcePipeline(
-        feed,
+        capture,
         state,
-        lane=WindowQueue(
+        queue=WindowQueue(
             size=settings.queue_windows if state.live else settings.in_flight, live=state.live, on_cut=state.count_cut
         ),
-        cutter=Windower(judge.sampling),
+        windower=Windower(judge.sampling),
         rules=rules,
         gate=MotionGate(settings.motion_gate),
         stop=stop,
-        audience=audience,
+        observers=observers,
         keep_windows=_windows_before_onset(settings.rules) + UNKNOWN_BETWEEN,
     )
 
@@ -294,12 +307,12 @@ def _windows_before_onset(rules: Iterable[RuleSettings]) -> int:
     return max((rule.n for rule in rules if isinstance(rule, HysteresisSettings)), default=1)
 
 
-def _previewer(source: str, settings: WatchSettings, audience: WatchObserver) -> PreviewEncoder | None:
+def _previewer(source: str, settings: WatchSettings, observers: WatchObserver) -> PreviewEncoder | None:
     if not settings.preview_fps:
         return None
     return PreviewEncoder(
         fps=settings.preview_fps,
         longest_px=settings.preview_px,
-        is_wanted=lambda: audience.wants_preview(source),
-        show=lambda jpeg, time_s: audience.on_preview(source, jpeg, time_s),
+        is_wanted=lambda: observers.wants_preview(source),
+        show=lambda jpeg, time_s: observers.on_preview(source, jpeg, time_s),
     )

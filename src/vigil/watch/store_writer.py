@@ -39,7 +39,7 @@ MOST_WAITING = 20_000
 Describe: TypeAlias = Callable[[], CameraRecord]
 """Returns the camera record of a source; may take some milliseconds, so it is called in the writer thread."""
 
-Untold: TypeAlias = ChangeKind | Literal[""]
+UnpublishedKind: TypeAlias = ChangeKind | Literal[""]
 
 VerdictRow: TypeAlias = tuple[tuple[str, str, int], JudgedWindow]
 """A verdict with its key: session, source and window."""
@@ -51,7 +51,7 @@ class Saving:
 
     session: str
     event: Event
-    untold: Untold
+    unpublished: UnpublishedKind
 
 
 class StoreWriter:
@@ -72,7 +72,7 @@ class StoreWriter:
         self._claimed: dict[str, str] = {}
         self._watches: QueuedWrites[str, StoreWrite] = QueuedWrites()
         self._events: QueuedWrites[str, Saving] = QueuedWrites()
-        self._told: QueuedWrites[str, frozenset[int]] = QueuedWrites()
+        self._published: QueuedWrites[str, frozenset[int]] = QueuedWrites()
         self._stored: dict[tuple[str, str], StoredChange] = {}
         self._verdicts: QueuedWrites[tuple[str, str, int], JudgedWindow] = QueuedWrites()
         self._heard: set[tuple[str, str]] = set()
@@ -97,12 +97,12 @@ class StoreWriter:
         """The number of events and verdicts that will never be in the store, rejected ones included."""
         return self._lost + self.refused
 
-    async def save_event(self, event: Event, *, untold: Untold = "") -> bool:
+    async def save_event(self, event: Event, *, unpublished: UnpublishedKind = "") -> bool:
         """Writes an event; returns False if it was rejected or has to wait in memory, within `PATIENCE_S`.
 
-        `untold` is the kind of the change to publish next; call `count_published` once it was published.
+        `unpublished` is the kind of the change to publish next; call `count_published` once it was published.
         """
-        saving = self.queue_event(event, untold=untold)
+        saving = self.queue_event(event, unpublished=unpublished)
         if saving is None:
             return False
         done, _ = await asyncio.wait([saving], timeout=PATIENCE_S)
@@ -111,11 +111,11 @@ class StoreWriter:
             return False
         return saving.result() and _event_name(event) not in self._refused
 
-    def queue_event(self, event: Event, *, untold: Untold = "") -> "asyncio.Task[bool] | None":
+    def queue_event(self, event: Event, *, unpublished: UnpublishedKind = "") -> "asyncio.Task[bool] | None":
         """Starts to write an event; returns None while the store is failing: `flush_periodically` writes it later."""
         # An event's tier may rise twice: that the first rise was published says nothing about the second.
-        self._heard.discard((event.id, untold))
-        self._events.put(event.id, Saving(self._sessions.get(event.source, ""), event, untold))
+        self._heard.discard((event.id, unpublished))
+        self._events.put(event.id, Saving(self._sessions.get(event.source, ""), event, unpublished))
         return None if self.error else self._call_in_thread(self._write_events)
 
     def count_published(self, change: EventChange) -> None:
@@ -123,8 +123,8 @@ class StoreWriter:
         key = change.event.id, change.kind
         self._heard.add(key)
         if (stored := self._stored.pop(key, None)) is not None:
-            waiting = self._told.of(stored.camera_id) or frozenset()
-            self._told.put(stored.camera_id, waiting | {stored.sequence})
+            waiting = self._published.of(stored.camera_id) or frozenset()
+            self._published.put(stored.camera_id, waiting | {stored.sequence})
 
     def sequence_of(self, change: EventChange) -> int | None:
         """The sequence number of a change that is stored but not published; None if it still waits in memory."""
@@ -218,18 +218,18 @@ class StoreWriter:
         `besides` returns the camera ids (or names, for sources without one) to leave out, as their changes are
         published when their session starts. It is called in the writer thread.
         """
-        self._late_write("what was not told", partial(self._untold_of_others, besides))
+        self._late_write("what was not published", partial(self._unpublished_of_others, besides))
         return self._call_in_thread(self._write_events)
 
-    def _untold_of_others(self, besides: Callable[[], Collection[str]]) -> list[StoredChange]:
-        untold = self._store.changes.unpublished()
-        if not untold:
+    def _unpublished_of_others(self, besides: Callable[[], Collection[str]]) -> list[StoredChange]:
+        unpublished = self._store.changes.unpublished()
+        if not unpublished:
             return []
-        keys = {change.sequence: change.camera_id or change.event.source for change in untold}
+        keys = {change.sequence: change.camera_id or change.event.source for change in unpublished}
         free = {key for key in {*keys.values()} - {*besides()} if self._store.locks.take(key)}
         for key in free:
             self._store.locks.release(key)
-        return [change for change in untold if keys[change.sequence] in free]
+        return [change for change in unpublished if keys[change.sequence] in free]
 
     def _left_by_earlier(self, source: str, describe: Describe) -> list[StoredChange]:
         """Closes events that an earlier watcher of a source left open; returns its unpublished changes."""
@@ -284,15 +284,17 @@ class StoreWriter:
     def _first_writes(self) -> list[StoreWrite]:
         # In this order: recording published changes first keeps them from being published late when a session starts,
         # and events left open by an earlier session are closed before this session's first event is written.
-        return [*self._told_writes(), *self._watch_writes(), *self._event_writes()]
+        return [*self._published_writes(), *self._watch_writes(), *self._event_writes()]
 
-    def _told_writes(self) -> list[StoreWrite]:
+    def _published_writes(self) -> list[StoreWrite]:
         if self.is_behind():
             return []
-        told = self._told.states()
-        act = partial(self._store.changes.note_published, dict(told))
+        published = self._published.states()
+        act = partial(self._store.changes.note_published, dict(published))
         return (
-            [StoreWrite(what="what was told", act=act, settled=partial(_cross_off, self._told, told))] if told else []
+            [StoreWrite(what="what was published", act=act, settled=partial(_cross_off, self._published, published))]
+            if published
+            else []
         )
 
     def _watch_writes(self) -> list[StoreWrite]:
@@ -309,18 +311,18 @@ class StoreWriter:
 
     def _event_write(self, saving: Saving) -> StoreWrite:
         happened: list[StoredChange] = []
-        told = () if self.is_behind() else self._told_of(saving)
+        published = () if self.is_behind() else self._published_kinds_of(saving)
         return StoreWrite(
             what=_event_name(saving.event),
-            act=lambda: happened.extend(self._save(saving, told)),
+            act=lambda: happened.extend(self._save(saving, published)),
             settled=partial(self._settle_event, saving, happened),
             row=saving.event,
         )
 
-    def _told_of(self, saving: Saving) -> Collection[StoredKind]:
+    def _published_kinds_of(self, saving: Saving) -> Collection[StoredKind]:
         """The kinds of an event's changes published before it was stored; all kinds if nothing will be published."""
         heard: list[StoredKind] = [kind for kind in TELLABLE if (saving.event.id, kind) in self._heard]
-        return heard if saving.untold or heard else TELLABLE
+        return heard if saving.unpublished or heard else TELLABLE
 
     def _settle_event(self, saving: Saving, happened: Sequence[StoredChange]) -> None:
         self._events.cross_off(saving.event.id, saving)
@@ -333,14 +335,14 @@ class StoreWriter:
                 # It was published while it waited or was being written.
                 self.count_published(EventChange(cast("ChangeKind", change.kind), saving.event))
 
-    def _save(self, saving: Saving, told: Collection[StoredKind]) -> list[StoredChange]:
+    def _save(self, saving: Saving, published: Collection[StoredKind]) -> list[StoredChange]:
         try:
-            return self._store.events.save(saving.event, session=saving.session, published=told)
+            return self._store.events.save(saving.event, session=saving.session, published=published)
         except RowRefused:
             if not saving.session:
                 raise
             # Its session may not be in the store, for example because the start of it was rejected.
-            return self._store.events.save(saving.event, session=None, published=told)
+            return self._store.events.save(saving.event, session=None, published=published)
 
     def _verdict_writes(self) -> list[StoreWrite]:
         rows = self._verdicts.states()

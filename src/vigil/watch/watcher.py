@@ -15,9 +15,9 @@ unexpected failure in one source or task does not stop the others (`vigil.watch.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
@@ -29,7 +29,7 @@ from vigil.rules import resolve_questions
 from vigil.sources.address import Address
 from vigil.sources.open_capture import open_capture
 from vigil.store import Store
-from vigil.verdict import Answer, Cause, JudgedWindow, Verdict
+from vigil.verdict import Cause, JudgedWindow, Verdict, WindowAnswers
 from vigil.watch.camera_ids import CameraIds, record_of
 from vigil.watch.descriptions import AlarmDescriber, await_description
 from vigil.watch.media_recorder import MediaRecorder
@@ -50,19 +50,6 @@ GRACE_S = 5.0
 
 PendingAnswers: TypeAlias = "asyncio.Queue[tuple[Window, asyncio.Task[WindowAnswers]] | None]"
 PendingResults: TypeAlias = "asyncio.Queue[tuple[JudgedWindow, asyncio.Task[Verdict] | None] | None]"
-
-
-@dataclass(frozen=True, slots=True)
-class WindowAnswers:
-    """The verdict on one window, and the answers to all questions about it, by the questions' names."""
-
-    verdict: Verdict
-    answers: Mapping[str, Answer] = field(default_factory=dict)
-
-    @classmethod
-    def unknown(cls, cause: Cause) -> "WindowAnswers":
-        """Nothing is known of the window."""
-        return cls(Verdict.unknown(cause))
 
 
 class Watcher:
@@ -213,8 +200,8 @@ class Watcher:
             managed.state,
             judge=self.judge,
             settings=self.settings,
-            earlier=managed.previous,
-            audience=self.observers,
+            previous=managed.previous,
+            observers=self.observers,
             opener=self._opener,
             guard_rule=lambda rule: self.supervisor.survives(managed.address.name, f"the rule {rule}"),
         )
@@ -257,7 +244,7 @@ class Watcher:
         """Gives pending windows an outcome and closes the open event after a failure, then ends the session."""
         if not source.queue.is_over or source.under_way:
             for window in source.abandon():
-                judged = _judged(source, window, WindowAnswers.unknown(Cause.FAULT))
+                judged = source.judged(window, WindowAnswers.unknown(Cause.FAULT))
                 source.count_result(window, judged)
                 self._log(judged)
                 self.observers.on_result(judged)
@@ -308,7 +295,7 @@ class Watcher:
         """Takes verdicts in window order and applies the event rules to them."""
         while (next_pending := await pending.get()) is not None:
             window, asking = next_pending
-            judged = _judged(source, window, await self._await_answers(source, asking))
+            judged = source.judged(window, await self._await_answers(source, asking))
             with self.supervisor.survives(source.name, f"applying the rules to window {window.index}"):
                 await results.put((judged, await self._apply_rule(source, window, judged)))
         with self.supervisor.survives(source.name, "closing what is open"):
@@ -386,7 +373,7 @@ class Watcher:
         """Stores the event of a change; waits for it to be durable, except for `grew`."""
         if self.writer is not None and change.kind == "grew":
             self.writer.queue_event(change.event)
-        elif self.writer is not None and not await self.writer.save_event(change.event, untold=change.kind):
+        elif self.writer is not None and not await self.writer.save_event(change.event, unpublished=change.kind):
             log.error("event %s of %s is announced but not stored", change.event.id, source.name)
 
     def _publish(self, change: EventChange) -> None:
@@ -452,18 +439,6 @@ class Watcher:
             source.queue.close()
         for answer in self._answers:
             answer.cancel()
-
-
-def _judged(source: SourcePipeline, window: Window, found: WindowAnswers) -> JudgedWindow:
-    return JudgedWindow(
-        source=source.name,
-        camera_id=source.state.camera_id,
-        window=window.index,
-        verdict=replace(found.verdict, start_s=window.start_s, end_s=window.end_s),
-        captured_s=window.captured_s,
-        rest=window.rest,
-        answers=found.answers,
-    )
 
 
 def _described(verdict: Verdict, said: Verdict) -> Verdict:

@@ -111,7 +111,7 @@ def test_what_waits_for_room_on_the_disk_is_not_taken_as_told(tmp_path: Path) ->
         keeping.is_behind = lambda: lines.is_behind
         for number in range(2):
             event = make_event(id=f"e{number}", camera_id="cam_1")
-            assert await keeping.save_event(event, untold="opened")
+            assert await keeping.save_event(event, unpublished="opened")
             change = EventChange("opened", event, sequence=keeping.sequence_of(EventChange("opened", event)))
             with full_disk(0):
                 lines.on_change(change)

@@ -52,7 +52,7 @@ def test_what_is_open_of_one_is_not_closed_by_the_watch_of_another(
     async def leave_open(store: Store) -> None:
         keeping = StoreWriter(store)
         await begin(keeping, clips[0])
-        assert await keeping.save_event(make_event(id="left", source="clip.mp4"), untold="opened")
+        assert await keeping.save_event(make_event(id="left", source="clip.mp4"), unpublished="opened")
         await keeping.close()
 
     notes = Notes()
