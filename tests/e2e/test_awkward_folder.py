@@ -97,5 +97,5 @@ def test_an_adapter_is_merged_served_scored_and_watched_with(home: Path, adapter
     assert film.name in (home / "a #1.jsonl").read_text(encoding="utf-8")
     assert (home / "a #1.mp4").stat().st_size > 0 and (home / "a #1.srt").stat().st_size > 0
     assert len(list((home / "store #1" / "clips").glob("*.mp4"))) == 1
-    events = vigil(home, "events", "list", "--store", str(home / "store #1" / "rules.0.db"))
+    events = vigil(home, "events", "list", "--store", str(home / "store #1" / "events.db"))
     assert film.name in events
