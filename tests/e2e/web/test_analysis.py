@@ -276,7 +276,7 @@ def test_the_buttons_keep_their_words_over_a_switch_and_stop_ends_the_drawing_to
     page.locator("#analysis-stop").click()
     until_done(page)
     page.locator("#analysis-draw").click()
-    expect(page.locator("#analysis-draw")).to_contain_text("Drawing")
+    expect(page.locator("#analysis-draw")).to_contain_text("Creating")
     visitors.shoot(page, "analysis-drawing")
     page.locator("#analysis-stop").click()
     expect(page.locator("#analysis-draw")).to_have_text("Create the annotated video")

@@ -37,7 +37,7 @@ def test_a_copy_plays_the_original_is_downloaded_and_of_several_picked_at_once_t
         line = page.locator("#review-copy .review-copy")
         expect(line).to_contain_text("H.265")
         visitors.shoot(page, "review-copy-coming")
-        expect(line).to_contain_text("this is a copy")
+        expect(line).to_contain_text("this is a converted copy")
         page.wait_for_function(PLAYS)
         settle(page)
         visitors.shoot(page, "review-copy")
