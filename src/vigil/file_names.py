@@ -102,7 +102,9 @@ def file_name(text: str, *, longest_bytes: int = ROOMY_BYTES) -> str:
     plain = plain_name(text).lstrip("-")
     if plain and plain == text and len(plain.encode()) <= longest_bytes:
         return plain
-    return shortened(f"{plain.strip('_')}-{digest(text)}".lstrip("-"), longest_bytes=longest_bytes, of=text)
+    # Without the underscores a dot may come first, which would hide the file.
+    begun = plain.strip("_").lstrip("._-")
+    return shortened(f"{begun}-{digest(text)}".lstrip("-"), longest_bytes=longest_bytes, of=text)
 
 
 def beside(path: Path, ending: str) -> Path:

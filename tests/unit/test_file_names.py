@@ -3,7 +3,7 @@ import string
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vigil.file_names import NAME_BYTES, ROOMY_BYTES, beside, file_name, in_gb18030, readable, readable_names, shortened
@@ -48,6 +48,7 @@ def test_a_name_that_is_text_keeps_it_where_another_one_is_read_the_same() -> No
 
 
 @given(st.one_of(NAMES, ANY_TEXT))
+@example(":.")
 def test_a_file_can_be_named_after_any_text(text: str) -> None:
     name = file_name(text)
     assert 0 < len(name.encode()) <= ROOMY_BYTES
