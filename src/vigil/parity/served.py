@@ -26,7 +26,8 @@ from vigil.parity.trained import PixelDigest, run_in_environment
 from vigil.serving.command import INSIDE
 
 IN_FLIGHT = 8
-TIMEOUT_S = 120.0
+TIMEOUT_S = 600.0
+"""For one answer: on two cores a model of 2B parameters takes ten seconds a prompt, and eight are in flight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
