@@ -208,18 +208,13 @@ def score(
             {"--data": data, "--against": against, "--against-model-dir": against_model_dir, "--limit": limit}
         )
         # Other defaults than a watch has: only what was asked for replaces its settings.
-        asked = {
+        asked: dict[str, Any] = {
             "min_label_probability": _unless(min_label_probability, MIN_LABEL_PROBABILITY),
             "in_flight": _unless(in_flight, IN_FLIGHT),
         }
+        asked |= contract
         score_timeline_videos(
-            paths or [],
-            timeline,
-            endpoint,
-            overrides=contract | asked,
-            config=watch_config,
-            out=out,
-            json_file=json_file,
+            paths or [], timeline, endpoint, overrides=asked, config=watch_config, out=out, json_file=json_file
         )
         return
     settings = ScoreSettings(
