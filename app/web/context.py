@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import gradio as gr
-
 from vigil.errors import UsageError
 from vigil.judge import Endpoint
 from vigil.questions import Question, list_questions
@@ -136,8 +134,10 @@ class RequestRefused(Exception):
         super().__init__(words)
 
 
-def error_toast(t: Translator, key: str, error: Exception) -> gr.Error:
+def error_toast(t: Translator, key: str, error: Exception) -> "gr.Error":
     """A toast for an error of the library: the page's text for `key`, then the library's message."""
+    import gradio as gr  # only here: `app.server` loads this module before it loads Gradio without its stub files
+
     return gr.Error(escape_html(f"{t(key)} {error}"), title=t("site.problem"), print_exception=False)
 
 

@@ -186,7 +186,7 @@ def test_requests_that_make_no_sense_do_not_fill_the_log(pages: Site) -> None:
             client.post("queue/join", json={**asked, "fn_index": 100_000 + number})
             assert client.post("run/predict", json=asked).status_code == 500
             client.post("upload", content=b"no form", headers=form)
-    minutes = 1 + (time.monotonic() - began_s) // 60
+    minutes = 2 + (time.monotonic() - began_s) // 60  # the first of them had begun before
     assert pages.log.stat().st_size - before_bytes < minutes * LOG_BYTES, pages.log.read_text()[-3000:]
 
 

@@ -35,6 +35,11 @@ def test_no_stub_is_written_and_gradio_works(tmp_path: Path) -> None:
     assert not list(copy.rglob("*.pyi"))
 
 
+def test_the_pages_load_gradio_only_where_its_stubs_are_skipped() -> None:
+    script = "import sys, app.server; sys.exit('gradio' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
 def test_everybody_else_is_told_the_file() -> None:
     before = inspect.getfile
     with pytest.raises(ZeroDivisionError), skip_gradio_stubs():
