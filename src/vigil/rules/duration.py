@@ -25,6 +25,7 @@ from vigil.rules.rule import (
     QUIET,
     TOO_LONG,
     announced_s,
+    has_probabilities,
     label_probability,
 )
 from vigil.rules.schedule import WeeklySchedule
@@ -176,15 +177,18 @@ class DurationRule:
         return self._run if self._run is not None and self._run.id else None
 
     def _probability(self, judged: JudgedWindow) -> float | None:
+        return label_probability(judged, question=self._question_of(judged), label=self.settings.label)
+
+    def _question_of(self, judged: JudgedWindow) -> str:
+        """The question whose answer counts; empty where only the verdict is there, which answers the task."""
         question = self.settings.question or self.task
-        if question == self.task and question not in judged.answers:
-            question = ""
-        return label_probability(judged, question=question, label=self.settings.label)
+        return "" if question == self.task and question not in judged.answers else question
 
     def _measured(self, judged: JudgedWindow, p: float | None) -> float | None:
         """The probability that an event may show: a label without a measured one is just low, as with hysteresis."""
-        is_word_alone = p is not None and judged.verdict.p_alarm is None
-        return min(p, self.settings.tiers.low) if p is not None and is_word_alone else p
+        if p is None or has_probabilities(judged, question=self._question_of(judged)):
+            return p
+        return min(p, self.settings.tiers.low)
 
     def _is_scheduled(self, second: float) -> bool:
         if self._schedule is None:

@@ -140,6 +140,14 @@ def label_probability(judged: JudgedWindow, *, question: str, label: str) -> flo
     return p_alarm if label == "alarm" else 1.0 - p_alarm
 
 
+def has_probabilities(judged: JudgedWindow, *, question: str) -> bool:
+    """Whether the answer that `label_probability` reads bears probabilities, and not just a word."""
+    if not question:
+        return judged.verdict.p_alarm is not None
+    answer = judged.answers.get(question)
+    return answer is not None and bool(answer.probabilities)
+
+
 def _p_label(answer: Answer, label: str) -> float | None:
     if answer.cause is not None:
         return None

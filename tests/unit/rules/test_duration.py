@@ -9,7 +9,7 @@ import pytest
 from vigil.errors import UsageError
 from vigil.events import EventChange, Tier
 from vigil.rules.duration import DurationRule, DurationSettings
-from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
+from vigil.verdict import Answer, Cause, JudgedWindow, Outcome, Verdict
 
 NOON_UTC_S = 1_795_953_600.0
 """12:00 UTC on a Sunday."""
@@ -50,6 +50,20 @@ def test_an_event_opens_when_the_label_has_held_long_enough_and_began_when_it_be
     assert (event.rule, event.task, event.tier, event.peak) == ("loitering", "person", Tier.MEDIUM, 0.9)
     assert [evidence.window for evidence in event.windows] == [1, 2, 3, 4, 5]
     assert event.announced_s == pytest.approx(12.5 + 0.3) and rule.open_events == (event,)
+
+
+def test_a_word_without_probabilities_is_low_whatever_the_verdict_has_and_a_measured_answer_is_shown_as_it_is() -> None:
+    """The rule asks about people; what is measured of the task's own question says nothing of that."""
+    asks = replace(LOITERING, question="people", label="present")
+    said = Answer(question="people", said="present")
+    measured = Answer(question="people", probabilities={"present": 0.97, "absent": 0.03})
+    peaks = {}
+    for answer, p_task in ((said, 0.1), (measured, None)):
+        rule = rule_of(asks)
+        windows = [replace(judged(i, p_task), answers={"people": answer}) for i in range(6)]
+        [opened] = [change for window in windows for change in rule.push(window) if change.kind == "opened"]
+        peaks[answer.label, bool(answer.probabilities)] = opened.event.peak
+    assert peaks == {("present", False): asks.tiers.low, ("present", True): 0.97}
 
 
 def test_seconds_that_were_not_seen_do_not_count_and_do_not_break_it() -> None:
