@@ -18,7 +18,7 @@ EVENTS = "text/event-stream"
 NOT_KEPT = {"Cache-Control": "no-store"}
 
 
-def add_route(app: FastAPI, bell: AlarmStream) -> None:
+def add_route(app: FastAPI, stream: AlarmStream) -> None:
     """Adds the `/alarms/{language}` route to the application."""
 
     @app.get("/alarms/{language}")
@@ -26,20 +26,20 @@ def add_route(app: FastAPI, bell: AlarmStream) -> None:
         t = translator(choose_language(language, ""))
         if EVENTS in request.headers.get("accept", ""):
             known = request.headers.get("last-event-id", "")
-            word = seen or await asyncio.to_thread(bell.seen_of, known)
-            return StreamingResponse(_stream(bell, word, t), media_type=EVENTS, headers=NOT_KEPT)
-        await bell.wait(seen, hold_s=HOLD_S)
-        now, news = await asyncio.to_thread(bell.since, seen)
+            word = seen or await asyncio.to_thread(stream.seen_of, known)
+            return StreamingResponse(_stream(stream, word, t), media_type=EVENTS, headers=NOT_KEPT)
+        await stream.wait(seen, hold_s=HOLD_S)
+        now, news = await asyncio.to_thread(stream.since, seen)
         return JSONResponse({"seen": now, "alarms": [_told(each, t) for each in news]}, headers=NOT_KEPT)
 
 
-async def _stream(bell: AlarmStream, seen: str, t: Translator) -> AsyncIterator[str]:
+async def _stream(stream: AlarmStream, seen: str, t: Translator) -> AsyncIterator[str]:
     """Yields alarms as they arrive, and ends after `HOLD_S`: a browser reconnects by itself with its last event id."""
     yield "retry: 1000\n\n"
     give_up_s = asyncio.get_running_loop().time() + HOLD_S
     while (left_s := give_up_s - asyncio.get_running_loop().time()) > 0:
-        await bell.wait(seen, hold_s=left_s)
-        seen, news = await asyncio.to_thread(bell.since, seen)
+        await stream.wait(seen, hold_s=left_s)
+        seen, news = await asyncio.to_thread(stream.since, seen)
         for each in news:
             number = "" if each.sequence is None else f"id: {each.sequence}\n"
             yield f"{number}event: alarm\ndata: {json.dumps(_told(each, t), ensure_ascii=False)}\n\n"

@@ -192,9 +192,9 @@ def heads(context: SiteContext, language: Language) -> list[str]:
     """Returns the HTML for the head of every page; notifications are included only if a watcher runs."""
     limit = gradio_patches.upload_limit_script(language, upload_mb=context.options.upload_mb)
     signed_in = [f"<script>\n{SESSION_SCRIPT}</script>"] if context.options.users else []
-    bell_head = [] if context.service is None else [notifications.head(language)]
+    notification_head = [] if context.service is None else [notifications.head(language)]
     place = f"<script>\n{PLACE_SCRIPT}</script>"
-    return [theme.HEAD, plots.HEAD, limit, place, *signed_in, *bell_head]
+    return [theme.HEAD, plots.HEAD, limit, place, *signed_in, *notification_head]
 
 
 def _hang_bell(app: FastAPI, context: SiteContext, service: "BackgroundWatcher") -> None:

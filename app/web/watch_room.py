@@ -1,6 +1,6 @@
 """The watch room: every camera of the running watch live, and its events as they happen.
 
-The wall of cameras is one component whose script calls `look` in a loop; the response is held until there is something
+The grid of cameras is one component whose script calls `look` in a loop; the response is held until there is something
 new and contains only that (measurements: docs/web-live-pictures.md). It bypasses Gradio's queue, so that visitors do
 not wait for each other.
 """
@@ -66,7 +66,7 @@ def panel(context: SiteContext) -> None:
         return
     t = context.t
     cameras = CameraCards(context, context.service)
-    wall = LivePictures(context, context.service, cameras, _board(context, context.service))
+    live = LivePictures(context, context.service, cameras, _board(context, context.service))
     with gr.Row(equal_height=True, elem_id="room-add"):
         word = gr.Textbox(
             placeholder=t("room.add_hint"), show_label=False, container=False, scale=6, elem_id="room-address"
@@ -76,7 +76,7 @@ def panel(context: SiteContext) -> None:
     gr.HTML(
         html_template=SKELETON,
         js_on_load=_script(context),
-        server_functions=[looker(wall), actor(cameras, context)],
+        server_functions=[looker(live), actor(cameras, context)],
         apply_default_css=False,
         empty=t("room.empty"),
         newest=t("room.newest"),
@@ -95,15 +95,15 @@ def panel(context: SiteContext) -> None:
     file.upload(add_file, file, None, **quick)
 
 
-def looker(wall: LivePictures) -> Callable[[dict[str, Any]], Any]:
+def looker(live: LivePictures) -> Callable[[dict[str, Any]], Any]:
     """The function that the script calls for updates; it responds when there are some."""
 
     async def look(asked: dict[str, Any]) -> dict[str, Any]:
         seen = SeenPicture.of(asked)
         give_up_s = time.monotonic() + HOLD_S
-        while not wall.has_news(seen) and time.monotonic() < give_up_s:
+        while not live.has_news(seen) and time.monotonic() < give_up_s:
             await asyncio.sleep(LOOK_S)
-        return await asyncio.to_thread(wall.news, seen)
+        return await asyncio.to_thread(live.news, seen)
 
     return look
 

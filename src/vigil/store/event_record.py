@@ -20,8 +20,8 @@ def event_record(event: Event) -> dict[str, Any]:
         "announced_s": rounded(event.announced_s),
         "peak_s": rounded(event.peak_s),
         "epoch_s": event.epoch_s,
-        "onset_utc": _wall(event, event.onset_s),
-        "end_utc": _wall(event, event.end_s),
+        "onset_utc": _utc_text(event, event.onset_s),
+        "end_utc": _utc_text(event, event.end_s),
         "closed_because": event.closed_because,
         "task": event.task,
         "model": event.model,
@@ -58,5 +58,5 @@ def rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
 
 
-def _wall(event: Event, seconds: float | None) -> str | None:
+def _utc_text(event: Event, seconds: float | None) -> str | None:
     return None if event.epoch_s is None or seconds is None else format_utc(event.epoch_s + seconds)

@@ -63,7 +63,7 @@ class BackgroundWatcher:
         self._history = VerdictHistory()
         self._previews = PreviewCache()
         self._observers = PersistentObserverGroup([self._history, self._previews, *observers])
-        self._roster = CameraList(
+        self._camera_list = CameraList(
             settings.sources,
             file=room or import_room_file(settings.store, settings.store_folder),
             most_cameras=settings.most_cameras,
@@ -97,7 +97,7 @@ class BackgroundWatcher:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Sources in the list that cannot be found, one sentence each."""
-        return self._roster.warnings
+        return self._camera_list.warnings
 
     def start(self) -> None:
         """Starts the thread and returns at once; does nothing if it is running."""
@@ -131,7 +131,7 @@ class BackgroundWatcher:
         the settings.
         """
         try:
-            return self._roster.add(word, name=name, confined=confined)
+            return self._camera_list.add(word, name=name, confined=confined)
         finally:
             self._apply()
 
@@ -139,7 +139,7 @@ class BackgroundWatcher:
         """Stops watching a camera; raises UsageError if there is none of this name."""
         camera_id = self._camera_id(name)
         try:
-            self._roster.remove(name)
+            self._camera_list.remove(name)
         finally:
             self._apply()
             self._forget(name, camera_id)
@@ -150,23 +150,23 @@ class BackgroundWatcher:
 
     def pause(self, name: str) -> None:
         """Disconnects a camera until `resume`; raises UsageError if it cannot be paused."""
-        address = self._roster.check(name)
+        address = self._camera_list.check(name)
         if not self._is_live(address):
             raise UsageError(f"{name} is a file and waits for nobody; only what is watched live can be paused")
         if self._state(address).stage in (SourceStatus.ENDED, SourceStatus.UNREADABLE):
             raise UsageError(f"{name} is over; remove it, and add it again to watch it again")
-        self._roster.pause(name)
+        self._camera_list.pause(name)
         self._apply()
 
     def resume(self, name: str) -> None:
         """Reconnects a paused camera; raises UsageError if there is none of this name."""
-        self._roster.resume(name)
+        self._camera_list.resume(name)
         self._apply()
 
     def states(self) -> list[SourceState]:
         """Copies of the current state of every camera; before the watcher runs they are waiting."""
         try:
-            addresses = self._roster.addresses
+            addresses = self._camera_list.addresses
         except VigilError:
             # The list cannot be loaded; the error is in `problem`.
             return []
@@ -225,7 +225,7 @@ class BackgroundWatcher:
         try:
             await run_watch(
                 self.settings,
-                addresses=self._roster.addresses,
+                addresses=self._camera_list.addresses,
                 api_key=self._api_key,
                 observers=[self._observers],
                 on_start=self._on_started,
@@ -273,10 +273,10 @@ class BackgroundWatcher:
 
     def _reconcile(self) -> None:
         """Adds, removes, pauses and resumes sources until the watcher matches the camera list."""
-        watch, paused = self._watch, self._roster.paused
+        watch, paused = self._watch, self._camera_list.paused
         if watch is None or self._ending.is_set():
             return
-        wanted = {address.name: address for address in self._roster.addresses}
+        wanted = {address.name: address for address in self._camera_list.addresses}
         for name, address in watch.addresses.items():
             if wanted.get(name) != address:
                 camera_id = self._camera_id(name)
@@ -327,5 +327,5 @@ class BackgroundWatcher:
         state = None if watch is None else watch.states.get(address.name)
         if state is not None:
             return state.copy()
-        stage = SourceStatus.PAUSED if address.name in self._roster.paused else SourceStatus.WAITING
+        stage = SourceStatus.PAUSED if address.name in self._camera_list.paused else SourceStatus.WAITING
         return SourceState(name=address.name, live=self._is_live(address), stage=stage, detail=self.problem)

@@ -189,10 +189,10 @@ class PrometheusMetrics(WatchObserver):
         self._breaker.set_function(lambda: BREAKER[watch.breaker.state])
         self._faults.set_function(lambda: watch.supervisor.failures.total())
         self._media_losses.set_function(lambda: watch.media_losses)
-        if (keeper := watch.writer) is not None:
-            self._losses.set_function(lambda: keeper.lost)
-            self._refused.set_function(lambda: keeper.refused)
-            self._waiting.set_function(lambda: keeper.waiting)
+        if (writer := watch.writer) is not None:
+            self._losses.set_function(lambda: writer.lost)
+            self._refused.set_function(lambda: writer.refused)
+            self._waiting.set_function(lambda: writer.waiting)
 
     def serve(self, port: int, *, host: str = "127.0.0.1") -> None:
         """Serves the metrics over HTTP; raises UsageError if the port is taken."""
