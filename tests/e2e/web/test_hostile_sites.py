@@ -239,16 +239,22 @@ def test_an_open_page_without_users_is_closed_to_a_proxy(open_pages: Site) -> No
 
 
 def test_guesses_are_limited_while_one_who_signed_in_goes_on(names: Browser, users_pages: Site) -> None:
+    """A guess comes free every six seconds, in which a slow host may take one; that one is counted and made up for."""
     page = signed_in(names, users_pages.url)
+    guesses: list[int] = []
+    answers: list[int] = []
     with httpx.Client(base_url=users_pages.url, timeout=HANG_S) as client:
-        guesses = [client.get("/en/", auth=("ada", f"wrong {number}")).status_code for number in range(40)]
-        right = client.get("/en/", auth=("ada", "correct horse"))
-        form = client.post("/sign-in", data={"name": "ada", "password": "correct horse"})
-    assert guesses[:5] == [401] * 5 and guesses[-10:] == [429] * 10
-    assert guesses.count(401) <= 30
-    assert right.status_code == form.status_code == 429
+        while 429 not in guesses[-1:] or answers[-2:] != [429, 429]:
+            assert len(guesses) < 200, (guesses, answers)
+            guesses.append(client.get("/en/", auth=("ada", "wrong")).status_code)
+            if guesses[-1] == 429:
+                form = {"name": "ada", "password": "correct horse"}
+                answers.append(client.get("/en/", auth=("ada", "correct horse")).status_code)
+                answers.append(client.post("/sign-in", data=form).status_code)
+                client.cookies.clear()
+    assert guesses[:5] == [401] * 5
     page.reload()
     page.locator("#chat-box textarea").wait_for()
     page.context.close()
     acts = (users_pages.log.parent / "uploads" / "audit.log").read_text()
-    assert acts.count("sign-in refused") == guesses.count(401) and acts.count("too many sign-ins") == 1
+    assert acts.count("sign-in refused") == guesses.count(401) and "too many sign-ins" in acts
