@@ -42,6 +42,7 @@ CSS = """
   .vigil-subtitle { display: none; }
   .vigil-tools { gap: 12px; font-size: .85rem; }
   .tab-container button { padding-left: 8px; padding-right: 8px; }
+  #analysis-file button .wrap { padding-top: 40px; }
 }
 footer { display: none !important; }
 """

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from vigil.errors import SourceError, VigilError
+from vigil.errors import SourceError, UsageError, VigilError
 from vigil.sources.address import Address, read_camera_file, strip_invisible
 from vigil.sources.image_worker import worker
 
@@ -165,7 +165,7 @@ def inspect_upload(path: Path) -> Upload:
         if path.stat().st_size == 0:
             raise SourceError(f"{name} is empty (0 bytes)")
         if _is_text(path):
-            return Upload(kind="camera", name=name, path=path, sent=path, address=read_camera_file(path))
+            return Upload(kind="camera", name=name, path=path, sent=path, address=_camera_in(path))
         content = worker().look_into(path)
     except VigilError as error:
         raise SourceError(str(error).replace(str(path), name)) from error
@@ -175,6 +175,16 @@ def inspect_upload(path: Path) -> Upload:
         return Upload(kind="picture", name=name, path=path, sent=path, format=content.format)
     playable = _container(path) in {"mp4", "webm"} and content.codec in PLAYED
     return Upload(kind="video", name=name, path=path, sent=path, is_playable=playable)
+
+
+def _camera_in(path: Path) -> Address:
+    """The camera that a text file names; what is called `clip.mp4` and holds other text is no camera file."""
+    try:
+        return read_camera_file(path)
+    except UsageError as error:
+        if path.suffix.lower() in {"", ".txt"}:
+            raise
+        raise SourceError(f"{path} holds text, neither a video, a picture nor the address of a camera") from error
 
 
 def _is_text(path: Path) -> bool:

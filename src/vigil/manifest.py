@@ -154,10 +154,16 @@ class Contract:
         """Returns the differences between a server's alias and this contract, one sentence each."""
         theirs, ours = _grid_told(_alias_parts(alias)), _grid_told(_alias_parts(self.alias))
         return [
-            f"{key} is {unquote(ours[key])} here and {unquote(theirs.get(key, 'not told'))} at the server"
+            _difference(key, ours=unquote(ours[key]), theirs=unquote(theirs.get(key, "not told")))
             for key in ours
             if key not in {"task", ANSWERS_KEY} and theirs.get(key) != ours[key]
         ]
+
+
+def _difference(key: str, *, ours: str, theirs: str) -> str:
+    if key == "question":  # of which an alias holds only a digest
+        return "the question is not the one that the served model was trained on"
+    return f"{key} is {ours} here and {theirs} at the server"
 
 
 def _language(text: str) -> str:

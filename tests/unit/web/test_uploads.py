@@ -62,6 +62,16 @@ def test_anything_else_is_refused_without_showing_our_paths(tmp_path: Path, name
     assert str(tmp_path) not in str(refused.value)
 
 
+@pytest.mark.parametrize("name", ["clip.mp4", "photo.JPG", "notes.md"])
+def test_a_file_with_text_in_it_is_no_camera_file_unless_it_is_called_so(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("hello\n" * 1000)
+    with pytest.raises(SourceError, match=f"^{name} holds text, neither a video"):
+        inspect_upload(tmp_path / name)
+    (tmp_path / "camera.txt").write_text("hello\n")
+    with pytest.raises(SourceError, match=r"camera\.txt, line 1: 'hello' is neither a webcam number nor an address"):
+        inspect_upload(tmp_path / "camera.txt")
+
+
 def test_a_name_is_never_a_path(uploads: Uploads, tmp_path: Path) -> None:
     sent = picture(tmp_path / "<img src=x>.html")
     mine = uploads.visitor_folder()
