@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# What:  makes missing environments, then runs the checks and the whole suite, unit and end to end, on the real
-#        LLaMA-Factory and the real vLLM with the tiny base; finally, alone, the rehearsal with a model of Qwen3-VL-2B's
-#        real shape (scripts/rehearse.sh).
+# What:  makes missing environments, then runs the checks and the suite, unit and end to end, on the real
+#        LLaMA-Factory and the real vLLM with the tiny base; then the long tests, which train and serve other variants
+#        (families, frame rates, kinds of adapters, several processes); finally, alone, the rehearsal with a model of
+#        Qwen3-VL-2B's real shape (scripts/rehearse.sh).
 # Needs: Python 3.11+ and git; 20 GiB of disk, 14 GiB of memory; no GPU. No test depends on the
 #        speed of the machine.
 # Usage: bash scripts/test.sh [--fast] [--no-rehearsal] [pytest arguments]
-#        --fast: unit tests only. --no-rehearsal skips the rehearsal, as do arguments for pytest.
+#        --fast: unit tests only. --no-rehearsal skips the long tests and the rehearsal. With arguments for pytest,
+#        exactly what they name is run.
 #        VIGIL_TEST_WORKERS=N runs N files at a time (default: two per core if there are 3 GiB of memory for each;
 #        with --fast one per core).
 set -euo pipefail
@@ -18,6 +20,7 @@ cd "$(dirname "$0")/.."
 unset PYTHONDONTWRITEBYTECODE
 fast=false
 rehearsal=true
+chosen="not gpu and not train_env and not long"
 while :; do
   case "${1:-}" in
     --fast) fast=true ;;
@@ -26,7 +29,10 @@ while :; do
   esac
   shift
 done
-[ $# -eq 0 ] || rehearsal=false
+if [ $# -gt 0 ]; then
+  rehearsal=false
+  chosen="not gpu and not train_env"
+fi
 
 # Two files per core, since many tests wait for cameras; each may start a vLLM of its own.
 GIB_A_FILE=3
@@ -51,7 +57,7 @@ load .venv-serve/bin/python -c "import gc; gc.disable(); import vllm.entrypoints
 bash scripts/setup.sh core browser
 bash scripts/check.sh &
 checks=$!
-load .venv/bin/python -m pytest --collect-only -m "not gpu and not train_env"
+load .venv/bin/python -m pytest --collect-only -m "$chosen"
 wait "${loading[0]}" || true
 # These use one core for minutes, so they run beside the others; what they print comes at the end. Without
 # tests/conftest.py, whose servers need packages that the training environment lacks.
@@ -64,13 +70,15 @@ wait "${loading[@]}" || true
 wait "$checks"
 failed=0
 # Long files first.
-.venv/bin/python -m pytest -m "not gpu and not train_env" \
+.venv/bin/python -m pytest -m "$chosen" \
   -n "$files_at_once" --dist loadfile --no-loadscope-reorder "$@" || failed=$?
 wait "$train_env_tests" || failed=$?
 echo "The tests of the training environment:"
 cat "$train_env_log"
 [ "$failed" -eq 0 ] || exit "$failed"
 if "$rehearsal"; then
+  echo "The long tests:"
+  .venv/bin/python -m pytest -m "long and not gpu" -n "$files_at_once" --dist loadfile --no-loadscope-reorder tests/e2e
   rm -rf outputs/rehearsal
   bash scripts/rehearse.sh --out outputs/rehearsal
 fi

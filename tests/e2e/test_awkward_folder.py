@@ -12,7 +12,7 @@ from vigil.environments import CHECKOUT
 from vigil.manifest import read_manifest
 from vigil.serving.server import RunningServer, run_server
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 AWKWARD = "打架 数据(1),v2 #3"
 EVERY_WINDOW = (

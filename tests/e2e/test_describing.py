@@ -25,7 +25,7 @@ from vigil.verdict import Verdict
 from waiting import HANG_S
 from watching import film
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 BASE, LORA = "tiny", "fight"
 

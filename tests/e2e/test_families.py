@@ -33,7 +33,7 @@ from vigil.tiny import BASE_FOLDER
 from vigil.training import plan_training
 from vigil.verdict import Outcome, Verdict
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 SAMPLING = FrameSampling(max_pixels=12_288, **QWEN2_5_VL.grid)
 ON_CPU = ["use_cpu=true", "bf16=false", "max_steps=3", "logging_steps=1", "save_strategy=no", "eval_strategy=no"]

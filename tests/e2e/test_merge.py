@@ -28,7 +28,7 @@ from vigil.serving.server import run_server
 from vigil.tiny import BASE_FOLDER
 from vigil.training.export import export_model, plan_export
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 SCRIPT = CHECKOUT / "tests" / "peft_adapters.py"
 LANGUAGE = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"

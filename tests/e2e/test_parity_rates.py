@@ -13,7 +13,7 @@ from vigil.questions import Question
 from vigil.serving.server import run_server
 from vigil.tiny import BASE_FOLDER
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 
 @pytest.mark.parametrize("fps", [0.5, 1.5, 3.0, 7.0])

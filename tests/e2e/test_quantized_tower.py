@@ -10,7 +10,7 @@ from vigil.environments import environment
 from vigil.tiny import BASE_FOLDER
 from vigil.training.llamafactory import IN_ONE_PROCESS
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 
 @pytest.mark.parametrize(("how", "tower_is_quantized"), [("as-it-is", True), ("ours", False)])

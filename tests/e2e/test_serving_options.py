@@ -152,6 +152,7 @@ async def _judged(one: RunningServer, task: Question, sampling: FrameSampling) -
     return verdicts, described
 
 
+@pytest.mark.long
 def test_every_web_process_of_several_is_guarded_and_serves_the_same(
     tmp_path: Path, task: Question, sampling: FrameSampling, tiny_adapter: Path
 ) -> None:

@@ -213,6 +213,7 @@ def test_a_failing_training_tells_why_in_one_line(data: Path, tmp_path: Path) ->
     assert not (tmp_path / "out" / "vigil.json").exists()
 
 
+@pytest.mark.long
 def test_two_processes_train_together_under_deepspeed(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +227,7 @@ def test_two_processes_train_together_under_deepspeed(
     assert "world size: 2" in (output / "train.log").read_text(errors="replace")
 
 
+@pytest.mark.long
 def test_two_ray_workers_train_together(data: Path, tmp_path: Path) -> None:
     """With the settings of the plan, but started from here: a worker asks Ray for one CPU in place of ten."""
     local = "ray_init_kwargs={num_cpus: 2, include_dashboard: false, _node_ip_address: 127.0.0.1}"

@@ -15,7 +15,7 @@ from vigil.manifest import read_manifest
 from vigil.tiny import BASE_FOLDER
 from vigil.training import train
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 EPOCHS = 2
 ADAPTER = "adapter_model.safetensors"
