@@ -285,7 +285,9 @@ def read_manifest(folder: Path, *, advice: str = "") -> Manifest:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        missing = f"{folder} has no {MANIFEST_NAME}, so nobody knows how its pictures were cut"
+        missing = f"{folder} has no {MANIFEST_NAME}, so how its frames were cut is unknown"
+        if not folder.is_dir():
+            missing = f"there is no folder {folder}"
         raise ManifestError(f"{missing}; {advice}" if advice else missing) from error
     except (OSError, ValueError) as error:
         raise ManifestError(f"{path} cannot be read: {error}") from error

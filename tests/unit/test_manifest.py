@@ -108,8 +108,10 @@ def test_a_manifest_of_an_earlier_version_reads_as_it_always_did(tmp_path: Path)
 def test_a_folder_without_a_manifest_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"has no vigil\.json.*; name another folder$"):
         read_manifest(tmp_path, advice="name another folder")
-    with pytest.raises(ManifestError, match=r"were cut$"):
+    with pytest.raises(ManifestError, match=r"is unknown$"):
         read_manifest(tmp_path)
+    with pytest.raises(ManifestError, match="there is no folder .*gone; name another folder"):
+        read_manifest(tmp_path / "gone", advice="name another folder")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"contract": {}}', '{"contract": 3, "later": 1}'])

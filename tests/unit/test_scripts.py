@@ -82,7 +82,7 @@ def test_help_needs_no_environment(checkout: Path, script: str) -> None:
         (("scripts/train.sh", "WRONG"), "there are: "),
         (("scripts/train.sh", "tiny_lora", "lr=1"), "'learning_rate'"),
         (("export.sh", "--bogus"), "--bogus"),
-        (("export.sh", "nowhere"), "nowhere is no adapter"),
+        (("export.sh", "nowhere"), "there is no folder nowhere"),
         (("scripts/demo.sh", "--bogus"), "--bogus"),
         (("scripts/demo.sh", "--clips", "nowhere", "--no-web"), "--clips nowhere is not a folder"),
         (("scripts/download_model.sh", "--from", "disk"), "modelscope or huggingface (hf), not 'disk'"),

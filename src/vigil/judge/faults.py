@@ -1,5 +1,6 @@
 """Maps every endpoint failure to a cause: the one place where errors of openai and aiohttp are translated."""
 
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -123,7 +124,14 @@ def _spoken(error: BaseException) -> str:
     if isinstance(error, openai.APIStatusError):
         return _spoken_refusal(error)
     spoken = unusable_answer(error) or _broken_connection(error) or error
+    if isinstance(spoken, aiohttp.ClientConnectorError):
+        return _connection_refusal(spoken.os_error) or str(spoken)
     return str(spoken) or type(spoken).__name__
+
+
+def _connection_refusal(error: OSError) -> str:
+    """The system's words, such as "Connection refused"; asyncio's tell the address again. Negative codes are of DNS."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or ""
 
 
 def _spoken_refusal(error: openai.APIStatusError) -> str:

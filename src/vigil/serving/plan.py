@@ -148,7 +148,7 @@ def _contract(
     if wanted.no_manifest:
         return None
     raise ManifestError(
-        f"{model_dir} has no {MANIFEST_NAME}, so nobody knows how its pictures were cut; a model that Vigil trained "
+        f"{model_dir} has no {MANIFEST_NAME}, so how its frames were cut is unknown; a model that Vigil trained "
         "has one (scripts/train.sh, export.sh). For any other model name the task, and what differs from the defaults: "
         "--task fight [--fps 2 --frames 6 --max-pixels 131072]; or --no-manifest to serve it without a contract"
     )

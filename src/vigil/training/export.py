@@ -102,8 +102,10 @@ def plan_export(
     Raises UsageError, ManifestError, EnvironmentMissing or JobError; each message says what to do.
     """
     chosen = adapter or newest_adapter([Path(root) for root in ADAPTER_ROOTS])
+    if not chosen.is_dir():
+        raise UsageError(f"there is no folder {chosen}; name the folder of an adapter, or none for the newest")
     if not (chosen / ADAPTER_NAME).is_file():
-        raise UsageError(f"{chosen} is no adapter, it has no {ADAPTER_NAME}")
+        raise UsageError(f"{chosen} is not an adapter: it has no {ADAPTER_NAME}")
     manifest = _manifest_of(chosen)
     folder = base or _base_of(chosen, manifest)
     check_checkpoint(folder)

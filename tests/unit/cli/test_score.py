@@ -124,7 +124,7 @@ def test_a_limit_draws_the_same_clips_each_time(server: ScriptedServer, data: Pa
         (["--data", "data"], 1, "several models"),
         (["--data", "data", "--split", "sideways"], 2, "sideways"),
         (["nowhere", "--model", "lora"], 2, "neither a folder nor a file"),
-        (["--data", "data", "--model", "lora", "--model-dir", "nowhere"], 1, "no vigil.json"),
+        (["--data", "data", "--model", "lora", "--model-dir", "nowhere"], 1, "there is no folder nowhere"),
     ],
 )
 def test_wrong_use_is_told_in_one_line(
