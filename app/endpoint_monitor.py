@@ -17,7 +17,7 @@ from vigil.judge import Endpoint
 from vigil.judge.contract import DEFAULT_QUESTION
 from vigil.judge.discovery import ServedModel, list_models, open_openai_client
 from vigil.judge.endpoint_http import EndpointHttp, UnusableAnswerError
-from vigil.judge.model_client import may_pass
+from vigil.judge.model_client import is_transient
 from vigil.manifest import MODEL_DIR_ADVICE, Contract, calibration_in, parse_alias, read_manifest
 from vigil.questions import load_question
 from vigil.watch import WatchSettings
@@ -124,7 +124,7 @@ class EndpointMonitor:
             return None
         except (aiohttp.ClientError, TimeoutError):
             return self.now.load
-        if may_pass(answer.status):
+        if is_transient(answer.status):
             return self.now.load
         return _counted(answer.text) if answer.is_success else None
 

@@ -166,7 +166,7 @@ def inspect_upload(path: Path) -> Upload:
             raise SourceError(f"{name} is empty (0 bytes)")
         if _is_text(path):
             return Upload(kind="camera", name=name, path=path, sent=path, address=read_camera_file(path))
-        content = worker().look_into(path)
+        content = worker().inspect(path)
     except VigilError as error:
         raise SourceError(str(error).replace(str(path), name)) from error
     except OSError as error:

@@ -186,6 +186,6 @@ def _told(probabilities: dict[int, float]) -> dict[str, Any]:
 def _words(server: ScriptedServer, task: Question) -> LabelTokens:
     async def run() -> LabelTokens:
         async with await connect(server, task=task) as judge:
-            return judge.words
+            return judge.label_tokens
 
     return asyncio.run(run())
