@@ -98,7 +98,7 @@ def stage_state(desk: AnalysisSession, analysis: Analysis, view: AnalysisView, t
         "lost": view.phase is AnalysisPhase.LOST,
         "now_s": view.now_s if view.live else None,
         "duration_s": desk.duration_s,
-        "rows": [window_row(each, tiers, t, waits=each.window in view.waiting_for_words) for each in judged],
+        "rows": [window_row(each, tiers, t, waits=each.window in view.awaiting_description) for each in judged],
         "phase": phase_text(view, t),
         "facts": analysis_facts(analysis, view, t),
         "detail": without_paths(problem_text(view, t, kind=kind), analysis.address),

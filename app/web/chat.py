@@ -22,9 +22,9 @@ from vigil.chat import (
     TimeSpan,
     attach_camera,
     attach_picture,
+    attach_pictures,
     attach_video,
     find_time_span,
-    look_at_pictures,
 )
 from vigil.chat.conversation import DEFAULT_CONTEXT
 from vigil.errors import EndpointError, UsageError, VigilError
@@ -197,7 +197,7 @@ class ChatPanel:
         async with aclosing(talker.answer(first, conversation.messages(limits), max_tokens=limits.answer)) as pieces:
             async for piece in pieces:
                 yield piece
-        if task is None or not describer or not any(earlier.look for earlier in conversation.turns):
+        if task is None or not describer or not any(earlier.attachment for earlier in conversation.turns):
             return
         messages = conversation.rephrased(task.description_question).messages(limits)
         yield "\n"
@@ -356,7 +356,7 @@ def _look_at(
         part = span.within(None, moment_s=(sampling.frames - 1) / sampling.fps)
         is_seen = analysis is not None and analysis.address == upload.address
         kept = analysis.recent.between(part.start_s, part.end_s) if analysis is not None and is_seen else []
-        return look_at_pictures(kept, sampling, most_frames=most_frames)
+        return attach_pictures(kept, sampling, most_frames=most_frames)
     if upload.address is not None:
         return attach_camera(upload.address, sampling, stop=stop)
     if upload.kind == "picture":

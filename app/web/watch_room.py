@@ -137,7 +137,7 @@ def _board(context: SiteContext, service: "BackgroundWatcher") -> RecentVerdicts
     board = RecentVerdicts(
         context.settings.tiers,
         _earlier(context),
-        cause_words=lambda cause: context.t(f"room.cause_{cause}"),
+        cause_name=lambda cause: context.t(f"room.cause_{cause}"),
     )
     service.subscribe(board)
     return board

@@ -15,8 +15,8 @@ COMMAND = re.compile(rf"(?<![\w./-])vigil(?= (?:{'|'.join(SUMMARIES)})\b)")
 def command() -> str:
     """How this Vigil was called from the shell."""
     own = Path(sys.executable).with_name("vigil")
-    known = shutil.which("vigil")
-    if known is not None and own.exists() and Path(known).samefile(own):
+    installed = shutil.which("vigil")
+    if installed is not None and own.exists() and Path(installed).samefile(own):
         return "vigil"
     if not own.exists():
         return f"{shlex.quote(sys.executable)} -m vigil"

@@ -17,7 +17,7 @@ from typing import Any
 import vigil
 from vigil.counted import counted
 from vigil.dataset.answer_wording import worded
-from vigil.dataset.answers import AnswerPolicy, TargetAnswer, has_words, template_answer
+from vigil.dataset.answers import AnswerPolicy, TargetAnswer, has_description, template_answer
 from vigil.dataset.clips import FolderMeaning, LabelledClip, Split, find_clips
 from vigil.dataset.examples import NONE, SPLITS, TEMPLATE, TrainingExample, split_path, write_examples
 from vigil.dataset.extract import ExtractSettings, extract_all, frames_folder
@@ -282,9 +282,9 @@ def _grouped(
     """Returns the group of each clip: from the CSV, else by name and appearance, compared with CSV clips too."""
     rest = [clip for clip in clips if clip.name not in named]
     prints = {clip.name: stored[clip.name].fingerprint for clip in clips}
-    looks = group_by_appearance(rest, prints, {clip.name: stored[clip.name].format for clip in rest})
+    by_appearance = group_by_appearance(rest, prints, {clip.name: stored[clip.name].format for clip in rest})
     known = {clip.name: named[clip.name] for clip in clips if clip.name in named}
-    groups = merge_identical(known | looks, {clip.name: stored[clip.name].video_digest for clip in clips})
+    groups = merge_identical(known | by_appearance, {clip.name: stored[clip.name].video_digest for clip in clips})
     return merge_similar(groups, prints, known=known) if known and rest else groups
 
 
@@ -353,7 +353,7 @@ class _Answering:
         if self.plan.answers == "verdict":
             return example
         written = self.material.answers.get(example.clip, "")
-        if has_words(written, self.task):
+        if has_description(written, self.task):
             example = replace(example, answer=written, described_by=self.material.author)
         elif self.plan.answers == "words":
             stock = template_answer(self.task, example.label, example.clip)

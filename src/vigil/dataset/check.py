@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from vigil.dataset.answer_wording import authors
-from vigil.dataset.answers import has_words, label_of_answer, taught
+from vigil.dataset.answers import has_description, label_of_answer, taught
 from vigil.dataset.clips import Split
 from vigil.dataset.examples import SPLITS, TrainingExample, read_splits, split_name, split_path
 from vigil.dataset.folder import dataset_digest, read_dataset_info, read_dataset_manifest
@@ -167,7 +167,7 @@ def _of_answers(splits: SplitExamples, task: Question) -> Iterator[Finding]:
 
 def _of_words(splits: SplitExamples, task: Question) -> Iterator[Finding]:
     alarms = [example.answer for example in splits["train"] if example.label == "alarm"]
-    described = sum(has_words(answer, task) for answer in alarms)
+    described = sum(has_description(answer, task) for answer in alarms)
     if described and taught(alarms, task.alarm_word) == "verdict":
         yield Finding(
             "warning",

@@ -68,8 +68,8 @@ def find_clips(folder: Path, task: Question, *, meanings: Mapping[str, FolderMea
         Path(place).suffix.lower() for place in places.values()
     )
     if not videos:
-        known = " ".join(sorted(ending.removeprefix(".") for ending in EXTENSIONS))
-        raise DatasetError(f"{folder} holds no videos ({_seen(ignored)}); known endings: {known}")
+        endings = " ".join(sorted(ending.removeprefix(".") for ending in EXTENSIONS))
+        raise DatasetError(f"{folder} holds no videos ({_describe_ignored(ignored)}); known endings: {endings}")
     placed = {video: meaning_of(video, task, meanings or {}) for video in videos}
     _refuse_unknown([video for video, meaning in placed.items() if meaning is None], folder, task)
     labels = {video: meaning for video, meaning in placed.items() if meaning in ("alarm", "normal")}
@@ -153,5 +153,5 @@ def _refuse_one_class(labels: Container[str], folder: Path, task: Question) -> N
             )
 
 
-def _seen(ignored: Mapping[str, int]) -> str:
+def _describe_ignored(ignored: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {ending} files" for ending, count in ignored.items()) or "it is empty"

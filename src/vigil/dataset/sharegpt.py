@@ -172,14 +172,14 @@ class _Reader:
         messages = self._column(row, "messages")
         if not isinstance(messages, list) or not messages:
             raise UnusableRow(f"has no list of messages (its columns: {shown(', '.join(map(str, row)))})")
-        said = [self._turn(message) for message in messages]
-        turns = [turn for turn in said if turn[0] != "system_tag"]
+        all_turns = [self._turn(message) for message in messages]
+        turns = [turn for turn in all_turns if turn[0] != "system_tag"]
         roles = [role for role, _ in turns]
         if roles == ["assistant_tag", "user_tag"]:
             raise UnusableRow("the answer comes before the question: are user_tag and assistant_tag swapped?")
         if roles != ["user_tag", "assistant_tag"]:
             raise UnusableRow(f"has {len(turns)} messages; one question and one answer are needed")
-        has_system = len(turns) < len(said) or bool(row.get(self.layout.columns.get("system", "system")))
+        has_system = len(turns) < len(all_turns) or bool(row.get(self.layout.columns.get("system", "system")))
         return turns, has_system
 
     def _turn(self, message: Any) -> tuple[str, str]:
@@ -243,8 +243,8 @@ class _Reader:
         return text
 
 
-def _first(held: Mapping[str, Any], named: str | None, known: Iterable[str]) -> Any:
-    return next((held[name] for name in ((named,) if named else known) if name in held), None)
+def _first(record: Mapping[str, Any], named: str | None, known: Iterable[str]) -> Any:
+    return next((record[name] for name in ((named,) if named else known) if name in record), None)
 
 
 def _sound(text: str, *, encode: Callable[[str], bytes] = str.encode) -> str:

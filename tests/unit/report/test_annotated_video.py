@@ -93,7 +93,7 @@ def test_a_second_that_several_windows_cover_shows_the_nearest_one() -> None:
 
 def test_a_long_watch_forgets_what_is_long_over() -> None:
     course = SourceTimeline([judged(n, 0.5) for n in range(100)], [event(2.0, 4.0), event(150.0, None)])
-    course.forget_before(100.0)
+    course.drop_before(100.0)
     assert len(course.judged) == 51 and [e.onset_s for e in course.events] == [150.0]
 
 
@@ -157,7 +157,7 @@ def test_live_frames_wait_for_their_verdict(tmp_path: Path) -> None:
 
 
 def test_live_frames_do_not_wait_for_ever(tmp_path: Path) -> None:
-    film = LiveAnnotatedVideo(tmp_path / "live.mp4", hold_s=5.0, most_held=4)
+    film = LiveAnnotatedVideo(tmp_path / "live.mp4", hold_s=5.0, max_pending=4)
     for number in range(12):
         film.frame(picture(number, (448, 256)), number * 0.5)
     assert len(film._held) <= 4
