@@ -118,7 +118,7 @@ def panel(context: SiteContext) -> AnalysisComponents:
     )
     parts.webcam.stream(bench.push, [parts.webcam, parts.desk], None, **WEBCAM)
     parts.source.change(choice.choose_source, parts.source, [parts.file, parts.cameras, parts.webcam], **at_once)
-    parts.preset.input(choice.words_of, parts.preset, parts.question, **at_once)
+    parts.preset.input(choice.question_text, parts.preset, parts.question, **at_once)
     parts.question.change(choice.hint, [parts.preset, parts.question], parts.hint, **at_once)
     gr.on(None, bench.arrive, None, parts.desk, **at_once)
     gr.on(None, choice.first_preset, None, [parts.preset, parts.question], **at_once)

@@ -84,7 +84,7 @@ class RecentVerdicts(WatchObserver):
         with self._lock:
             return [self._events[key] for key in sorted(self._events, reverse=True)]
 
-    def last_known_s(self, camera: str) -> float:
+    def last_verdict_s(self, camera: str) -> float:
         """Returns the end of the last judged window in seconds; `camera` is its id, or its name if it has no id."""
         with self._lock:
             course = self._courses.get(camera)

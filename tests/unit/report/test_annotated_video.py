@@ -149,7 +149,7 @@ def test_live_frames_wait_for_their_verdict(tmp_path: Path) -> None:
     )
     film.changed(event(100.0, None))
     film.frame(picture(6, (448, 256)), 103.0)
-    assert len(film._held) == 1
+    assert len(film._pending) == 1
     film.close()
     shown = pictures(tmp_path / "live.mp4")
     assert [time_s for _, time_s in shown] == pytest.approx([n * 0.5 for n in range(7)], abs=0.001)
@@ -160,7 +160,7 @@ def test_live_frames_do_not_wait_for_ever(tmp_path: Path) -> None:
     film = LiveAnnotatedVideo(tmp_path / "live.mp4", hold_s=5.0, max_pending=4)
     for number in range(12):
         film.frame(picture(number, (448, 256)), number * 0.5)
-    assert len(film._held) <= 4
+    assert len(film._pending) <= 4
     film.close()
     assert len(pictures(tmp_path / "live.mp4")) == 12
 
