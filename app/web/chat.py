@@ -1,7 +1,6 @@
 """The chat tab: questions about text, a picture, a video or a camera, in one conversation."""
 
 import asyncio
-import re
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -12,7 +11,6 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from vigil.analysis import Analysis
 from vigil.chat import (
     Attachment,
     ChatClient,
@@ -20,10 +18,6 @@ from vigil.chat import (
     ContextLimits,
     Conversation,
     TimeSpan,
-    attach_camera,
-    attach_picture,
-    attach_pictures,
-    attach_video,
     find_time_span,
 )
 from vigil.chat.conversation import DEFAULT_CONTEXT
@@ -32,16 +26,15 @@ from vigil.frames import FrameSampling
 from vigil.judge.contract import served_model
 from vigil.judge.discovery import ServedModel
 from vigil.manifest import parse_alias, read_manifest
-from vigil.models import family_reading
 from vigil.questions import Question
 from vigil.sources.address import Address
-from vigil.sources.image_worker import worker
 
 from ..endpoint_monitor import EVERY_S
 from .analysis_layout import second_of_player
 from .analysis_updates import WEBCAM
 from .chat_layout import ChatComponents, lay_out_chat
 from .chat_questions import WindowQuestions
+from .chat_request import ChatRequest, attach_upload, parse_span
 from .chat_session import ChatSession, coalesce, pretty_json, stream_until, unless_stopped
 from .chat_windows import ChatAnalysis
 from .context import RequestRefused, SiteContext, notice_html, preset_choices, trained_question
@@ -60,7 +53,6 @@ EMPTIED_S = 1.0
 WITH_ABOUT = """(box, model, tokens, visit, mode) => [
   box, model, tokens, visit, mode, document.querySelector("#chat-stage .va")?.dataset.about ?? "",
 ]"""
-ABOUT = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)-(\d{1,7}(?:\.\d{1,3})?)")
 
 CSS = (Path(__file__).resolve().parent / "scripts" / "chat.css").read_text(encoding="utf-8")
 
@@ -110,7 +102,7 @@ class ChatPanel:
             return
         text, files = (sent or {}).get("text") or "", list((sent or {}).get("files") or [])
         visit.busy, visit.stop, visit.question_messages = True, asyncio.Event(), []
-        chat_request = ChatRequest(text, files, model or "", int(tokens), mode, None if files else span_of(about))
+        chat_request = ChatRequest(text, files, model or "", int(tokens), mode, None if files else parse_span(about))
         try:
             async with aclosing(self._answer(chat_request, visit)) as updates:
                 async for update in updates:
@@ -123,7 +115,7 @@ class ChatPanel:
         finally:
             visit.busy = False
 
-    async def _answer(self, chat_request: "ChatRequest", visit: ChatSession) -> AsyncGenerator[Update, None]:
+    async def _answer(self, chat_request: ChatRequest, visit: ChatSession) -> AsyncGenerator[Update, None]:
         t, text, files = self.context.t, chat_request.text, chat_request.files
         if len(files) > 1:
             raise RequestRefused(t("chat.one_file", count=len(files)))
@@ -153,7 +145,7 @@ class ChatPanel:
         return upload.address or Address("file", upload.name, str(upload.path))
 
     async def _answer_freely(
-        self, chat_request: "ChatRequest", visit: ChatSession, served: ServedModel, span: TimeSpan | None
+        self, chat_request: ChatRequest, visit: ChatSession, served: ServedModel, span: TimeSpan | None
     ) -> AsyncGenerator[Update, None]:
         """Streams one free-text answer about text, a picture, or a video or camera (a part or the whole of it)."""
         t, text = self.context.t, chat_request.text
@@ -273,7 +265,7 @@ class ChatPanel:
         sampling = parse_alias(served.alias) if served.alias else FrameSampling()
         most, given_up = limits.most_frames(sampling, beside=text), threading.Event()
         try:
-            work = asyncio.to_thread(_attach, upload, sampling, most, given_up, span, visit.desk.analysis)
+            work = asyncio.to_thread(attach_upload, upload, sampling, most, given_up, span, visit.desk.analysis)
             attachment = await unless_stopped(work, visit.stop)
         except VigilError as error:
             if span is None:
@@ -342,44 +334,6 @@ class ChatPanel:
 
 def _emptied(*, until_s: float) -> ChatBox:
     return EMPTY if time.monotonic() < until_s else {}
-
-
-def _attach(
-    upload: Upload,
-    sampling: FrameSampling,
-    most_frames: int,
-    stop: threading.Event,
-    span: TimeSpan | None,
-    analysis: Analysis | None,
-) -> Attachment:
-    if upload.address is not None and span is not None:
-        part = span.within(None, moment_s=(sampling.frames - 1) / sampling.fps)
-        is_analysed = analysis is not None and analysis.address == upload.address
-        kept = analysis.recent.between(part.start_s, part.end_s) if analysis is not None and is_analysed else []
-        return attach_pictures(kept, sampling, most_frames=most_frames)
-    if upload.address is not None:
-        return attach_camera(upload.address, sampling, stop=stop)
-    if upload.kind == "picture":
-        return attach_picture(upload.path, family=family_reading(sampling), read=worker().read_image)
-    return attach_video(upload.path, sampling, most_frames=most_frames, span=span, stop=stop)
-
-
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
-    """One submitted message and how to ask it; `about` is the time span selected on the timeline."""
-
-    text: str
-    files: list[str]
-    model: str
-    tokens: int
-    mode: str
-    about: TimeSpan | None
-
-
-def span_of(about: str) -> TimeSpan | None:
-    """Parses the time span selected on the page, `from-to` in seconds; returns None if it is malformed."""
-    found = ABOUT.fullmatch(about or "")
-    return TimeSpan(start_s=float(found[1]), end_s=max(float(found[1]), float(found[2]))) if found else None
 
 
 def panel(context: SiteContext) -> ChatComponents:

@@ -109,7 +109,7 @@ def test_a_strip_writes_clock_times_and_the_cause_in_the_words_of_its_page() -> 
     drawn = {"from_s": 0.0, "to_s": 60.0, "size_wh": (480, 76), "font_px": 14, "tiers": TIERS}
     plain, clocked, other_day, chinese = (
         draw_timeline_strip(SourceTimeline([lost]), **drawn, **more)  # type: ignore[arg-type]
-        for more in ({}, {"epoch_s": 1_760_000_000.0}, {"epoch_s": 1_760_086_400.0}, {"cause_words": lambda _: "太慢"})
+        for more in ({}, {"epoch_s": 1_760_000_000.0}, {"epoch_s": 1_760_086_400.0}, {"cause_name": lambda _: "太慢"})
     )
     axis, plot = slice(60, None), slice(0, 60)
     assert (plain[axis] != clocked[axis]).any() and (clocked[axis] == other_day[axis]).all()

@@ -269,7 +269,7 @@ def test_the_process_knows_no_secret_and_can_write_no_file(
 def test_a_process_that_says_what_no_such_process_says_is_not_believed(said: bytes) -> None:
     parts = iter([said])
     with pytest.raises((ValueError, AttributeError, TypeError)):
-        image_worker.read_answer(lambda _: next(parts))
+        image_worker.read_response(lambda _: next(parts))
 
 
 @pytest.mark.parametrize("ending", ["mkv", "ts", "mp4"])
