@@ -24,7 +24,7 @@ FILE_BYTES = 5_000_000
 FILES = 5
 LONGEST = 160
 MOST_KNOWN = 1024
-"""Pairs of user and address that `FirstOfMany` remembers."""
+"""The maximum number of pairs of user and address that `FirstOfMany` keeps."""
 
 QUIET_S = 60.0
 """`RareWarning` logs at most once in this time, so that repeated attempts do not fill the log."""

@@ -214,19 +214,21 @@ async def stream_until(pieces: AsyncIterator[T], stop: asyncio.Event) -> AsyncGe
     """Yields until `stop` is set, then cancels the pending read, which closes its connection."""
     stopped = asyncio.ensure_future(stop.wait())
     try:
-        while not stop.is_set():
-            coming = asyncio.ensure_future(_next(pieces))
-            try:
-                await asyncio.wait({coming, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                if not coming.done():
-                    await _end(coming)
-            piece = None if coming.cancelled() else coming.result()
-            if piece is None:
-                return
+        while not stop.is_set() and (piece := await _next_unless(pieces, stopped)) is not None:
             yield piece
     finally:
         stopped.cancel()
+
+
+async def _next_unless(pieces: AsyncIterator[T], stopped: "asyncio.Future[Any]") -> T | None:
+    """The next piece; None at the end, or as soon as `stopped` is done."""
+    coming = asyncio.ensure_future(_next(pieces))
+    try:
+        await asyncio.wait({coming, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if not coming.done():
+            await _end(coming)
+    return None if coming.cancelled() else coming.result()
 
 
 async def unless_stopped(work: Awaitable[T], stop: asyncio.Event) -> T | None:

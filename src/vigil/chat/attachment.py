@@ -159,20 +159,9 @@ def attach_camera(address: Address, sampling: FrameSampling, *, stop: threading.
     timer = threading.Timer(CAMERA_WAIT_S, stop.set)
     timer.start()
     at_s = time.time()
-    frames: list[Frame] = []
-    reason = f"no picture in {CAMERA_WAIT_S:g} s"
     try:
         with closing(open_capture(address, sampling, stop=stop).read()) as signals:  # type: ignore[type-var]
-            for signal in signals:
-                if isinstance(signal, Disconnected):
-                    reason = signal.reason
-                    break
-                if isinstance(signal, Waiting):
-                    reason = f"{signal.reason} ({CAMERA_WAIT_S:g} s were not enough)"
-                if isinstance(signal, Frame):
-                    frames.append(signal)
-                if len(frames) == sampling.frames:
-                    break
+            frames, reason = _first_frames(signals, sampling.frames)
     finally:
         timer.cancel()
         stop.set()
@@ -217,6 +206,22 @@ def _evenly(frames: Iterable[Frame], *, most: int) -> tuple[list[Frame], int]:
 def _whole(jpegs: list[bytes] | tuple[bytes, ...], sampling: FrameSampling) -> tuple[bytes, ...]:
     """Repeats the last picture until the last frame group is complete."""
     return (*jpegs, *[jpegs[-1]] * sampling.missing_frames(len(jpegs)))
+
+
+def _first_frames(signals: Iterable[object], most: int) -> tuple[list[Frame], str]:
+    """The first `most` frames of a live source, or those until it is lost; and the reason if there are none."""
+    frames: list[Frame] = []
+    reason = f"no picture in {CAMERA_WAIT_S:g} s"
+    for signal in signals:
+        if isinstance(signal, Disconnected):
+            return frames, signal.reason
+        if isinstance(signal, Waiting):
+            reason = f"{signal.reason} ({CAMERA_WAIT_S:g} s were not enough)"
+        if isinstance(signal, Frame):
+            frames.append(signal)
+        if len(frames) == most:
+            break
+    return frames, reason
 
 
 def _attachment(

@@ -127,16 +127,18 @@ def _list(file: Path) -> list[Any]:
 def _lines(file: Path) -> Iterator[Any]:
     with file.open("rb") as opened:
         for number, line in enumerate(_bounded_lines(opened), start=1):
-            if not line:
-                yield RefusedRow(number, f"is a line of more than {LINE_BYTES_MAX // 1024**2} MiB")
-                continue
-            try:
-                row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-            except (ValueError, RecursionError) as error:
-                if number == 1:
-                    raise DatasetError(f"{file} is neither a JSON list nor JSON lines in UTF-8: {error}") from error
-                row = RefusedRow(number, f"is not JSON: {error}")
-            yield row
+            yield _parse_line(file, number, line)
+
+
+def _parse_line(file: Path, number: int, line: bytes) -> Any:
+    if not line:
+        return RefusedRow(number, f"is a line of more than {LINE_BYTES_MAX // 1024**2} MiB")
+    try:
+        return json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+    except (ValueError, RecursionError) as error:
+        if number == 1:
+            raise DatasetError(f"{file} is neither a JSON list nor JSON lines in UTF-8: {error}") from error
+        return RefusedRow(number, f"is not JSON: {error}")
 
 
 def _bounded_lines(opened: IO[bytes]) -> Iterator[bytes]:
