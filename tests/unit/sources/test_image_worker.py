@@ -189,7 +189,7 @@ def test_a_process_that_is_killed_is_one_error_and_the_next_file_gets_a_new_one(
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGSTOP)
     threading.Timer(0.3, os.kill, (worker.pid, signal.SIGKILL)).start()
-    with pytest.raises(SourceError, match=r"small\.png could not be decoded: the program that did it ended"):
+    with pytest.raises(SourceError, match=r"small\.png could not be decoded: the decoding process ended"):
         worker.inspect(small(tmp_path))
     assert worker.inspect(small(tmp_path)).kind == "picture"
 
