@@ -109,8 +109,8 @@ def panel(context: SiteContext) -> AnalysisComponents:
     # By default Gradio ignores a click while the previous event is still running, without a sign to the visitor.
     followed = {**SILENT, "concurrency_limit": None, "trigger_mode": "multiple"}
     outputs = [*parts.followed, parts.desk]
-    asked = [parts.source, parts.file, parts.camera, parts.preset, parts.question, parts.desk, parts.model]
-    parts.start.click(bench.start, asked, outputs, **followed)
+    inputs = [parts.source, parts.file, parts.camera, parts.preset, parts.question, parts.desk, parts.model]
+    parts.start.click(bench.start, inputs, outputs, **followed)
     parts.live.click(bench.switch, [parts.second, parts.desk], outputs, js=second_of_player("analysis"), **followed)
     parts.stop.click(bench.stop, parts.desk, None, **at_once)
     parts.draw.click(

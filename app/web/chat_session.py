@@ -194,8 +194,8 @@ def _html(html: str) -> ShownMessage:
 
 def _message(role: str, text: str, *, picture: Path | None = None) -> ShownMessage:
     """A message as a typed part, so that Gradio keeps the white space of the text."""
-    said = {"type": "text", "text": escape_html(text)}
-    content = [said] if picture is None else [{"path": str(picture), "alt_text": text}, said]
+    part = {"type": "text", "text": escape_html(text)}
+    content = [part] if picture is None else [{"path": str(picture), "alt_text": text}, part]
     return {"role": role, "content": content}
 
 

@@ -109,8 +109,8 @@ def common_contract(model: Checkpoint, adapters: Sequence[LoraAdapter]) -> Contr
 
     Raises ManifestError if two samplings differ: a server has one set of image settings, so it cannot serve both.
     """
-    held = [(str(model.path), model.contract), *((a.name, a.contract) for a in adapters)]
-    declared = [(name, contract) for name, contract in held if contract is not None]
+    contracts = [(str(model.path), model.contract), *((a.name, a.contract) for a in adapters)]
+    declared = [(name, contract) for name, contract in contracts if contract is not None]
     for name, contract in declared[1:]:
         if contract.sampling != declared[0][1].sampling:
             differences = "; ".join(contract.differences(declared[0][1].alias))
@@ -123,11 +123,11 @@ def common_contract(model: Checkpoint, adapters: Sequence[LoraAdapter]) -> Contr
 
 def base_warnings(model: Checkpoint, adapters: Sequence[LoraAdapter]) -> list[str]:
     """Returns one sentence for each adapter that was trained on another base than the one it is served on."""
-    held = [(a, read_manifest(a.path)) for a in adapters if (a.path / MANIFEST_NAME).is_file()]
+    manifests = [(a, read_manifest(a.path)) for a in adapters if (a.path / MANIFEST_NAME).is_file()]
     return [
         f"{adapter.name} was trained on {manifest.base or manifest.base_model}, and {model.path} is another model or "
         "has changed since: its answers may not be what was scored; serve it on its own base, or train again"
-        for adapter, manifest in held
+        for adapter, manifest in manifests
         if _is_another(model.path, manifest)
     ]
 

@@ -64,13 +64,24 @@ def annotate_video(
     with ExitStack() as late, VideoWriter(out, size_wh=layout.size_wh, fps=info.fps, threads=0) as writer:
         writer.add(overlay.draw(*first), first[1])
         try:
-            for picture, time_s in frames:
-                writer.add(overlay.draw(picture, time_s), time_s)
-                progress(time_s, info.duration_s)
-                if stop is not None and stop.is_set():
-                    return
+            _write_frames(frames, overlay, writer, progress=lambda at_s: progress(at_s, info.duration_s), stop=stop)
         except KeyboardInterrupt as interrupt:
             late.callback(_pass_on, interrupt)
+
+
+def _write_frames(
+    frames: Iterable[tuple[RGB, float]],
+    overlay: Overlay,
+    writer: VideoWriter,
+    *,
+    progress: Callable[[float], None],
+    stop: threading.Event | None,
+) -> None:
+    for picture, time_s in frames:
+        writer.add(overlay.draw(picture, time_s), time_s)
+        progress(time_s)
+        if stop is not None and stop.is_set():
+            return
 
 
 def _pass_on(interrupt: KeyboardInterrupt) -> None:

@@ -23,7 +23,8 @@ from vigil.store import REFUSED, CameraRecord, Store
 from vigil.store.changes import TELLABLE, StoredChange, StoredKind
 from vigil.store.retention import RetentionSettings, prune
 from vigil.verdict import JudgedWindow
-from vigil.watch.write_queue import Key, QueuedWrites, State, StoreWrite, WriteResult, write_all
+from vigil.watch.verdict_buffer import VerdictBuffer
+from vigil.watch.write_queue import QueuedWrites, StoreWrite, WriteResult, write_all
 
 log = logging.getLogger(__name__)
 
@@ -33,16 +34,10 @@ PRUNE_S = 300.0
 SAVE_TIMEOUT_S = 2.0
 """How long publishing an alarm waits for it to be durable: a write takes milliseconds, a lock may last forever."""
 
-MOST_WAITING = 20_000
-"""Verdicts buffered while the store is unavailable, about three hours of one camera; beyond that the oldest is lost."""
-
 ReadCamera: TypeAlias = Callable[[], CameraRecord]
 """Reads the camera record of a source; may take some milliseconds, so it is called in the writer thread."""
 
 UnpublishedKind: TypeAlias = ChangeKind | Literal[""]
-
-VerdictRow: TypeAlias = tuple[tuple[str, str, int], JudgedWindow]
-"""A verdict with its key: session, source and window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +69,7 @@ class StoreWriter:
         self._events: QueuedWrites[str, Saving] = QueuedWrites()
         self._published: QueuedWrites[str, frozenset[int]] = QueuedWrites()
         self._stored: dict[tuple[str, str], StoredChange] = {}
-        self._verdicts: QueuedWrites[tuple[str, str, int], JudgedWindow] = QueuedWrites()
+        self._verdicts = VerdictBuffer(store)
         self._published_keys: set[tuple[str, str]] = set()
         self._refused: set[str] = set()
         self._lost = 0
@@ -95,7 +90,7 @@ class StoreWriter:
     @property
     def lost(self) -> int:
         """The number of events and verdicts that will never be in the store, rejected ones included."""
-        return self._lost + self.refused
+        return self._lost + self._verdicts.lost + self.refused
 
     async def save_event(self, event: Event, *, unpublished: UnpublishedKind = "") -> bool:
         """Writes an event; returns False if it was rejected or has to wait in memory, within `SAVE_TIMEOUT_S`.
@@ -133,10 +128,7 @@ class StoreWriter:
 
     def queue_verdict(self, judged: JudgedWindow) -> None:
         """Adds a verdict to the next batch; it is queued again, with the same key, when its description arrives."""
-        self._verdicts.put((self._sessions.get(judged.source, ""), judged.source, judged.window), judged)
-        while len(self._verdicts) > MOST_WAITING:
-            self._verdicts.drop_oldest()
-            self._lost += 1
+        self._verdicts.put(self._sessions.get(judged.source, ""), judged)
 
     async def flush_periodically(self) -> None:
         """Writes batches and retries buffered writes until cancelled."""
@@ -279,7 +271,7 @@ class StoreWriter:
 
     async def _write_everything(self) -> bool:
         async with self._writing:
-            return await self._run(self._first_writes() + self._verdict_writes())
+            return await self._run(self._first_writes() + self._verdicts.writes())
 
     def _first_writes(self) -> list[StoreWrite]:
         # In this order: recording published changes first keeps them from being published late when a session starts,
@@ -296,7 +288,7 @@ class StoreWriter:
                 StoreWrite(
                     what="the record of published changes",
                     act=act,
-                    settled=partial(_discard_written, self._published, published),
+                    settled=partial(self._published.discard_all, published),
                 )
             ]
             if published
@@ -351,27 +343,6 @@ class StoreWriter:
             # Its session may not be in the store, for example because the start of it was rejected.
             return self._store.events.save(saving.event, session=None, published=published)
 
-    def _verdict_writes(self) -> list[StoreWrite]:
-        rows = self._verdicts.states()
-        # Verdicts without a session go to the newest session of their source.
-        parts = [row for row in rows if row[0][0]], [row for row in rows if not row[0][0]]
-        return [self._verdict_write(part) for part in parts if part]
-
-    def _verdict_write(self, rows: Sequence[VerdictRow]) -> StoreWrite:
-        half = len(rows) // 2
-        (session, source, window), judged = rows[0]
-        return StoreWrite(
-            what=f"window {window} of {source} in session {session}",
-            act=partial(self._save_verdicts, rows),
-            settled=partial(_discard_written, self._verdicts, rows),
-            row=judged,
-            parts=lambda: [self._verdict_write(part) for part in (rows[:half], rows[half:]) if half],
-        )
-
-    def _save_verdicts(self, rows: Sequence[VerdictRow]) -> None:
-        sessions = [session for (session, _, _), _ in rows]
-        self._store.verdicts.add([judged for _, judged in rows], sessions=sessions if all(sessions) else ())
-
     async def _run(self, writes: Sequence[StoreWrite]) -> bool:
         """Runs writes in the thread; returns False if the store cannot be written to."""
         if not writes:
@@ -410,11 +381,6 @@ class StoreWriter:
         if self.error:
             log.warning("the store can be written to again")
         self.error = ""
-
-
-def _discard_written(waiting: QueuedWrites[Key, State], written: Sequence[tuple[Key, State]]) -> None:
-    for key, state in written:
-        waiting.discard_written(key, state)
 
 
 def _describe_event(event: Event) -> str:

@@ -43,6 +43,11 @@ class QueuedWrites(Generic[Key, State]):
         if self._states.get(key) is state:
             del self._states[key]
 
+    def discard_all(self, written: Iterable[tuple[Key, State]]) -> None:
+        """Calls `discard_written` for each of several items."""
+        for key, state in written:
+            self.discard_written(key, state)
+
     def forget(self, key: Key) -> None:
         """Removes an item without writing it."""
         self._states.pop(key, None)

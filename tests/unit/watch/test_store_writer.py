@@ -15,7 +15,7 @@ import pytest
 from vigil.events import Event, EventWindow, Tier
 from vigil.store import RetentionSettings, Store, database
 from vigil.verdict import JudgedWindow, Outcome, Verdict
-from vigil.watch import store_writer
+from vigil.watch import store_writer, verdict_buffer
 from vigil.watch.store_writer import StoreWriter
 from waiting import HANG_S
 
@@ -79,7 +79,7 @@ def test_a_full_disk_costs_nothing_once_there_is_room_again(tmp_path: Path) -> N
 
 
 def test_verdicts_beyond_what_memory_may_hold_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_writer, "MOST_WAITING", 3)
+    monkeypatch.setattr(verdict_buffer, "MOST_WAITING", 3)
 
     async def run() -> StoreWriter:
         with Store.open(tmp_path / "e.db") as store:
