@@ -1,4 +1,4 @@
-"""The verdicts of a watcher that are not in the store yet: buffered, written in batches, dropped if they are too many."""
+"""The verdicts of a watcher that are not in the store yet: buffered and written in batches; the oldest drop out."""
 
 from collections.abc import Sequence
 from functools import partial
