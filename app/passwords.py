@@ -62,18 +62,18 @@ class PasswordCheck:
     def __init__(self, users: Users) -> None:
         self._users = users
         self._key = secrets.token_bytes(32)
-        self._verified: dict[str, bytes] = {}
+        self._known: dict[str, bytes] = {}
 
     def is_right(self, name: str, password: str) -> bool:
         """Whether the password is right; takes equally long if the user does not exist."""
         digest = hmac.digest(self._key, f"{name}\0{password}".encode(errors="surrogatepass"), sha256)
-        if hmac.compare_digest(self._verified.get(name, b""), digest):
+        if hmac.compare_digest(self._known.get(name, b""), digest):
             return True
         hashed = self._users.hashes.get(name)
         matches = _matches(hashed or _nobodys_hash(), password[:LONGEST_PASSWORD])
         if hashed is None or not matches or len(password) > LONGEST_PASSWORD:
             return False
-        self._verified[name] = digest
+        self._known[name] = digest
         return True
 
 

@@ -98,11 +98,11 @@ def list_events(
 
     Example: vigil events list --since 2h --tier medium --text 打架
     """
-    event_filter = _filter(since=since, until=until, source=source, tier=tier, mark=mark, text=text, limit=limit)
+    wanted = _filter(since=since, until=until, source=source, tier=tier, mark=mark, text=text, limit=limit)
     with Store.open(store, folder=folder, create=False) as opened:
-        found = opened.events.find(event_filter)
+        found = opened.events.find(wanted)
         if not found:
-            _nothing_found(opened, event_filter)
+            _nothing_found(opened, wanted)
             return
         marks = opened.marks.newest([event.id for event in found])
     wide_console().print(list_table(found, marks))
@@ -110,13 +110,13 @@ def list_events(
         typer.echo(f"the newest {limit}; --limit shows more", err=True)
 
 
-def _nothing_found(store: Store, event_filter: EventFilter) -> None:
-    if event_filter == EventFilter(limit=event_filter.limit):
+def _nothing_found(store: Store, wanted: EventFilter) -> None:
+    if wanted == EventFilter(limit=wanted.limit):
         found = runnable(f"`vigil watch SOURCE --store {store.name}` finds some")
         typer.echo(f"{store.name} holds no events yet; {found}", err=True)
         return
-    sources = store.events.sources()
-    has = f"it has events of: {', '.join(sources)}" if sources else "it holds no events at all"
+    known = store.events.sources()
+    has = f"it has events of: {', '.join(known)}" if known else "it holds no events at all"
     typer.echo(f"no event in {store.name} matches; {has}. Remove some conditions", err=True)
 
 
@@ -151,9 +151,9 @@ def mark(
 
     Example: vigil events mark 9f3c21ab false-alarm --note "two boys play"
     """
-    text = cast("MarkValue", "" if as_ == "none" else as_.replace("-", "_"))
+    word = cast("MarkValue", "" if as_ == "none" else as_.replace("-", "_"))
     with Store.open(store, folder=folder, create=False) as opened:
-        marked = opened.marks.add(opened.events.get(event).id, text, who=who or _user(), note=note)
+        marked = opened.marks.add(opened.events.get(event).id, word, who=who or _user(), note=note)
     typer.echo(f"event {marked.event_id}: {as_}, marked by {marked.who}", err=True)
 
 
@@ -186,11 +186,11 @@ def export(
 
     Example: vigil events export --since 7d --out events.csv
     """
-    event_filter = _filter(since=since, until=until, source=source, tier=tier, mark=mark, text=text, limit=limit)
+    wanted = _filter(since=since, until=until, source=source, tier=tier, mark=mark, text=text, limit=limit)
     writers: dict[str, Callable[[Store, EventFilter], str]] = {"json": _json, "csv": _csv, "srt": _srt}
     kind = format or _format_of(out)
     with Store.open(store, folder=folder, create=False) as opened:
-        written = writers[kind](opened, event_filter)
+        written = writers[kind](opened, wanted)
     if out is None:
         typer.echo(written, nl=False)
         return
@@ -212,13 +212,13 @@ def _format_of(out: Path | None) -> str:
     return suffix
 
 
-def _json(store: Store, event_filter: EventFilter) -> str:
-    found = _found(store, event_filter)
+def _json(store: Store, wanted: EventFilter) -> str:
+    found = _found(store, wanted)
     return as_json(found, *_belongings(store, found))
 
 
-def _csv(store: Store, event_filter: EventFilter) -> str:
-    found = _found(store, event_filter)
+def _csv(store: Store, wanted: EventFilter) -> str:
+    found = _found(store, wanted)
     return as_csv(found, *_belongings(store, found))
 
 
@@ -227,15 +227,15 @@ def _belongings(store: Store, found: list[Event]) -> tuple[EventMediaFiles, Even
     return media, {event.id: store.marks.of_event(event.id) for event in found}
 
 
-def _found(store: Store, event_filter: EventFilter) -> list[Event]:
-    found = store.events.find(event_filter)
+def _found(store: Store, wanted: EventFilter) -> list[Event]:
+    found = store.events.find(wanted)
     if not found:
-        _nothing_found(store, event_filter)
+        _nothing_found(store, wanted)
     return found
 
 
-def _srt(store: Store, event_filter: EventFilter) -> str:
-    session = _one_watch(store, event_filter)
+def _srt(store: Store, wanted: EventFilter) -> str:
+    session = _one_watch(store, wanted)
     judged, events = store.verdicts.of_session(session), store.events.of_session(session)
     if not judged:
         raise JobError(
@@ -247,19 +247,19 @@ def _srt(store: Store, event_filter: EventFilter) -> str:
     return format_srt(judged, events)
 
 
-def _one_watch(store: Store, event_filter: EventFilter) -> WatchSession:
+def _one_watch(store: Store, wanted: EventFilter) -> WatchSession:
     """Returns the watch session of the newest matching event; without events, the newest session of the source."""
-    found = store.events.find(event_filter)
+    found = store.events.find(wanted)
     cameras = {event.camera_id or event.source: event.source for event in found}
     if len(cameras) > 1:
         names = Counter(cameras.values())
         choices = sorted(name if names[name] == 1 else f"{camera} ({name})" for camera, name in cameras.items())
         raise UsageError(f"subtitles are of one source; choose with --source: {', '.join(choices)}")
-    watches = store.sessions.of_camera(event_filter.source) if event_filter.source else []
-    session = store.sessions.of_event(found[-1].id) if found else None
-    if session is None and not watches:
+    watches = store.sessions.of_camera(wanted.source) if wanted.source else []
+    held = store.sessions.of_event(found[-1].id) if found else None
+    if held is None and not watches:
         raise UsageError(f"{store.name} has no watch with such events; `vigil events list` shows what there is")
-    return session or watches[0]
+    return held or watches[0]
 
 
 @app.command("prune", cls=PanelCommand)
@@ -305,10 +305,10 @@ def prune_store(
     )
 
 
-def _bound(text: str, option: str) -> float | None:
-    if text == "never":
+def _bound(word: str, option: str) -> float | None:
+    if word == "never":
         return None
     try:
-        return float(text)
+        return float(word)
     except ValueError as error:
-        raise UsageError(f"{option} {text!r}: write a number, or never") from error
+        raise UsageError(f"{option} {word!r}: write a number, or never") from error

@@ -73,9 +73,9 @@ def as_csv(events: Sequence[Event], media: EventMediaFiles, marks: EventMarks) -
 
 def _marked(marks: Sequence[Mark]) -> dict[str, Any]:
     """The fields of the valid mark; empty if there is none."""
-    mark = marks[-1] if marks and marks[-1].mark else None
+    said = marks[-1] if marks and marks[-1].mark else None
     fields = (
-        {"mark": mark.mark, "note": mark.note, "marked_by": mark.who, "marked_utc": mark.marked_utc} if mark else {}
+        {"mark": said.mark, "note": said.note, "marked_by": said.who, "marked_utc": said.marked_utc} if said else {}
     )
     return dict.fromkeys(("mark", "note", "marked_by", "marked_utc"), "") | fields
 

@@ -138,7 +138,7 @@ class StoreWriter:
                 await self.flush()
 
     async def prune_periodically(self, retention: RetentionSettings) -> None:
-        """Deletes media and rows beyond the retention settings, at once and every `PRUNE_S`, until cancelled."""
+        """Deletes what the retention settings no longer keep, at once and every `PRUNE_S`, until cancelled."""
         while True:
             try:
                 # Not in the writer thread: events must not wait behind thousands of deletions.
