@@ -216,7 +216,7 @@ def test_what_cannot_be_paused_or_is_not_there_is_told(server: ScriptedServer, c
                 with pytest.raises(UsageError, match="no source 'door'"):
                     act("door")
             watch.stop()
-            with pytest.raises(UsageError, match="over"):
+            with pytest.raises(UsageError, match="has ended"):
                 watch.add(cameras[1])
             await task
 
