@@ -81,7 +81,7 @@ class Contract:
         return cls(sampling=sampling, task=question.name, question=question.text, describe=question.describe, **labels)
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the contract as plain data; older versions do not know `labels`, so they are left out if empty."""
+        """Returns the contract as plain data; older versions reject `labels`, so they are left out if empty."""
         data = asdict(self) | {"sampling": self.sampling.as_json()}
         if not self.labels:
             del data["labels"]
@@ -249,7 +249,7 @@ class Manifest:
 def _to_json(manifest: Manifest) -> dict[str, Any]:
     data = asdict(manifest)
     if manifest.base is None:
-        del data["base"]  # older versions do not know this key
+        del data["base"]  # older versions reject this key
     if manifest.family == USUAL_FAMILY:
         del data["family"]
     data["contract"] = manifest.contract.as_json()

@@ -24,7 +24,7 @@ from vigil.errors import ConfigError, UsageError
 from vigil.file_names import readable
 
 LabelName = Literal["alarm", "normal"]
-"""The labels of a question with two labels: datasets, training and scores know these."""
+"""The labels of a question with two labels; datasets, training and scores support no others."""
 
 ALARM: LabelName = "alarm"
 NORMAL: LabelName = "normal"
@@ -50,7 +50,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked about a window, and the labels that answer it; without labels it is answered by a text.
+    """A question about a window and its possible answers, the labels; without labels, the answer is a text.
 
     `describe` asks for a description if the model was trained to answer with the label word alone. Raises ConfigError
     for labels that are not distinct.

@@ -1,4 +1,4 @@
-"""Makes commands in messages work as printed: `vigil score` if the shell knows `vigil`, else the path of its file."""
+"""Makes commands in messages work as printed: `vigil score` if the shell finds `vigil`, else the path of its file."""
 
 import logging
 import re

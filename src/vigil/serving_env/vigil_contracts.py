@@ -1,7 +1,7 @@
-"""Answers `GET /vigil.json`: under which contract each model was trained. Runs in vLLM's environment, without Vigil.
+"""Serves `GET /vigil.json`: the contract under which each model was trained. Runs in vLLM's environment, without Vigil.
 
 The contracts of the models that the server was started with are in the file named by `$VIGIL_CONTRACTS`. An adapter
-loaded since has its contract in its own folder; frames are read as set at the server's start, whatever it says there.
+loaded since has its contract in its own folder; frames are read as set at the server's start, not as it says.
 """
 
 import json

@@ -1,6 +1,6 @@
 """An HTTP client for FFmpeg that is confined to one camera's host and port.
 
-FFmpeg follows redirects and whatever a playlist names, and cannot be restricted to a host. So a camera named by a
+FFmpeg follows redirects and every address in a playlist, and cannot be restricted to a host. So a camera named by a
 visitor, or one whose certificate is verified, is read through `ConfinedHttp`: frames, playlists and segments.
 """
 

@@ -141,7 +141,7 @@ def _tail(log: Path) -> list[str]:
 
 def _end(child: "subprocess.Popen[bytes]") -> None:
     """Kills whatever is left of the child's process group, even if the child itself has ended."""
-    # By group, not by parent: a trainer whose parent has died is nobody's child any more, but still in the group.
+    # By group, not by parent: a trainer whose parent has died has another parent, but stays in the group.
     if child.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGTERM)
