@@ -21,9 +21,9 @@ class AllowedCameras:
     every: bool = False
 
     @classmethod
-    def of(cls, addresses: Sequence[Address], words: Sequence[str] = (), *, every: bool = False) -> "AllowedCameras":
-        """The configured cameras and those in `words`; raises UsageError if a word is neither."""
-        places = [*map(parse_allowed, words), *(a.host_port or a.location for a in addresses if a.is_live)]
+    def of(cls, addresses: Sequence[Address], values: Sequence[str] = (), *, every: bool = False) -> "AllowedCameras":
+        """The configured cameras and those of `--allow-camera`; raises UsageError for an invalid value."""
+        places = [*map(parse_allowed, values), *(a.host_port or a.location for a in addresses if a.is_live)]
         return cls(frozenset(places), every)
 
     def admit(self, address: Address) -> Address:
@@ -39,25 +39,25 @@ class AllowedCameras:
         )
 
 
-def parse_allowed(word: str) -> HostPort | str:
+def parse_allowed(value: str) -> HostPort | str:
     """Parses a value of `--allow-camera`: a host with port, or a webcam number; raises UsageError."""
-    word = word.strip()
-    if word.isascii() and word.isdecimal() and len(word) <= 4:
-        return str(int(word))
-    if _is_host(word):
+    value = value.strip()
+    if value.isascii() and value.isdecimal() and len(value) <= 4:
+        return str(int(value))
+    if _is_host(value):
         raise UsageError(
-            f"--allow-camera {word} would open every port of that host; name the camera's: "
-            f"{word}:{PORTS['rtsp']} (RTSP), {word}:{PORTS['http']} (HTTP)"
+            f"--allow-camera {value} would open every port of that host; name the camera's: "
+            f"{value}:{PORTS['rtsp']} (RTSP), {value}:{PORTS['http']} (HTTP)"
         )
     try:
-        return parse_host_port(word)
+        return parse_host_port(value)
     except ValueError as error:
-        raise UsageError(f"--allow-camera {word!r} {error}; write HOST:PORT or the number of a webcam") from error
+        raise UsageError(f"--allow-camera {value!r} {error}; write HOST:PORT or the number of a webcam") from error
 
 
-def _is_host(word: str) -> bool:
+def _is_host(value: str) -> bool:
     try:
-        parse_host(word)
+        parse_host(value)
     except ValueError:
         return False
     return True

@@ -23,8 +23,8 @@ FILE_NAME = "audit.log"
 FILE_BYTES = 5_000_000
 FILES = 5
 LONGEST = 160
-MOST_KNOWN = 1024
-"""Pairs of user and address that `FirstOfMany` remembers."""
+MAX_PAIRS = 1024
+"""The maximum number of pairs of user and address that `FirstOfMany` keeps."""
 
 QUIET_S = 60.0
 """`RareWarning` logs at most once in this time, so that repeated attempts do not fill the log."""
@@ -67,10 +67,10 @@ def _quoted(value: str) -> str:
 def is_told(allowed: logging.Filter) -> Callable[[logging.LogRecord], bool]:
     """A filter for the terminal: audit records must pass `allowed`, all others pass. The file is not filtered."""
 
-    def told(record: logging.LogRecord) -> bool:
+    def passes(record: logging.LogRecord) -> bool:
         return record.name != log.name or bool(allowed.filter(record))
 
-    return told
+    return passes
 
 
 class FirstOfMany:
@@ -79,17 +79,17 @@ class FirstOfMany:
     def __init__(self, *, again_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._again_s = again_s
         self._clock = clock
-        self._told_s: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._logged_s: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def say(self, act: str, *, user: str, address: str) -> None:
         """Logs the act, unless it was logged for this user and address within `again_s`."""
         now_s, who = self._clock(), (user, address)
-        if now_s - self._told_s.get(who, -float("inf")) < self._again_s:
+        if now_s - self._logged_s.get(who, -float("inf")) < self._again_s:
             return
-        self._told_s[who] = now_s
-        self._told_s.move_to_end(who)
-        if len(self._told_s) > MOST_KNOWN:
-            self._told_s.popitem(last=False)
+        self._logged_s[who] = now_s
+        self._logged_s.move_to_end(who)
+        if len(self._logged_s) > MAX_PAIRS:
+            self._logged_s.popitem(last=False)
         record(act, user=user, address=address)
 
 

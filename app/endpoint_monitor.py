@@ -17,7 +17,7 @@ from vigil.judge import Endpoint
 from vigil.judge.contract import DEFAULT_QUESTION
 from vigil.judge.discovery import ServedModel, list_models, open_openai_client
 from vigil.judge.endpoint_http import EndpointHttp, UnusableAnswerError
-from vigil.judge.model_client import may_pass
+from vigil.judge.model_client import is_transient
 from vigil.manifest import MODEL_DIR_ADVICE, Contract, calibration_in, parse_alias, read_manifest
 from vigil.questions import load_question
 from vigil.watch import WatchSettings
@@ -43,14 +43,14 @@ class EndpointStatus:
     models: tuple[ServedModel, ...] = ()
     differences: tuple[str, ...] | None = None
     load: tuple[int, int] | None = None
-    asked: bool = False
+    polled: bool = False
     is_away: bool = False
     is_calibrated: bool = False
 
     @property
     def is_up(self) -> bool:
         """Whether the endpoint answered and serves a model."""
-        return self.asked and self.problem is None
+        return self.polled and self.problem is None
 
 
 class EndpointMonitor:
@@ -70,20 +70,20 @@ class EndpointMonitor:
             while True:
                 try:
                     models = tuple(await list_models(client, self.endpoint, http))
-                    self.now = self._seen(models, load=await self.load(http))
+                    self.now = self._status_of(models, load=await self.load(http))
                 except EndpointError as error:
                     away = isinstance(error, EndpointUnreachable)
-                    self.now = EndpointStatus(problem=redact(str(error)), asked=True, is_away=away)
+                    self.now = EndpointStatus(problem=redact(str(error)), polled=True, is_away=away)
                 await asyncio.sleep(EVERY_S)
 
-    def _seen(self, models: Sequence[ServedModel], *, load: tuple[int, int] | None) -> EndpointStatus:
+    def _status_of(self, models: Sequence[ServedModel], *, load: tuple[int, int] | None) -> EndpointStatus:
         problem = None if models else f"{self.endpoint.url} serves no model"
         return EndpointStatus(
             problem=problem,
             models=tuple(models),
             differences=self._differences(models),
             load=load,
-            asked=True,
+            polled=True,
             is_calibrated=self._is_calibrated(),
         )
 
@@ -96,8 +96,8 @@ class EndpointMonitor:
 
     def _differences(self, models: Sequence[ServedModel]) -> tuple[str, ...] | None:
         """How the served contract differs from the one that the watch uses; None if the server declares none."""
-        wanted = self._settings.model
-        served = next((m for m in models if m.alias and wanted in ("", m.name)), None)
+        model_name = self._settings.model
+        served = next((m for m in models if m.alias and model_name in ("", m.name)), None)
         if served is None:
             return None
         alias = served.alias
@@ -124,7 +124,7 @@ class EndpointMonitor:
             return None
         except (aiohttp.ClientError, TimeoutError):
             return self.now.load
-        if may_pass(answer.status):
+        if is_transient(answer.status):
             return self.now.load
         return _counted(answer.text) if answer.is_success else None
 
@@ -141,7 +141,7 @@ def _counted(metrics: str) -> tuple[int, int] | None:
 
 def status_line(status: EndpointStatus, endpoint: Endpoint, t: Translator) -> str:
     """The status as HTML; everything that comes from the server is escaped."""
-    if not status.asked:
+    if not status.polled:
         return f'<div class="vigil-status">{_cell("wait", html.escape(t("status.asking")))}</div>'
     if not status.is_up:
         return _down(status, endpoint, t)
@@ -151,7 +151,7 @@ def status_line(status: EndpointStatus, endpoint: Endpoint, t: Translator) -> st
         _pair(t("status.endpoint"), endpoint.url),
         _pair(t("status.model"), names),
         _contract_pair(status, t),
-        _pair(t("status.load"), _load_words(status, t)),
+        _pair(t("status.load"), _load_text(status, t)),
         _probabilities_pair(status, t),
     )
     return f'<div class="vigil-status">{"".join(cells)}</div>'
@@ -182,14 +182,14 @@ def _probabilities_pair(status: EndpointStatus, t: Translator) -> str:
     return _pair(t("status.probabilities"), t("status.not_calibrated"), title=t("status.calibrate_how"))
 
 
-def _load_words(status: EndpointStatus, t: Translator) -> str:
+def _load_text(status: EndpointStatus, t: Translator) -> str:
     if status.load is None:
         return t("status.load_untold")
     return t("status.load_figures", running=status.load[0], waiting=status.load[1])
 
 
-def _cell(kind: str, words: str) -> str:
-    return f'<span class="vigil-lamp is-{kind}">{words}</span>'
+def _cell(kind: str, text: str) -> str:
+    return f'<span class="vigil-lamp is-{kind}">{text}</span>'
 
 
 def _pair(name: str, value: str, *, title: str = "", kind: str = "") -> str:

@@ -48,14 +48,9 @@ def load_texts(language: Language) -> dict[str, str]:
 
 def choose_language(cookie: str | None, accept_language: str) -> Language:
     """The language chosen before, else the browser's first that is supported, else English."""
-    for known in LANGUAGES:
-        if cookie == known:
-            return known
-    for wish in _by_weight(accept_language):
-        for known in LANGUAGES:
-            if wish.split("-")[0] == known:
-                return known
-    return "en"
+    accepted = (language.split("-")[0] for language in _by_weight(accept_language))
+    supported: dict[str | None, Language] = {language: language for language in LANGUAGES}
+    return next((supported[each] for each in (cookie, *accepted) if each in supported), "en")
 
 
 def _by_weight(accept_language: str) -> list[str]:

@@ -192,9 +192,9 @@ class SignIn:
             SignInAttempt.WRONG: t("sign_in.wrong"),
             SignInAttempt.TOO_MANY: t("sign_in.too_many", seconds=max(1, round(wait_s))),
         }
-        words = {word: t(f"sign_in.{word}") for word in ("title", "name", "password", "button")}
+        texts = {key: t(f"sign_in.{key}") for key in ("title", "name", "password", "button")}
         problem = problems.get(came, "") if came else ""
-        filled = {"language": t.language, "problem": problem, "value": name, "next": _inside(next_path), **words}
+        filled = {"language": t.language, "problem": problem, "value": name, "next": _inside(next_path), **texts}
         filled["action"] = self._root.url("/sign-in")
         return _html(filled, came, wait_s)
 

@@ -37,21 +37,21 @@ IPV6_SITE_BITS = 64
 
 @dataclass(frozen=True, slots=True)
 class TrustedProxies:
-    """The addresses and networks of proxies whose forwarding headers are believed."""
+    """The addresses and networks of proxies whose forwarding headers are trusted."""
 
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
 
     @classmethod
-    def of(cls, words: Sequence[str]) -> "TrustedProxies":
+    def of(cls, values: Sequence[str]) -> "TrustedProxies":
         """Parses the values of `--trusted-proxy`; raises UsageError."""
         try:
-            return cls(tuple(ip_network(word.strip()) for word in words))
+            return cls(tuple(ip_network(value.strip()) for value in values))
         except ValueError as error:
             raise UsageError(f"--trusted-proxy: {error}; give an address such as 10.0.0.2, or 10.0.0.0/24") from error
 
     def __contains__(self, address: str) -> bool:
-        told = _parsed(address)
-        return told is not None and any(told in network for network in self.networks)
+        parsed = _parsed(address)
+        return parsed is not None and any(parsed in network for network in self.networks)
 
 
 class ForwardedHeaders:
@@ -63,19 +63,19 @@ class ForwardedHeaders:
     def __init__(self, app: ASGIApp, *, trusted: TrustedProxies) -> None:
         self._app = app
         self._trusted = trusted
-        self._believing = ProxyHeadersMiddleware(self._pass_on, [str(network) for network in trusted.networks])
+        self._trusting = ProxyHeadersMiddleware(self._pass_on, [str(network) for network in trusted.networks])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
         is_forwarded = any(_is_forwarding(name) for name, _ in scope["headers"])
-        seen = {**scope, "vigil_forwarded": is_forwarded or scope.get("http_version") == PROXY_VERSION}
+        marked = {**scope, "vigil_forwarded": is_forwarded or scope.get("http_version") == PROXY_VERSION}
         if _peer(scope) not in self._trusted:
-            await self._pass_on(seen, receive, send)
+            await self._pass_on(marked, receive, send)
             return
-        seen["headers"] = _with_host(scope["headers"])
-        await self._believing(seen, receive, send)  # type: ignore[arg-type]
+        marked["headers"] = _with_host(scope["headers"])
+        await self._trusting(marked, receive, send)  # type: ignore[arg-type]
 
     async def _pass_on(self, scope: Any, receive: Any, send: Any) -> None:
         """Passes the request on without forwarding headers."""
@@ -85,10 +85,10 @@ class ForwardedHeaders:
 
 def _with_host(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """The headers with `Host` replaced by the first `X-Forwarded-Host`, if there is a valid one."""
-    told = next((value.partition(b",")[0].strip() for name, value in headers if name == FORWARDED_HOST), b"")
-    if HOST.fullmatch(told) is None:
+    parsed = next((value.partition(b",")[0].strip() for name, value in headers if name == FORWARDED_HOST), b"")
+    if HOST.fullmatch(parsed) is None:
         return list(headers)
-    return [(b"host", told), *((name, value) for name, value in headers if name != b"host")]
+    return [(b"host", parsed), *((name, value) for name, value in headers if name != b"host")]
 
 
 def _is_forwarding(name: bytes) -> bool:
@@ -104,16 +104,16 @@ def _peer(scope: Scope) -> str:
 
 def address_group(address: str) -> str:
     """What limits count as one address: an IPv4 address, the /64 of an IPv6 address, any other text as it is."""
-    told = _parsed(address)
-    if isinstance(told, IPv6Address):
-        return str(ip_network((int(told), IPV6_SITE_BITS), strict=False))
-    return address if told is None else str(told)
+    parsed = _parsed(address)
+    if isinstance(parsed, IPv6Address):
+        return str(ip_network((int(parsed), IPV6_SITE_BITS), strict=False))
+    return address if parsed is None else str(parsed)
 
 
 def _parsed(address: str) -> IPv4Address | IPv6Address | None:
     """An address without its zone, with IPv4-mapped IPv6 as IPv4; None if it is not an address."""
     try:
-        told = ip_address(address.partition("%")[0])
+        parsed = ip_address(address.partition("%")[0])
     except ValueError:
         return None
-    return (told.ipv4_mapped or told) if isinstance(told, IPv6Address) else told
+    return (parsed.ipv4_mapped or parsed) if isinstance(parsed, IPv6Address) else parsed

@@ -223,7 +223,7 @@ class Bench:
                 "messages": asked,
                 "max_tokens": 1,
                 "temperature": 0.0,
-                **logprob_options(judge.words.place),
+                **logprob_options(judge.label_tokens.place),
             }
         ).encode()
         address = urlsplit(self.endpoint.url)

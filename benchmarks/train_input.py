@@ -126,7 +126,7 @@ def _train(data: Path, dataset: str, out: Path, *, workers: int) -> float:
     config.write_text(json.dumps(settings), encoding="utf-8")
     quiet = {"OMP_WAIT_POLICY": "PASSIVE", "CUDA_VISIBLE_DEVICES": ""}
     LlamaFactoryProcess(
-        environment=environment("train"), words=("train", str(config)), log=out.with_suffix(".log"), variables=quiet
+        environment=environment("train"), arguments=("train", str(config)), log=out.with_suffix(".log"), variables=quiet
     ).run()
     figures = json.loads((out / "train_results.json").read_text(encoding="utf-8"))
     return float(figures["train_samples_per_second"])

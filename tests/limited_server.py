@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from waiting import HANG_S, SkippingLoop, until
 
-LONG = Deadlines(head_s=50.0, body_s=50.0, body_grace_s=100.0, body_bytes_per_s=10, read_s=50.0, look_every_s=0.05)
+LONG = Deadlines(head_s=50.0, body_s=50.0, body_grace_s=100.0, body_bytes_per_s=10, read_s=50.0, check_every_s=0.05)
 """No client of a test is so slow; a test that lets one be moves the server's clock."""
 
 START_LINE = b"GET / HTTP/1.1\r\nHost: a\r\n"

@@ -110,5 +110,5 @@ def is_upload(scope: Scope) -> bool:
 
 def announced_bytes(scope: Scope) -> int | None:
     """The `Content-Length` of a request; None if it has none."""
-    told = Headers(scope=scope).get("content-length", "")
-    return int(told) if told.isascii() and told.isdigit() else None
+    length = Headers(scope=scope).get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() else None

@@ -108,7 +108,7 @@ class _TimedRequest:
         began_s = loop.time()
         self._connection.await_body()
         try:
-            async with asyncio.timeout(self._patience_s()):
+            async with asyncio.timeout(self._timeout_s()):
                 message = await self._receive()
         except TimeoutError:
             self._connection.close()
@@ -119,7 +119,7 @@ class _TimedRequest:
         self._has_all = not message.get("more_body", False)
         return message
 
-    def _patience_s(self) -> float:
+    def _timeout_s(self) -> float:
         limits = self._deadlines
         in_all_s = limits.body_grace_s + self._received_bytes / limits.body_bytes_per_s
         return max(0.0, min(limits.body_s, in_all_s - self._waited_s))

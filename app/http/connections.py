@@ -79,11 +79,12 @@ def connection_limits(
     return ConnectionLimits(in_all=most, per_address=each, trusted=trusted)
 
 
-TELL_EVERY_S = 60.0
+LOG_EVERY_S = 60.0
 ENOUGH_FOR_A_HEAD_S = 1.0
 ENOUGH_FOR_A_PIECE_S = 5.0
-"""At the limit, the connection that has been idle or owed a request head for longest is evicted, if for longer than its
-grace period. So is one that has owed a piece of a body for this long: even a slow line sends something meanwhile."""
+"""At the limit, the connection that has been idle, or without a complete request head, for longest is evicted, if for
+longer than its grace period. So is one that has sent nothing of a body for this long: even a slow line sends something
+in that time."""
 
 ACKED_BYTES = slice(120, 128)
 """Where Linux's TCP_INFO has the number of bytes that the client has acknowledged."""
@@ -101,21 +102,23 @@ class Deadlines:
     body_grace_s: float = 60.0
     body_bytes_per_s: int = 1024
     read_s: float = 60.0
-    look_every_s: float = 1.0
+    check_every_s: float = 1.0
 
 
 @dataclass(eq=False, slots=True)
 class Connection:
-    """One connection; `close` ends it at once. Since when, or None: `owes_head_s` a request head is awaited,
-    `owes_body_s` a piece of a body is awaited, `rests_s` the connection is idle.
+    """One connection; `close` ends it at once.
+
+    Times or None: `head_awaited_since_s` and `body_awaited_since_s`, when the server began to wait for a request head
+    or a piece of a body, and `idle_since_s`, when the last response was complete.
     """
 
     group: str
     close: Callable[[], None]
-    owes_head_s: float | None
+    head_awaited_since_s: float | None
     clock: Callable[[], float] = time.monotonic
-    owes_body_s: float | None = None
-    rests_s: float | None = None
+    body_awaited_since_s: float | None = None
+    idle_since_s: float | None = None
     requests: int = 0
     transport: asyncio.Transport | None = None
     unread_s: float | None = None
@@ -128,39 +131,39 @@ class Connection:
     def begin_request(self) -> None:
         """The head of a request is complete."""
         self.requests += 1
-        self.owes_head_s = self.rests_s = None
+        self.head_awaited_since_s = self.idle_since_s = None
 
     def end_request(self) -> None:
         """A response is complete."""
         self.requests -= 1
-        self.owes_body_s = None
-        self.rests_s = self.clock()
+        self.body_awaited_since_s = None
+        self.idle_since_s = self.clock()
 
     def await_body(self) -> None:
         """The pages start waiting for a piece of a body."""
-        self.owes_body_s = self.clock()
+        self.body_awaited_since_s = self.clock()
 
     def receive_body(self) -> None:
         """The awaited piece has arrived."""
-        self.owes_body_s = None
+        self.body_awaited_since_s = None
 
     def idle_s(self, now_s: float) -> float:
         """Seconds the client has been idle beyond its grace period; negative if the connection must not be evicted."""
-        if self.owes_body_s is not None:
-            return now_s - self.owes_body_s - ENOUGH_FOR_A_PIECE_S
+        if self.body_awaited_since_s is not None:
+            return now_s - self.body_awaited_since_s - ENOUGH_FOR_A_PIECE_S
         if self.requests > 0:
             return -1.0
-        since_s = self.owes_head_s if self.owes_head_s is not None else self.rests_s
+        since_s = self.head_awaited_since_s if self.head_awaited_since_s is not None else self.idle_since_s
         return -1.0 if since_s is None else now_s - since_s - ENOUGH_FOR_A_HEAD_S
 
     def receive(self, now_s: float) -> None:
         """Bytes have arrived: the start of the next request head, unless a request is running."""
-        if self.requests == 0 and self.owes_head_s is None:
-            self.owes_head_s = now_s
+        if self.requests == 0 and self.head_awaited_since_s is None:
+            self.head_awaited_since_s = now_s
 
     def is_overdue(self, deadlines: Deadlines, now_s: float) -> bool:
         """Whether the client exceeds a deadline, for a request head or for reading a response."""
-        if self.owes_head_s is not None and now_s - self.owes_head_s > deadlines.head_s:
+        if self.head_awaited_since_s is not None and now_s - self.head_awaited_since_s > deadlines.head_s:
             return True
         return self._unread_for_s(now_s) > deadlines.read_s
 
@@ -176,9 +179,9 @@ class Connection:
 
 def _taken_bytes(transport: asyncio.Transport) -> int:
     """A number that changes when the client takes more of a response."""
-    held: socket.socket = transport.get_extra_info("socket")
+    client: socket.socket = transport.get_extra_info("socket")
     try:
-        info = held.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, ACKED_BYTES.stop)
+        info = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, ACKED_BYTES.stop)
     except (AttributeError, OSError):
         info = b""
     if len(info) < ACKED_BYTES.stop:
@@ -199,23 +202,23 @@ class Connections:
         self.limits = limits
         self.deadlines = deadlines or Deadlines()
         self._clock = clock
-        self._held: dict[int, Connection] = {}
+        self._open: dict[int, Connection] = {}
         self._by_group: Counter[str] = Counter()
-        self._looking: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._refused = 0
-        self._told_s = float("-inf")
+        self._logged_s = float("-inf")
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._open)
 
     def admit(self, address: str, fileno: int, close: Callable[[], None]) -> bool:
         """Counts an accepted connection; returns False if the limit is reached and the caller must close it."""
         group = address_group(address)
         if not self._has_room(address, group):
             return False
-        self._held[fileno] = Connection(group, close, owes_head_s=self._clock(), clock=self._clock)
+        self._open[fileno] = Connection(group, close, head_awaited_since_s=self._clock(), clock=self._clock)
         self._by_group[group] += 1
-        self._look_later()
+        self._schedule_check()
         return True
 
     def _has_room(self, address: str, group: str) -> bool:
@@ -223,7 +226,7 @@ class Connections:
         if not is_trusted and self._by_group[group] >= self.limits.per_address:
             self.refuse(f"{group} has reached the limit of {self.limits.per_address} per address")
             return False
-        if len(self._held) >= self.limits.in_all and not self._make_room():
+        if len(self._open) >= self.limits.in_all and not self._make_room():
             self.refuse(f"the limit of {self.limits.in_all} in total is reached")
             return False
         return True
@@ -231,10 +234,10 @@ class Connections:
     def _make_room(self) -> bool:
         """Evicts the connection that has been idle for longest; returns False if there is none."""
         now_s = self._clock()
-        idle_s, fileno = max(((each.idle_s(now_s), fileno) for fileno, each in self._held.items()), default=(-1.0, -1))
+        idle_s, fileno = max(((each.idle_s(now_s), fileno) for fileno, each in self._open.items()), default=(-1.0, -1))
         if idle_s <= 0:
             return False
-        self._held[fileno].close()
+        self._open[fileno].close()
         self.release(fileno)
         return True
 
@@ -242,23 +245,23 @@ class Connections:
         """Counts a connection that was closed at once; logs the count once a minute."""
         self._refused += 1
         now_s = self._clock()
-        if now_s - self._told_s < TELL_EVERY_S:
+        if now_s - self._logged_s < LOG_EVERY_S:
             return
         log.warning("connections refused: %d; %s", self._refused, why)
-        self._told_s, self._refused = now_s, 0
+        self._logged_s, self._refused = now_s, 0
 
     def release(self, fileno: int) -> None:
         """A counted connection is closed."""
-        gone = self._held.pop(fileno, None)
-        if gone is None:
+        released = self._open.pop(fileno, None)
+        if released is None:
             return
-        self._by_group[gone.group] -= 1
-        if self._by_group[gone.group] <= 0:
-            del self._by_group[gone.group]
+        self._by_group[released.group] -= 1
+        if self._by_group[released.group] <= 0:
+            del self._by_group[released.group]
 
     def of(self, transport: asyncio.Transport) -> Connection | None:
         """The connection of a transport."""
-        return self._held.get(transport.get_extra_info("socket").fileno())
+        return self._open.get(transport.get_extra_info("socket").fileno())
 
     def receive(self, connection: Connection) -> None:
         """Bytes have arrived from this client."""
@@ -267,17 +270,17 @@ class Connections:
     def close_overdue(self) -> int:
         """Closes every overdue connection; returns their number."""
         now_s = self._clock()
-        overdue = [each for each in self._held.values() if each.is_overdue(self.deadlines, now_s)]
+        overdue = [each for each in self._open.values() if each.is_overdue(self.deadlines, now_s)]
         for each in overdue:
             each.close()
         return len(overdue)
 
-    def _look_later(self) -> None:
-        if self._looking is None:
-            self._looking = asyncio.get_running_loop().call_later(self.deadlines.look_every_s, self._look)
+    def _schedule_check(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self.deadlines.check_every_s, self._check)
 
-    def _look(self) -> None:
-        self._looking = None
+    def _check(self) -> None:
+        self._timer = None
         self.close_overdue()
-        if self._held:
-            self._look_later()
+        if self._open:
+            self._schedule_check()

@@ -17,28 +17,28 @@ class RateLimitFilter(logging.Filter):
         super().__init__()
         self._clock = clock
         self._began_s = clock()
-        self._seen: Counter[str] = Counter()
-        self._left_out = 0
+        self._counts: Counter[str] = Counter()
+        self._suppressed = 0
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to keep a record."""
-        self._turn_over()
+        self._start_new_period()
         kind = _kind(record)
-        if self._seen[kind] >= EACH or self._seen.total() >= IN_ALL:
-            self._left_out += 1
+        if self._counts[kind] >= EACH or self._counts.total() >= IN_ALL:
+            self._suppressed += 1
             return False
-        self._seen[kind] += 1
-        if self._left_out:
-            told = f"{record.getMessage()} ({self._left_out} such lines were left out)"
-            record.msg, record.args = told, ()
-            self._left_out = 0
+        self._counts[kind] += 1
+        if self._suppressed:
+            message = f"{record.getMessage()} ({self._suppressed} such lines were left out)"
+            record.msg, record.args = message, ()
+            self._suppressed = 0
         return True
 
-    def _turn_over(self) -> None:
+    def _start_new_period(self) -> None:
         now_s = self._clock()
         if now_s - self._began_s >= EVERY_S:
             self._began_s = now_s
-            self._seen.clear()
+            self._counts.clear()
 
 
 def _kind(record: logging.LogRecord) -> str:

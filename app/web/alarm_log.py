@@ -26,7 +26,7 @@ class AlarmLog:
                 self._began = self._first(store)
                 self.scope = store.cameras.fingerprint()
         except StoreError as error:
-            log.warning("the pages ring for alarms of this process only: %s", error)
+            log.warning("the pages announce alarms of this process only: %s", error)
             self._store = None
 
     def newest(self) -> int:
@@ -68,5 +68,5 @@ class AlarmLog:
     @staticmethod
     def _first(store: Store) -> int:
         newest = store.changes.last(kinds=ALARMS)
-        owed = [change.sequence - 1 for change in store.changes.unpublished() if change.kind in ALARMS]
-        return min([newest, *owed])
+        pending = [change.sequence - 1 for change in store.changes.unpublished() if change.kind in ALARMS]
+        return min([newest, *pending])

@@ -25,25 +25,25 @@ def add_route(app: FastAPI, stream: AlarmStream) -> None:
     async def alarms(request: Request, language: str, seen: str = "") -> Response:
         t = translator(choose_language(language, ""))
         if EVENTS in request.headers.get("accept", ""):
-            known = request.headers.get("last-event-id", "")
-            word = seen or await asyncio.to_thread(stream.seen_of, known)
-            return StreamingResponse(_stream(stream, word, t), media_type=EVENTS, headers=NOT_KEPT)
+            last_id = request.headers.get("last-event-id", "")
+            cursor = seen or await asyncio.to_thread(stream.cursor_at, last_id)
+            return StreamingResponse(_stream(stream, cursor, t), media_type=EVENTS, headers=NOT_KEPT)
         await stream.wait(seen, hold_s=HOLD_S)
-        now, news = await asyncio.to_thread(stream.since, seen)
-        return JSONResponse({"seen": now, "alarms": [_told(each, t) for each in news]}, headers=NOT_KEPT)
+        cursor, new_alarms = await asyncio.to_thread(stream.since, seen)
+        return JSONResponse({"seen": cursor, "alarms": [_payload(each, t) for each in new_alarms]}, headers=NOT_KEPT)
 
 
-async def _stream(stream: AlarmStream, seen: str, t: Translator) -> AsyncIterator[str]:
+async def _stream(stream: AlarmStream, cursor: str, t: Translator) -> AsyncIterator[str]:
     """Yields alarms as they arrive, and ends after `HOLD_S`: a browser reconnects by itself with its last event id."""
     yield "retry: 1000\n\n"
     give_up_s = asyncio.get_running_loop().time() + HOLD_S
     while (left_s := give_up_s - asyncio.get_running_loop().time()) > 0:
-        await stream.wait(seen, hold_s=left_s)
-        seen, news = await asyncio.to_thread(stream.since, seen)
-        for each in news:
+        await stream.wait(cursor, hold_s=left_s)
+        cursor, new_alarms = await asyncio.to_thread(stream.since, cursor)
+        for each in new_alarms:
             number = "" if each.sequence is None else f"id: {each.sequence}\n"
-            yield f"{number}event: alarm\ndata: {json.dumps(_told(each, t), ensure_ascii=False)}\n\n"
+            yield f"{number}event: alarm\ndata: {json.dumps(_payload(each, t), ensure_ascii=False)}\n\n"
 
 
-def _told(alarm: StreamedAlarm, t: Translator) -> dict[str, str]:
-    return notifications.told(alarm.event, t, key=alarm.key, late=alarm.late)
+def _payload(alarm: StreamedAlarm, t: Translator) -> dict[str, str]:
+    return notifications.payload(alarm.event, t, key=alarm.key, late=alarm.late)

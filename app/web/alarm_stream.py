@@ -65,7 +65,7 @@ class AlarmStream(WatchObserver):
         self._alarms: deque[StreamedAlarm] = deque(maxlen=KEPT)
         self._number = 0
         self._newest = self._log.newest()
-        self._looked_s = time.monotonic()
+        self._polled_s = time.monotonic()
         self._unstored: set[tuple[str, str]] = set()
         self._late: set[int] = set()
         self._lock = threading.Lock()
@@ -74,7 +74,7 @@ class AlarmStream(WatchObserver):
     @property
     def now(self) -> str:
         """The cursor of a page that has received every alarm; it changes with every alarm and every restart."""
-        return self._word(self._log.beginning())
+        return self._cursor(self._log.beginning())
 
     @property
     def waiting(self) -> int:
@@ -96,75 +96,75 @@ class AlarmStream(WatchObserver):
 
     def _keep(self, change: EventChange) -> None:
         self._number += 1
-        # It may be stored later and then appears in the log too: remembered, so that no page gets it twice.
+        # It may be stored later and then appears in the log too; no page must get it twice.
         self._unstored.add((change.event.id, change.kind))
         self._alarms.append(StreamedAlarm(self._number, change.event, change.late, key=f"{self._start}.{self._number}"))
 
-    def since(self, seen: str) -> tuple[str, list[StreamedAlarm]]:
-        """Returns the new cursor and the alarms after the cursor `seen`; no alarms if `seen` is empty (a new page).
+    def since(self, cursor: str) -> tuple[str, list[StreamedAlarm]]:
+        """Returns the new cursor and the alarms after a cursor; no alarms if `cursor` is empty (a new page).
 
         A cursor from before a restart yields every alarm since the restart; with a position in the change log, every
         alarm after that position. Reads the store, so call it in a thread, not in the event loop.
         """
-        if not seen:
+        if not cursor:
             return self.now, []
-        heard = _pairs(seen)
-        upto, stored = self._log.after(heard.get(self._log.scope))
+        positions = _parse_cursor(cursor)
+        upto, stored = self._log.after(positions.get(self._log.scope))
         with self._lock:
             self._newest = max(self._newest, upto)
-            kept = [alarm for alarm in self._alarms if alarm.number > heard.get(self._start, 0)]
-            told = [self._alarm(each) for each in stored if (each.event_id, each.kind) not in self._unstored]
-            return self._word(upto), [*told, *kept]
+            kept = [alarm for alarm in self._alarms if alarm.number > positions.get(self._start, 0)]
+            logged = [self._alarm(each) for each in stored if (each.event_id, each.kind) not in self._unstored]
+            return self._cursor(upto), [*logged, *kept]
 
-    def seen_of(self, sequence: str) -> str:
+    def cursor_at(self, sequence: str) -> str:
         """Returns the cursor of a page that has read the log up to `sequence`; that of a new page if it is invalid."""
         if not self._log.scope or not sequence.isdecimal() or len(sequence) > len(str(2**63)):
             return self.now
-        return self._word(int(sequence))
+        return self._cursor(int(sequence))
 
-    async def wait(self, seen: str, *, hold_s: float) -> None:
-        """Waits until there is an alarm after the cursor `seen`, for at most `hold_s` seconds."""
+    async def wait(self, cursor: str, *, hold_s: float) -> None:
+        """Waits until there is an alarm after the cursor, for at most `hold_s` seconds."""
         woken, loop = asyncio.Event(), asyncio.get_running_loop()
 
         def wake() -> None:
             loop.call_soon_threadsafe(woken.set)
 
         with self._lock:
-            if self._has_news(seen):
+            if self._has_alarm(cursor):
                 return
             self._waiting.add(wake)
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(hold_s):
-                    await self._until_news(seen, woken)
+                    await self._wait_for_alarm(cursor, woken)
         finally:
             with self._lock:
                 self._waiting.discard(wake)
 
-    async def _until_news(self, seen: str, woken: asyncio.Event) -> None:
-        while not woken.is_set() and not self._has_news(seen):
+    async def _wait_for_alarm(self, cursor: str, woken: asyncio.Event) -> None:
+        while not woken.is_set() and not self._has_alarm(cursor):
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S if self._log.scope else None):
                     await woken.wait()
-            await self._look()
+            await self._poll()
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         """Polls the change log for alarms of other processes, once for all waiting requests."""
         now_s = time.monotonic()
-        if not self._log.scope or now_s - self._looked_s < POLL_S / 2:
+        if not self._log.scope or now_s - self._polled_s < POLL_S / 2:
             return
-        self._looked_s = now_s
+        self._polled_s = now_s
         newest = await asyncio.to_thread(self._log.newest)
         with self._lock:
             self._newest = max(self._newest, newest)
 
-    def _has_news(self, seen: str) -> bool:
-        heard = _pairs(seen)
-        if self._log.scope and heard.get(self._log.scope, -1) < self._newest:
+    def _has_alarm(self, cursor: str) -> bool:
+        positions = _parse_cursor(cursor)
+        if self._log.scope and positions.get(self._log.scope, -1) < self._newest:
             return True
-        return heard.get(self._start, -1) < self._number
+        return positions.get(self._start, -1) < self._number
 
-    def _word(self, upto: int) -> str:
+    def _cursor(self, upto: int) -> str:
         stored = f"{self._log.scope}.{upto}." if self._log.scope else ""
         return f"{stored}{self._start}.{self._number}"
 
@@ -175,8 +175,8 @@ class AlarmStream(WatchObserver):
         return StreamedAlarm(change.sequence, change.event, late, key=key, sequence=change.sequence)
 
 
-def _pairs(seen: str) -> Mapping[str, int]:
+def _parse_cursor(cursor: str) -> Mapping[str, int]:
     """Parses a cursor into the last received number by scope; malformed pairs are ignored."""
-    parts = seen.split(".")
+    parts = cursor.split(".")
     pairs = zip(parts[::2], parts[1::2], strict=False)
     return {scope: int(number) for scope, number in pairs if number.isdecimal() and len(number) <= len(str(2**63))}

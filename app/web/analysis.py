@@ -109,8 +109,8 @@ def panel(context: SiteContext) -> AnalysisComponents:
     # By default Gradio ignores a click while the previous event is still running, without a sign to the visitor.
     followed = {**SILENT, "concurrency_limit": None, "trigger_mode": "multiple"}
     outputs = [*parts.followed, parts.desk]
-    asked = [parts.source, parts.file, parts.camera, parts.preset, parts.question, parts.desk, parts.model]
-    parts.start.click(bench.start, asked, outputs, **followed)
+    inputs = [parts.source, parts.file, parts.camera, parts.preset, parts.question, parts.desk, parts.model]
+    parts.start.click(bench.start, inputs, outputs, **followed)
     parts.live.click(bench.switch, [parts.second, parts.desk], outputs, js=second_of_player("analysis"), **followed)
     parts.stop.click(bench.stop, parts.desk, None, **at_once)
     parts.draw.click(
@@ -118,7 +118,7 @@ def panel(context: SiteContext) -> AnalysisComponents:
     )
     parts.webcam.stream(bench.push, [parts.webcam, parts.desk], None, **WEBCAM)
     parts.source.change(choice.choose_source, parts.source, [parts.file, parts.cameras, parts.webcam], **at_once)
-    parts.preset.input(choice.words_of, parts.preset, parts.question, **at_once)
+    parts.preset.input(choice.question_text, parts.preset, parts.question, **at_once)
     parts.question.change(choice.hint, [parts.preset, parts.question], parts.hint, **at_once)
     gr.on(None, bench.arrive, None, parts.desk, **at_once)
     gr.on(None, choice.first_preset, None, [parts.preset, parts.question], **at_once)

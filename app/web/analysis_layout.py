@@ -108,57 +108,62 @@ def _chosen(
     context: SiteContext, questions: Sequence[Question], cameras: Sequence[Address], problems: Sequence[str]
 ) -> dict[str, Any]:
     """The inputs: source and question."""
-    t = context.t
-    kinds = ["file", *(["camera"] if cameras or problems else []), "webcam"]
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=300):
-            source = gr.Radio(
-                [(t(f"analysis.source_{kind}"), kind) for kind in kinds],
-                value="file",
-                label=t("analysis.source"),
-                elem_id="analysis-source",
-            )
-            file = gr.File(
-                label=f"{t('analysis.source_file')} · {_limits(context)}", height=150, elem_id="analysis-file"
-            )
-            with gr.Column(visible=False) as where:
-                names = [camera.name for camera in cameras]
-                camera = gr.Dropdown(
-                    names,
-                    value=next(iter(names), None),
-                    label=t("analysis.camera"),
-                    visible=bool(names),
-                    elem_id="analysis-camera",
-                )
-                gr.HTML(missing_cameras_html(problems, t), elem_id="analysis-missing", apply_default_css=False)
-            webcam = gr.Image(
-                sources=["webcam"],
-                streaming=True,
-                label=t("analysis.webcam"),
-                visible=False,
-                height=280,
-                elem_id="analysis-webcam",
-            )
+            source = _chosen_source(context, cameras, problems)
         with gr.Column(scale=1, min_width=300):
-            ordered = sorted(questions, key=lambda question: question.language != t.language)
-            preset = gr.Dropdown(
-                [(t("analysis.own_words"), NONE), *((question.title, question.name) for question in ordered)],
-                value=NONE,
-                label=t("analysis.preset"),
-                elem_id="analysis-preset",
-            )
-            question = gr.Textbox(
-                label=t("analysis.question"),
-                lines=3,
-                max_lines=6,
-                max_length=LONGEST_QUESTION,
-                elem_id="analysis-question",
-            )
-            hint = gr.HTML("", elem_id="analysis-hint", apply_default_css=False)
-    return {
-        "source": source, "file": file, "cameras": where, "camera": camera, "webcam": webcam,
-        "preset": preset, "question": question, "hint": hint,
-    }  # fmt: skip
+            question = _chosen_question(questions, context.t)
+    return source | question
+
+
+def _chosen_source(context: SiteContext, cameras: Sequence[Address], problems: Sequence[str]) -> dict[str, Any]:
+    t = context.t
+    kinds = ["file", *(["camera"] if cameras or problems else []), "webcam"]
+    source = gr.Radio(
+        [(t(f"analysis.source_{kind}"), kind) for kind in kinds],
+        value="file",
+        label=t("analysis.source"),
+        elem_id="analysis-source",
+    )
+    file = gr.File(label=f"{t('analysis.source_file')} · {_limits(context)}", height=150, elem_id="analysis-file")
+    with gr.Column(visible=False) as where:
+        names = [camera.name for camera in cameras]
+        camera = gr.Dropdown(
+            names,
+            value=next(iter(names), None),
+            label=t("analysis.camera"),
+            visible=bool(names),
+            elem_id="analysis-camera",
+        )
+        gr.HTML(missing_cameras_html(problems, t), elem_id="analysis-missing", apply_default_css=False)
+    webcam = gr.Image(
+        sources=["webcam"],
+        streaming=True,
+        label=t("analysis.webcam"),
+        visible=False,
+        height=280,
+        elem_id="analysis-webcam",
+    )
+    return {"source": source, "file": file, "cameras": where, "camera": camera, "webcam": webcam}
+
+
+def _chosen_question(questions: Sequence[Question], t: Translator) -> dict[str, Any]:
+    ordered = sorted(questions, key=lambda question: question.language != t.language)
+    preset = gr.Dropdown(
+        [(t("analysis.own_words"), NONE), *((question.title, question.name) for question in ordered)],
+        value=NONE,
+        label=t("analysis.preset"),
+        elem_id="analysis-preset",
+    )
+    question = gr.Textbox(
+        label=t("analysis.question"),
+        lines=3,
+        max_lines=6,
+        max_length=LONGEST_QUESTION,
+        elem_id="analysis-question",
+    )
+    hint = gr.HTML("", elem_id="analysis-hint", apply_default_css=False)
+    return {"preset": preset, "question": question, "hint": hint}
 
 
 def _limits(context: SiteContext) -> str:

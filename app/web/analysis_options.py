@@ -33,10 +33,10 @@ class AnalysisOptions:
         """The preset with the edited text; raises RequestRefused if the text is empty."""
         if not text.strip():
             raise RequestRefused(self.context.t("analysis.no_question"))
-        known = next((question for question in self.questions if question.name == preset), None)
-        if known is None:
+        configured = next((question for question in self.questions if question.name == preset), None)
+        if configured is None:
             return Question(name="own", language=self.context.language, text=text.strip())
-        return known if text.strip() == known.text.strip() else known.reworded(text)
+        return configured if text.strip() == configured.text.strip() else configured.reworded(text)
 
     async def opened(
         self, source: str, sent: str | None, camera: str | None, desk: AnalysisSession
@@ -75,7 +75,7 @@ class AnalysisOptions:
         kinds = ("file", "camera", "webcam")
         return tuple(gr.update(visible=kind == source) for kind in kinds)  # type: ignore[return-value]
 
-    def words_of(self, preset: str) -> Any:
+    def question_text(self, preset: str) -> Any:
         """The text of a preset; without one, the text stays as it is."""
         return next((question.text for question in self.questions if question.name == preset), gr.skip())
 
@@ -84,7 +84,7 @@ class AnalysisOptions:
         aliases = [served.alias for served in self.context.status.now.models if served.alias]
         trained = trained_question(self.questions, aliases[0]) if aliases else NONE
         name = trained or USUAL[self.context.language]
-        return name, str(self.words_of(name))
+        return name, str(self.question_text(name))
 
     def hint(self, preset: str, text: str) -> str:
         """Says whether the question gets verdicts or only text."""

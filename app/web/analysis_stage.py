@@ -98,7 +98,7 @@ def stage_state(desk: AnalysisSession, analysis: Analysis, view: AnalysisView, t
         "lost": view.phase is AnalysisPhase.LOST,
         "now_s": view.now_s if view.live else None,
         "duration_s": desk.duration_s,
-        "rows": [window_row(each, tiers, t, waits=each.window in view.waiting_for_words) for each in judged],
+        "rows": [window_row(each, tiers, t, waits=each.window in view.awaiting_description) for each in judged],
         "phase": phase_text(view, t),
         "facts": analysis_facts(analysis, view, t),
         "detail": without_paths(problem_text(view, t, kind=kind), analysis.address),
@@ -160,14 +160,14 @@ def phase_text(view: AnalysisView, t: Translator) -> str:
 
 def analysis_facts(analysis: Analysis, view: AnalysisView, t: Translator) -> str:
     """The counts: windows, alarms, unknown and dropped ones; for live sources also the delay."""
-    known = [each.verdict for each in view.judged]
-    words = sum(verdict.cause is Cause.WORDS_ONLY for verdict in known)
-    unknown = sum(verdict.cause is not None for verdict in known) - words - view.dropped
-    parts = [*([view.model] if view.model else []), t("analysis.count_windows", count=len(known))]
+    verdicts = [each.verdict for each in view.judged]
+    words = sum(verdict.cause is Cause.WORDS_ONLY for verdict in verdicts)
+    unknown = sum(verdict.cause is not None for verdict in verdicts) - words - view.dropped
+    parts = [*([view.model] if view.model else []), t("analysis.count_windows", count=len(verdicts))]
     if view.forgotten:
         parts.append(t("analysis.count_forgotten", count=view.forgotten))
     if analysis.for_verdict:
-        parts.append(t("analysis.count_alarms", count=sum(v.outcome is Outcome.ALARM for v in known)))
+        parts.append(t("analysis.count_alarms", count=sum(v.outcome is Outcome.ALARM for v in verdicts)))
         parts.append(t("analysis.count_events", count=len(view.events)))
     if unknown:
         parts.append(t("analysis.count_unknown", count=unknown))

@@ -37,7 +37,7 @@ class AnalysisStarter:
     def keep(self, desk: AnalysisSession) -> bool:
         """Whether the file is still there; protects it from the sweep while it is in use."""
         self.context.uploads.keep(desk.folder)
-        return desk.upload is None or self.context.uploads.is_there(desk.upload)
+        return desk.upload is None or self.context.uploads.exists(desk.upload)
 
     def gone(self, desk: AnalysisSession) -> str:
         """The message that the file of an analysis has been removed."""

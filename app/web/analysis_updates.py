@@ -32,11 +32,11 @@ MOST_WEBCAMS = 16
 WEBCAM: dict[str, Any] = {**SILENT, "stream_every": 0.2, "concurrency_limit": MOST_WEBCAMS, "preprocess": False}
 """Options of webcam events: pictures stay undecoded (`app.web.received`); Gradio would decode them in this process."""
 
-LOOK_S = 0.12
+PAUSE_S = 0.12
 """How often the page is updated."""
 
-LOOK_PER_WINDOW_S = 0.001
-"""Added to `LOOK_S` for each window that the page has to draw."""
+PAUSE_PER_WINDOW_S = 0.001
+"""Added to `PAUSE_S` for each window that the page has to draw."""
 
 REST_S = 1.0
 """In live mode the page gets the current second at least this often."""
@@ -74,21 +74,21 @@ class AnalysisUpdates(AnalysisStarter):
         """Yields updates until the analysis ends or is replaced; stops the analysis if the visitor leaves."""
         parts, t = self.parts, self.context.t
         last: dict[str, Any] = {}
-        rested_s = 0.0
+        paused_s = 0.0
         try:
             while desk.analysis is analysis:
                 view = analysis.view()
                 self.keep(desk)
                 now = analysis_stage.stage_state(desk, analysis, view, t)
                 changed = {**now, "now_s": None} != {**last, "now_s": None}
-                if changed or (view.live and rested_s >= REST_S):
-                    last, rested_s = now, 0.0
+                if changed or (view.live and paused_s >= REST_S):
+                    last, paused_s = now, 0.0
                     yield {parts.stage: now, **self.buttons(analysis, view)}
                 if view.is_over:
                     break
-                look_s = LOOK_S + len(view.judged) * LOOK_PER_WINDOW_S
-                await asyncio.sleep(look_s)
-                rested_s += look_s
+                pause_s = PAUSE_S + len(view.judged) * PAUSE_PER_WINDOW_S
+                await asyncio.sleep(pause_s)
+                paused_s += pause_s
         except BaseException:
             # The generator was closed: the visitor has left, or reloaded the page.
             if desk.analysis is analysis:
@@ -104,7 +104,7 @@ class AnalysisUpdates(AnalysisStarter):
     async def _until_copied(self, desk: AnalysisSession, analysis: Analysis) -> None:
         """Waits for a conversion that is still running."""
         while desk.analysis is analysis and desk.is_converting:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(PAUSE_S)
 
     async def _results_or_why(self, desk: AnalysisSession, analysis: Analysis) -> Update:
         try:

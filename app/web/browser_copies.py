@@ -63,9 +63,9 @@ class BrowserCopies:
             return PlayableClip(kind="original", path=clip)
         if PLAYED.get(codec) == CONTAINER:
             return PlayableClip(kind="original", path=clip, codec=codec)
-        return self._look(clip, self._place(clip, status), name=NAMES.get(codec, codec))
+        return self._find(clip, self._place(clip, status), name=NAMES.get(codec, codec))
 
-    def _look(self, clip: Path, copy: Path, *, name: str) -> PlayableClip:
+    def _find(self, clip: Path, copy: Path, *, name: str) -> PlayableClip:
         with contextlib.suppress(OSError):
             os.utime(copy)  # protects it from the sweep
             return PlayableClip(kind="copy", path=copy, codec=name)
@@ -83,8 +83,8 @@ class BrowserCopies:
 
     def _place(self, clip: Path, status: os.stat_result) -> Path:
         """The path of a copy: unique per clip, and revealing nothing about it."""
-        told = f"{clip}/{status.st_mtime_ns}/{status.st_size}"
-        return self._folder / f"{sha256(told.encode()).hexdigest()[:32]}.mp4"
+        identity = f"{clip}/{status.st_mtime_ns}/{status.st_size}"
+        return self._folder / f"{sha256(identity.encode()).hexdigest()[:32]}.mp4"
 
     def _ask(self, clip: Path) -> None:
         with self._lock:

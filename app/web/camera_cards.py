@@ -32,7 +32,7 @@ TONES: Mapping[SourceStatus, str] = {
     SourceStatus.ENDED: "off",
     SourceStatus.PAUSED: "off",
 }
-LONGEST_WORD = 500
+MAX_ADDRESS_CHARS = 500
 
 
 class CameraCards:
@@ -43,17 +43,17 @@ class CameraCards:
         self._service = service
         self._configured = _configured(context)
 
-    def add(self, word: str, request: "gr.Request | None" = None) -> str:
-        """Starts watching a camera; returns its displayed name."""
-        address = self._address(word.strip())
+    def add(self, source: str, request: "gr.Request | None" = None) -> str:
+        """Starts watching the camera at an address; returns its displayed name."""
+        address = self._address(source.strip())
         return self._watch(address, request)
 
     def add_file(self, path: Path, request: "gr.Request | None" = None) -> str:
         """Starts watching the camera that an uploaded camera.txt names; the file type is detected by content."""
-        seen = inspect_upload(path)
-        if seen.address is None:
-            raise UsageError(self._context.t("room.no_camera_file", name=seen.name))
-        return self._watch(self._context.allowed.admit(seen.address), request)
+        upload = inspect_upload(path)
+        if upload.address is None:
+            raise UsageError(self._context.t("room.no_camera_file", name=upload.name))
+        return self._watch(self._context.allowed.admit(upload.address), request)
 
     def act(self, what: str, name: str, request: "gr.Request | None" = None) -> None:
         """Pauses, resumes or removes a camera."""
@@ -72,15 +72,15 @@ class CameraCards:
         self._context.allow_change("add a camera", request, camera=address.name)
         return ", ".join(self._service.add(address.location, name=address.name, confined=address.confined))
 
-    def _address(self, word: str) -> Address:
-        if word in self._configured:
-            return self._configured[word]
-        if not word or len(word) > LONGEST_WORD:
+    def _address(self, source: str) -> Address:
+        if source in self._configured:
+            return self._configured[source]
+        if not source or len(source) > MAX_ADDRESS_CHARS:
             raise UsageError(self._context.t("room.add_what"))
-        if not (word.isascii() and word.isdecimal()) and "://" not in word:
+        if not (source.isascii() and source.isdecimal()) and "://" not in source:
             # A path would let a visitor open any file of this machine.
             raise UsageError(self._context.t("room.no_paths"))
-        return self._context.allowed.admit(find_sources([word])[0])
+        return self._context.allowed.admit(find_sources([source])[0])
 
 
 def _configured(context: SiteContext) -> dict[str, Address]:
@@ -111,14 +111,14 @@ def facts(state: SourceState, t: Translator, *, is_judged: bool = True) -> list[
     is_now = state.is_current and is_judged
     p_alarm, lag_s = (state.p_alarm, state.lag_s) if is_now else (None, None)
     size = "" if state.size_wh is None else f"{state.size_wh[0]}×{state.size_wh[1]}"
-    known = [
+    pairs = [
         (t("room.p"), "–" if p_alarm is None else f"{p_alarm:.2f}"),
         (t("room.lag"), "–" if lag_s is None else t("room.seconds", seconds=f"{lag_s:.1f}")),
         (t("room.events"), str(state.events)),
         (t("room.dropped"), _causes(state, t)),
         (t("room.size"), size),
     ]
-    return [(label, value) for label, value in known if value]
+    return [(label, value) for label, value in pairs if value]
 
 
 def _causes(state: SourceState, t: Translator) -> str:

@@ -1,7 +1,6 @@
 """The chat tab: questions about text, a picture, a video or a camera, in one conversation."""
 
 import asyncio
-import re
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -12,7 +11,6 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from vigil.analysis import Analysis
 from vigil.chat import (
     Attachment,
     ChatClient,
@@ -20,11 +18,7 @@ from vigil.chat import (
     ContextLimits,
     Conversation,
     TimeSpan,
-    attach_camera,
-    attach_picture,
-    attach_video,
     find_time_span,
-    look_at_pictures,
 )
 from vigil.chat.conversation import DEFAULT_CONTEXT
 from vigil.errors import EndpointError, UsageError, VigilError
@@ -32,16 +26,15 @@ from vigil.frames import FrameSampling
 from vigil.judge.contract import served_model
 from vigil.judge.discovery import ServedModel
 from vigil.manifest import parse_alias, read_manifest
-from vigil.models import family_reading
 from vigil.questions import Question
 from vigil.sources.address import Address
-from vigil.sources.image_worker import worker
 
 from ..endpoint_monitor import EVERY_S
 from .analysis_layout import second_of_player
 from .analysis_updates import WEBCAM
 from .chat_layout import ChatComponents, lay_out_chat
 from .chat_questions import WindowQuestions
+from .chat_request import ChatRequest, attach_upload, parse_span
 from .chat_session import ChatSession, coalesce, pretty_json, stream_until, unless_stopped
 from .chat_windows import ChatAnalysis
 from .context import RequestRefused, SiteContext, notice_html, preset_choices, trained_question
@@ -60,7 +53,6 @@ EMPTIED_S = 1.0
 WITH_ABOUT = """(box, model, tokens, visit, mode) => [
   box, model, tokens, visit, mode, document.querySelector("#chat-stage .va")?.dataset.about ?? "",
 ]"""
-ABOUT = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)-(\d{1,7}(?:\.\d{1,3})?)")
 
 CSS = (Path(__file__).resolve().parent / "scripts" / "chat.css").read_text(encoding="utf-8")
 
@@ -109,22 +101,22 @@ class ChatPanel:
             yield *NOTHING_NEW, gr.skip()
             return
         text, files = (sent or {}).get("text") or "", list((sent or {}).get("files") or [])
-        visit.busy, visit.stop, visit.asked = True, asyncio.Event(), []
-        wish = Wish(text, files, model or "", int(tokens), mode, None if files else span_of(about))
+        visit.busy, visit.stop, visit.question_messages = True, asyncio.Event(), []
+        chat_request = ChatRequest(text, files, model or "", int(tokens), mode, None if files else parse_span(about))
         try:
-            async with aclosing(self._answer(wish, visit)) as updates:
+            async with aclosing(self._answer(chat_request, visit)) as updates:
                 async for update in updates:
                     yield *(NOTHING_NEW if visit.left else update), self.windows.begun(visit)
         except RequestRefused as refused:
             visit.take_back()
             box = {"text": text, "files": files if refused.keeps_files else []}
-            told = self._said(visit, box={"value": box}, notice=notice_html(str(refused), refused.detail))
-            yield *(NOTHING_NEW if visit.left else told), gr.skip()
+            update = self._update(visit, box={"value": box}, notice=notice_html(str(refused), refused.detail))
+            yield *(NOTHING_NEW if visit.left else update), gr.skip()
         finally:
             visit.busy = False
 
-    async def _answer(self, wish: "Wish", visit: ChatSession) -> AsyncGenerator[Update, None]:
-        t, text, files = self.context.t, wish.text, wish.files
+    async def _answer(self, chat_request: ChatRequest, visit: ChatSession) -> AsyncGenerator[Update, None]:
+        t, text, files = self.context.t, chat_request.text, chat_request.files
         if len(files) > 1:
             raise RequestRefused(t("chat.one_file", count=len(files)))
         if not text.strip():
@@ -132,14 +124,14 @@ class ChatPanel:
         if files:
             yield self._busy(visit, t("chat.reading", name=Path(files[0]).name))
             visit.attach(await self._take(Path(files[0]), visit))
-        served = await self._served(wish.model)
+        served = await self._served(chat_request.model)
         moves = self._moving(visit)
-        span = (find_time_span(text) or wish.about) if moves is not None else None
-        if moves is not None and span is None and (wish.mode != "whole" or visit.uses_webcam):
-            await self.windows.ask_windows(text, served, visit, moves, live=wish.mode == "live")
-            yield self._said(visit, box=EMPTY, notice="")
+        span = (find_time_span(text) or chat_request.about) if moves is not None else None
+        if moves is not None and span is None and (chat_request.mode != "whole" or visit.uses_webcam):
+            await self.windows.ask_windows(text, served, visit, moves, live=chat_request.mode == "live")
+            yield self._update(visit, box=EMPTY, notice="")
             return
-        async for update in self._in_words(wish, visit, served, span):
+        async for update in self._answer_freely(chat_request, visit, served, span):
             yield update
 
     def _moving(self, visit: ChatSession) -> Address | None:
@@ -147,33 +139,33 @@ class ChatPanel:
         upload = visit.upload
         if upload is None or upload.kind == "picture":
             return None
-        if not self.context.uploads.is_there(upload):
+        if not self.context.uploads.exists(upload):
             minutes = f"{self.context.options.keep_uploads_s / 60:g}"
             raise RequestRefused(self.context.t("chat.gone", name=upload.name, minutes=minutes))
         return upload.address or Address("file", upload.name, str(upload.path))
 
-    async def _in_words(
-        self, wish: "Wish", visit: ChatSession, served: ServedModel, span: TimeSpan | None
+    async def _answer_freely(
+        self, chat_request: ChatRequest, visit: ChatSession, served: ServedModel, span: TimeSpan | None
     ) -> AsyncGenerator[Update, None]:
         """Streams one free-text answer about text, a picture, or a video or camera (a part or the whole of it)."""
-        t, text = self.context.t, wish.text
-        most_tokens = min(wish.tokens, (served.max_model_len or wish.tokens) // 2)
+        t, text = self.context.t, chat_request.text
+        most_tokens = min(chat_request.tokens, (served.max_model_len or chat_request.tokens) // 2)
         limits = ContextLimits(context=served.max_model_len or DEFAULT_CONTEXT, answer=most_tokens)
         if visit.upload is not None and visit.upload.address is not None and span is None:
             yield self._busy(visit, t("chat.looking", name=visit.upload.address.name))
-        look = await self._look(visit, text, served, limits, span, is_new=bool(wish.files))
-        turn = visit.conversation.ask(text, look)
-        visit.show_question(turn.question, visit.upload, look, t)
+        attachment = await self._attachment(visit, text, served, limits, span, is_new=bool(chat_request.files))
+        turn = visit.conversation.ask(text, attachment)
+        visit.show_question(turn.question, visit.upload, attachment, t)
         yield self._busy(visit, t("chat.thinking"))
         typed_from_s = time.monotonic() + EMPTIED_S
         try:
             async with (
-                ChatClient(self.context.endpoint) as talker,
-                aclosing(self._spoken(talker, visit.conversation, served, limits)) as pieces,
+                ChatClient(self.context.endpoint) as client,
+                aclosing(self._answer_pieces(client, visit.conversation, served, limits)) as pieces,
                 aclosing(stream_until(pieces, visit.stop)) as coming,
             ):
-                async for said in coalesce(coming, every_s=PAINT_S):
-                    turn.answer += said
+                async for piece in coalesce(coming, every_s=PAINT_S):
+                    turn.answer += piece
                     visit.show_answer(turn.answer)
                     yield self._busy(visit, "", box=_emptied(until_s=typed_from_s))
         except VigilError as error:
@@ -184,25 +176,25 @@ class ChatPanel:
             visit.conversation.take_back()
             raise
         self._finish(turn, visit)
-        notice = self._longer_than_trained(turn, look, served)
-        yield self._said(visit, box=_emptied(until_s=typed_from_s), notice=notice)
+        notice = self._longer_than_trained(turn, attachment, served)
+        yield self._update(visit, box=_emptied(until_s=typed_from_s), notice=notice)
 
-    async def _spoken(
-        self, talker: ChatClient, conversation: Conversation, served: ServedModel, limits: ContextLimits
+    async def _answer_pieces(
+        self, client: ChatClient, conversation: Conversation, served: ServedModel, limits: ContextLimits
     ) -> AsyncGenerator[str, None]:
-        """Streams the answer; a model that gives only verdicts is followed by its describer's description."""
+        """Streams the answer; after the verdict of a verdict-only model, the description by its describer."""
         describer, turn = served.describer(), conversation.turns[-1]
         task = self._trained_task(turn, served)
         first = served.name if task is not None or not describer else describer
-        async with aclosing(talker.answer(first, conversation.messages(limits), max_tokens=limits.answer)) as pieces:
+        async with aclosing(client.answer(first, conversation.messages(limits), max_tokens=limits.answer)) as pieces:
             async for piece in pieces:
                 yield piece
-        if task is None or not describer or not any(earlier.look for earlier in conversation.turns):
+        if task is None or not describer or not any(earlier.attachment for earlier in conversation.turns):
             return
         messages = conversation.rephrased(task.description_question).messages(limits)
         yield "\n"
         try:
-            async with aclosing(talker.answer(describer, messages, max_tokens=limits.answer)) as pieces:
+            async with aclosing(client.answer(describer, messages, max_tokens=limits.answer)) as pieces:
                 async for piece in pieces:
                     yield piece
         except EndpointError as error:
@@ -212,8 +204,8 @@ class ChatPanel:
     def _trained_task(self, turn: ChatTurn, served: ServedModel) -> Question | None:
         """Returns the turn's question as it is configured if it is the one the model was trained on, else None."""
         trained = trained_question(self.questions, served.alias)
-        asked = (one for one in self.questions if one.name == trained and one.text == turn.question)
-        question = next(asked, None)
+        configured = (one for one in self.questions if one.name == trained and one.text == turn.question)
+        question = next(configured, None)
         folder = self.context.settings.model_dir
         if question is None or folder is None:
             return question
@@ -222,20 +214,20 @@ class ChatPanel:
     def _finish(self, turn: ChatTurn, visit: ChatSession) -> None:
         """Marks an answer that was stopped or is empty as such; an empty one is removed from the conversation."""
         t = self.context.t
-        words = t("chat.stopped") if visit.stop.is_set() else "" if turn.answer else t("chat.nothing")
-        visit.show_answer("\n".join(filter(None, (pretty_json(turn.answer), words))))
+        message = t("chat.stopped") if visit.stop.is_set() else "" if turn.answer else t("chat.nothing")
+        visit.show_answer("\n".join(filter(None, (pretty_json(turn.answer), message))))
         if not turn.answer:
             visit.conversation.take_back()
 
-    def _longer_than_trained(self, turn: ChatTurn, look: Attachment | None, served: ServedModel) -> str:
+    def _longer_than_trained(self, turn: ChatTurn, attachment: Attachment | None, served: ServedModel) -> str:
         """Returns a notice if the trained question was asked about more frames than a training window has, else ""."""
-        if look is None or self._trained_task(turn, served) is None:
+        if attachment is None or self._trained_task(turn, served) is None:
             return ""
         most = parse_alias(served.alias).frames
-        if len(look.jpegs) <= most:
+        if len(attachment.jpegs) <= most:
             return ""
-        words = self.context.t("chat.longer_than_trained", frames=len(look.jpegs), trained=most)
-        return notice_html(words, quiet=True)
+        message = self.context.t("chat.longer_than_trained", frames=len(attachment.jpegs), trained=most)
+        return notice_html(message, quiet=True)
 
     async def _take(self, sent: Path, visit: ChatSession) -> Upload:
         """Stores and checks the uploaded file; raises RequestRefused if it is unreadable or a camera not allowed."""
@@ -251,7 +243,7 @@ class ChatPanel:
             raise RequestRefused(t("chat.bad_camera"), detail=str(error)) from error
         return upload
 
-    async def _look(
+    async def _attachment(
         self,
         visit: ChatSession,
         text: str,
@@ -267,34 +259,34 @@ class ChatPanel:
         """
         t, upload = self.context.t, visit.upload
         wanted: TimeSpan | Literal["whole"] = span or "whole"
-        is_shown = visit.looked == wanted and (span is not None or upload is None or upload.kind != "camera")
+        is_shown = visit.shown_part == wanted and (span is not None or upload is None or upload.kind != "camera")
         if upload is None or (is_shown and not is_new):
             return None
         sampling = parse_alias(served.alias) if served.alias else FrameSampling()
         most, given_up = limits.most_frames(sampling, beside=text), threading.Event()
         try:
-            work = asyncio.to_thread(_look_at, upload, sampling, most, given_up, span, visit.desk.analysis)
-            look = await unless_stopped(work, visit.stop)
+            work = asyncio.to_thread(attach_upload, upload, sampling, most, given_up, span, visit.desk.analysis)
+            attachment = await unless_stopped(work, visit.stop)
         except VigilError as error:
             if span is None:
                 visit.upload = None
-            said = t("chat.camera_silent") if upload.address is not None else t("chat.bad_file")
+            message = t("chat.camera_silent") if upload.address is not None else t("chat.bad_file")
             detail = str(error).replace(str(upload.path), upload.name)
-            raise RequestRefused(t("chat.no_part") if span is not None else said, detail=detail) from error
+            raise RequestRefused(t("chat.no_part") if span is not None else message, detail=detail) from error
         finally:
             given_up.set()
-        if look is None:
+        if attachment is None:
             raise RequestRefused(t("chat.stopped_early"), keeps_files=True)
-        visit.looked = wanted
+        visit.shown_part = wanted
         # The verdict question is asked exactly as in training, without a note about times.
         asks_verdict = bool(self.windows.question_of(text, served).labels)
-        return replace(look, is_part=False) if asks_verdict else look
+        return replace(attachment, is_part=False) if asks_verdict else attachment
 
     async def _served(self, model: str) -> ServedModel:
         """Returns the chosen model as it is served now; raises RequestRefused if the endpoint does not answer."""
-        known = {served.name: served for served in self.context.status.now.models}
-        if model in known:
-            return known[model]
+        models = {served.name: served for served in self.context.status.now.models}
+        if model in models:
+            return models[model]
         try:
             return await served_model(replace(self.context.endpoint, model=model or self.context.endpoint.model))
         except VigilError as error:
@@ -317,9 +309,9 @@ class ChatPanel:
 
     def _busy(self, visit: ChatSession, notice: str, *, box: ChatBox = EMPTY) -> Update:
         buttons = {"submit_btn": False, "stop_btn": self.context.t("chat.stop")}
-        return self._said(visit, box={**box, **buttons}, notice=notice_html(notice, quiet=True))
+        return self._update(visit, box={**box, **buttons}, notice=notice_html(notice, quiet=True))
 
-    def _said(self, visit: ChatSession, *, box: ChatBox, notice: str) -> Update:
+    def _update(self, visit: ChatSession, *, box: ChatBox, notice: str) -> Update:
         return visit.shown, gr.MultimodalTextbox(**box), notice, visit
 
     def preset(self, name: str, sent: dict[str, Any] | None) -> dict[str, Any]:
@@ -327,12 +319,12 @@ class ChatPanel:
         found = next((question.text for question in self.questions if question.name == name), "")
         return {"text": found, "files": list((sent or {}).get("files") or [])}
 
-    def choices(self, model: str | None, seen: tuple[str, ...]) -> tuple[Any, Any, tuple[str, ...]]:
-        """Returns the current models and presets; no change if they equal `seen` or the endpoint is unreachable."""
+    def choices(self, model: str | None, last_models: tuple[str, ...]) -> tuple[Any, Any, tuple[str, ...]]:
+        """The current models and presets; no change if they equal `last_models` or the endpoint is unreachable."""
         models = self.context.status.now.models
         names = tuple(served.name for served in models)
-        if names == seen or not names:
-            return gr.skip(), gr.skip(), seen
+        if names == last_models or not names:
+            return gr.skip(), gr.skip(), last_models
         wanted = next((name for name in (model, self.context.endpoint.model) if name in names), None)
         chosen = wanted or names[0]
         alias = next((served.alias for served in models if served.name == chosen), "")
@@ -342,44 +334,6 @@ class ChatPanel:
 
 def _emptied(*, until_s: float) -> ChatBox:
     return EMPTY if time.monotonic() < until_s else {}
-
-
-def _look_at(
-    upload: Upload,
-    sampling: FrameSampling,
-    most_frames: int,
-    stop: threading.Event,
-    span: TimeSpan | None,
-    analysis: Analysis | None,
-) -> Attachment:
-    if upload.address is not None and span is not None:
-        part = span.within(None, moment_s=(sampling.frames - 1) / sampling.fps)
-        is_seen = analysis is not None and analysis.address == upload.address
-        kept = analysis.recent.between(part.start_s, part.end_s) if analysis is not None and is_seen else []
-        return look_at_pictures(kept, sampling, most_frames=most_frames)
-    if upload.address is not None:
-        return attach_camera(upload.address, sampling, stop=stop)
-    if upload.kind == "picture":
-        return attach_picture(upload.path, family=family_reading(sampling), read=worker().read_image)
-    return attach_video(upload.path, sampling, most_frames=most_frames, span=span, stop=stop)
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """One submitted message and how to ask it; `about` is the time span selected on the timeline."""
-
-    text: str
-    files: list[str]
-    model: str
-    tokens: int
-    mode: str
-    about: TimeSpan | None
-
-
-def span_of(about: str) -> TimeSpan | None:
-    """Parses the time span selected on the page, `from-to` in seconds; returns None if it is malformed."""
-    found = ABOUT.fullmatch(about or "")
-    return TimeSpan(start_s=float(found[1]), end_s=max(float(found[1]), float(found[2]))) if found else None
 
 
 def panel(context: SiteContext) -> ChatComponents:
@@ -392,7 +346,7 @@ def panel(context: SiteContext) -> ChatComponents:
     waited = {**SILENT, "show_progress_on": [parts.log], "concurrency_limit": AT_ONCE}
     followed = {**SILENT, "concurrency_limit": None, "trigger_mode": "multiple"}
     outputs = [parts.log, parts.box, parts.notice, parts.visit]
-    asked = parts.box.submit(
+    submitted = parts.box.submit(
         chat.send,
         [parts.box, parts.model, parts.tokens, parts.visit, parts.mode, parts.about],
         [*outputs, parts.begun],
@@ -403,10 +357,10 @@ def panel(context: SiteContext) -> ChatComponents:
     fresh = [*outputs, *parts.shown]
     begun = gr.on([parts.fresh.click, parts.log.clear], bench.begin_anew, parts.visit, fresh, **at_once)
     # Gradio silently drops a question sent before the page has received the end of the previous answer.
-    asked.then(chat.rest, None, parts.box, **at_once)
+    submitted.then(chat.rest, None, parts.box, **at_once)
     # Not after every answer: a page that receives the end of a queued event late loses the next question.
     parts.begun.change(bench.follow_visit, parts.visit, [*parts.shown, parts.log], **followed)
-    for event in (asked, begun):
+    for event in (submitted, begun):
         event.then(chat.offer, parts.visit, [parts.analyse, parts.webcam], **at_once)
     parts.mode.input(
         bench.switch_visit, [parts.second, parts.visit, parts.mode], None, js=second_of_player("chat"), **at_once
@@ -422,7 +376,7 @@ def panel(context: SiteContext) -> ChatComponents:
         concurrency_limit=2,
     )
     parts.preset.input(chat.preset, [parts.preset, parts.box], parts.box, **at_once)
-    choices = [parts.model, parts.preset, parts.seen]
+    choices = [parts.model, parts.preset, parts.last_models]
     for trigger in (None, gr.Timer(EVERY_S).tick):
-        gr.on(trigger, chat.choices, [parts.model, parts.seen], choices, **at_once)
+        gr.on(trigger, chat.choices, [parts.model, parts.last_models], choices, **at_once)
     return parts

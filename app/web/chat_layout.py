@@ -35,7 +35,7 @@ class ChatComponents(ShownParts):
     fresh: gr.Button
     tokens: gr.Slider
     visit: gr.State
-    seen: gr.State
+    last_models: gr.State
     begun: gr.State
     about: gr.Textbox
 
@@ -43,7 +43,7 @@ class ChatComponents(ShownParts):
 def lay_out_chat(context: SiteContext, questions: Sequence[Question]) -> ChatComponents:
     """Lays out the components in the open tab, without events."""
     t = context.t
-    visit, seen = gr.State(None), gr.State(())
+    visit, last_models = gr.State(None), gr.State(())
     with gr.Row(equal_height=False, elem_id="chat-choices"):
         model = gr.Dropdown([], label=t("chat.model"), elem_id="chat-model", scale=1, min_width=140)
         preset = gr.Dropdown(
@@ -81,7 +81,7 @@ def lay_out_chat(context: SiteContext, questions: Sequence[Question]) -> ChatCom
         **lay_out_results(t, where="chat"),
         tokens=tokens,
         visit=visit,
-        seen=seen,
+        last_models=last_models,
         begun=gr.State(""),
         second=gr.Number(0, visible=False),
         about=gr.Textbox("", visible=False),

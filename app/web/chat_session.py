@@ -39,30 +39,30 @@ class ReceivedAnswer:
 
     run: str
     windows: dict[int, tuple[WindowRow, ShownMessage]] = field(default_factory=dict)
-    left_out: set[int] = field(default_factory=set)
+    omitted: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True)
 class ChatSession:
     """One visitor's conversation: `folder` holds the files, `shown` the messages of the page, `stop` ends the answer.
 
-    `desk` is the session of the attachment's analysis, `asked` the messages of the question being answered, `looked`
-    the part of a video that the model was last shown. `left` is set once a new conversation has replaced this one; the
-    rest of its output is discarded.
+    `desk` is the session of the attachment's analysis, `question_messages` the messages of the question being answered,
+    `shown_part` the part of a video that the model was last shown. `left` is set once a new conversation has replaced
+    this one; the rest of its output is discarded.
     """
 
     folder: Path
     conversation: Conversation = field(default_factory=Conversation)
     shown: list[ShownMessage] = field(default_factory=list)
-    asked: list[ShownMessage] = field(default_factory=list)
+    question_messages: list[ShownMessage] = field(default_factory=list)
     upload: Upload | None = None
-    looked: TimeSpan | Literal["whole"] | None = None
+    shown_part: TimeSpan | Literal["whole"] | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     busy: bool = False
     left: bool = False
     is_begun: bool = False
     desk: AnalysisSession = field(init=False)
-    told: ReceivedAnswer = field(default_factory=lambda: ReceivedAnswer(""))
+    received: ReceivedAnswer = field(default_factory=lambda: ReceivedAnswer(""))
 
     def __post_init__(self) -> None:
         self.desk = AnalysisSession(self.folder)
@@ -70,7 +70,7 @@ class ChatSession:
     def attach(self, upload: Upload) -> None:
         """Replaces the attachment."""
         self.desk.stop()
-        self.upload, self.looked = upload, None
+        self.upload, self.shown_part = upload, None
 
     def detach(self) -> None:
         """Removes the attachment."""
@@ -82,38 +82,38 @@ class ChatSession:
         """Whether questions are about the visitor's own webcam."""
         return self.upload is not None and self.upload.address is MY_WEBCAM
 
-    def show_question(self, question: str, upload: Upload | None, look: Attachment | None, t: Translator) -> None:
+    def show_question(self, question: str, upload: Upload | None, attachment: Attachment | None, t: Translator) -> None:
         """Adds the question and a picture of its attachment to the page."""
-        if upload is not None and look is not None:
-            self._add(_says("user", caption(upload, look, t), picture=self._picture(upload, look)))
-        self._add(_says("user", question))
-        self._add(_says("assistant", ""))
+        if upload is not None and attachment is not None:
+            self._add(_message("user", caption(upload, attachment, t), picture=self._picture(upload, attachment)))
+        self._add(_message("user", question))
+        self._add(_message("assistant", ""))
 
     def show_analysis(self, question: str, source: str) -> None:
         """Adds a question that is asked of every window of a source."""
-        for words in (source, question):
-            self._add(_says("user", words))
-        self.told = ReceivedAnswer(self.desk.run)
+        for text in (source, question):
+            self._add(_message("user", text))
+        self.received = ReceivedAnswer(self.desk.run)
 
     def show_answer(self, text: str) -> None:
         """Sets the text of the answer so far, at its own position, wherever windows were added in the meantime."""
-        self.asked[-1].update(_says("assistant", text))
+        self.question_messages[-1].update(_message("assistant", text))
 
     def show_windows(self, rows: Sequence[WindowRow], t: Translator) -> None:
-        """Updates the windows: appends new ones, redraws changed ones, removes forgotten ones."""
-        self._forget(rows)
-        told = self.told
+        """Updates the windows: appends new ones, redraws changed ones, removes outdated ones."""
+        self._remove_outdated(rows)
+        received = self.received
         for row in rows:
             number = row["n"]
-            if number in told.left_out:
+            if number in received.omitted:
                 continue
-            drawn_from, message = told.windows.get(number, (None, None))
+            drawn_from, message = received.windows.get(number, (None, None))
             if message is None:
-                message = _html(window_html(row, told.run, t))
+                message = _html(window_html(row, received.run, t))
                 self.shown.append(message)
             elif drawn_from != row:
-                message.update(_html(window_html(row, told.run, t)))
-            told.windows[number] = (row, message)
+                message.update(_html(window_html(row, received.run, t)))
+            received.windows[number] = (row, message)
         self._make_room()
 
     def show_sum(self, html: str) -> None:
@@ -122,73 +122,80 @@ class ChatSession:
 
     def take_back(self) -> None:
         """Removes the latest question, because it got no answer."""
-        self._remove(self.asked)
-        self.asked = []
+        self._remove(self.question_messages)
+        self.question_messages = []
 
     def _add(self, message: ShownMessage) -> None:
         self.shown.append(message)
-        self.asked.append(message)
+        self.question_messages.append(message)
 
-    def _forget(self, rows: Sequence[WindowRow]) -> None:
-        """Removes windows that are being judged again, and the oldest others that are no alarm."""
-        told, now = self.told, {row["n"] for row in rows}
+    def _remove_outdated(self, rows: Sequence[WindowRow]) -> None:
+        """Removes windows that are being judged again, and the oldest others that are not alarms."""
+        received, now = self.received, {row["n"] for row in rows}
         oldest = rows[0]["n"] if rows else 0
-        gone = [
+        removed = [
             number
-            for number, (row, _) in told.windows.items()
+            for number, (row, _) in received.windows.items()
             if number not in now and (number >= oldest or row["kind"] != "alarm")
         ]
-        self._remove([told.windows.pop(number)[1] for number in gone])
+        self._remove([received.windows.pop(number)[1] for number in removed])
 
     def _make_room(self) -> None:
-        told = self.told
-        too_many = max(0, len(told.windows) - MOST_WINDOWS)
-        calm_first = sorted(told.windows, key=lambda number: (told.windows[number][0]["kind"] == "alarm", number))
-        told.left_out.update(calm_first[:too_many])
-        self._remove([told.windows.pop(number)[1] for number in calm_first[:too_many]])
+        received = self.received
+        too_many = max(0, len(received.windows) - MOST_WINDOWS)
+        calm_first = sorted(
+            received.windows, key=lambda number: (received.windows[number][0]["kind"] == "alarm", number)
+        )
+        received.omitted.update(calm_first[:too_many])
+        self._remove([received.windows.pop(number)[1] for number in calm_first[:too_many]])
 
     def _remove(self, messages: Sequence[ShownMessage]) -> None:
         if messages:
-            gone = {id(message) for message in messages}
-            self.shown = [message for message in self.shown if id(message) not in gone]
+            removed = {id(message) for message in messages}
+            self.shown = [message for message in self.shown if id(message) not in removed]
 
-    def _picture(self, upload: Upload, look: Attachment) -> Path:
+    def _picture(self, upload: Upload, attachment: Attachment) -> Path:
         """The picture for an upload: the file itself if browsers can show it, else a frame."""
-        if upload.kind == "picture" or (upload.is_playable and not look.is_part):
+        if upload.kind == "picture" or (upload.is_playable and not attachment.is_part):
             return upload.path
         path = self.folder / f"look-{secrets.token_hex(4)}.jpg"
-        path.write_bytes(look.jpegs[-1 if look.kind == "camera" else 0])
+        path.write_bytes(attachment.jpegs[-1 if attachment.kind == "camera" else 0])
         return path
 
 
-def caption(upload: Upload, look: Attachment, t: Translator) -> str:
-    """What was attached and what the model sees of it: number and size of frames, and the seconds they cover."""
-    if look.kind == "picture":
+def caption(upload: Upload, attachment: Attachment, t: Translator) -> str:
+    """The name of the attachment, and the frames that the model gets: their number, size and seconds."""
+    if attachment.kind == "picture":
         return t("chat.picture", name=upload.name)
-    size = f"{look.size_wh[0]}×{look.size_wh[1]}"
+    size = f"{attachment.size_wh[0]}×{attachment.size_wh[1]}"
     name = upload.address.name if upload.address else upload.name
-    times = {"frames": len(look.jpegs), "size": size, "start": f"{look.start_s:.1f}", "end": f"{look.end_s:.1f}"}
-    if look.is_part:
+    times = {
+        "frames": len(attachment.jpegs),
+        "size": size,
+        "start": f"{attachment.start_s:.1f}",
+        "end": f"{attachment.end_s:.1f}",
+    }
+    if attachment.is_part:
         return t("chat.part", name=name, **times)
-    if look.kind == "camera":
-        time = local(look.at_s or 0.0)
-        return t("chat.camera", name=name, frames=len(look.jpegs), size=size, time=time)
-    if look.is_stretched:
-        text = t("chat.video_spaced", name=name, spacing=f"{look.spacing_s:.1f}", **times)
+    if attachment.kind == "camera":
+        time = local(attachment.at_s or 0.0)
+        return t("chat.camera", name=name, frames=len(attachment.jpegs), size=size, time=time)
+    if attachment.is_stretched:
+        text = t("chat.video_spaced", name=name, spacing=f"{attachment.spacing_s:.1f}", **times)
     else:
         text = t("chat.video", name=name, **times)
     return text if upload.is_playable else f"{text}\n{t('chat.not_playable', name=name)}"
 
 
-def _html(words: str) -> ShownMessage:
+def _html(html: str) -> ShownMessage:
     """A message of trusted HTML, escaped where it was built."""
-    return {"role": "assistant", "content": [{"type": "text", "text": words}]}
+    return {"role": "assistant", "content": [{"type": "text", "text": html}]}
 
 
-def _says(role: str, text: str, *, picture: Path | None = None) -> ShownMessage:
+def _message(role: str, text: str, *, picture: Path | None = None) -> ShownMessage:
     """A message as a typed part, so that Gradio keeps the white space of the text."""
-    said = {"type": "text", "text": escape_html(text)}
-    content = [said] if picture is None else [{"path": str(picture), "alt_text": text}, said]
+    part = {"type": "text", "text": escape_html(text)}
+    content = [part] if picture is None else [{"path": str(picture), "alt_text": text}, part]
     return {"role": role, "content": content}
 
 
@@ -207,19 +214,21 @@ async def stream_until(pieces: AsyncIterator[T], stop: asyncio.Event) -> AsyncGe
     """Yields until `stop` is set, then cancels the pending read, which closes its connection."""
     stopped = asyncio.ensure_future(stop.wait())
     try:
-        while not stop.is_set():
-            coming = asyncio.ensure_future(_next(pieces))
-            try:
-                await asyncio.wait({coming, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                if not coming.done():
-                    await _end(coming)
-            piece = None if coming.cancelled() else coming.result()
-            if piece is None:
-                return
+        while not stop.is_set() and (piece := await _next_unless(pieces, stopped)) is not None:
             yield piece
     finally:
         stopped.cancel()
+
+
+async def _next_unless(pieces: AsyncIterator[T], stopped: "asyncio.Future[Any]") -> T | None:
+    """The next piece; None at the end, or as soon as `stopped` is done."""
+    coming = asyncio.ensure_future(_next(pieces))
+    try:
+        await asyncio.wait({coming, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if not coming.done():
+            await _end(coming)
+    return None if coming.cancelled() else coming.result()
 
 
 async def unless_stopped(work: Awaitable[T], stop: asyncio.Event) -> T | None:
@@ -261,10 +270,10 @@ def pretty_json(answer: str) -> str:
     """Indents an answer that is JSON, without the code fence around it."""
     fenced = FENCE.fullmatch(answer)
     try:
-        told = json.loads(fenced[1] if fenced else answer, object_pairs_hook=_distinct)
+        parsed = json.loads(fenced[1] if fenced else answer, object_pairs_hook=_distinct)
     except (ValueError, RecursionError):
         return answer
-    return json.dumps(told, ensure_ascii=False, indent=2) if isinstance(told, dict | list) and told else answer
+    return json.dumps(parsed, ensure_ascii=False, indent=2) if isinstance(parsed, dict | list) and parsed else answer
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

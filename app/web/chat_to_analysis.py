@@ -23,9 +23,9 @@ def connect_chat_to_analysis(
     def take_over(visit: ChatSession | None, model: str | None) -> dict[Any, Any]:
         if visit is None or visit.upload is None:
             return {chat.notice: ""}
-        if not context.uploads.is_there(visit.upload):
-            gone = context.t("chat.gone", name=visit.upload.name, minutes=minutes)
-            return {chat.notice: notice_html(gone)}
+        if not context.uploads.exists(visit.upload):
+            message = context.t("chat.gone", name=visit.upload.name, minutes=minutes)
+            return {chat.notice: notice_html(message)}
         turns = visit.conversation.turns
         question = turns[-1].question if turns else ""
         return {

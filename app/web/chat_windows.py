@@ -35,11 +35,11 @@ class ChatAnalysis(AnalysisUpdates):
             return
         visit.is_begun = False
         yield {self.parts.results: gr.Column(visible=False)}
-        async with aclosing(self._told(visit, analysis)) as updates:
+        async with aclosing(self._updates(visit, analysis)) as updates:
             async for update in updates:
                 yield update
 
-    async def _told(self, visit: ChatSession, analysis: Analysis) -> AsyncGenerator[Update, None]:
+    async def _updates(self, visit: ChatSession, analysis: Analysis) -> AsyncGenerator[Update, None]:
         parts, t = self.parts, self.context.t
         is_summed = False
         async with aclosing(self.follow(visit.desk, analysis)) as updates:

@@ -59,8 +59,8 @@ class SiteOptions:
     allow_any_camera: bool = False
 
     def __post_init__(self) -> None:
-        for word in self.allow_cameras:
-            parse_allowed(word)
+        for camera in self.allow_cameras:
+            parse_allowed(camera)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,10 +128,10 @@ def _digest(question: Question) -> str:
 class RequestRefused(Exception):
     """A request that cannot be met: why, in the page's language, and whether to give back the message's file too."""
 
-    def __init__(self, words: str, *, detail: str = "", keeps_files: bool = False) -> None:
+    def __init__(self, message: str, *, detail: str = "", keeps_files: bool = False) -> None:
         self.detail = detail
         self.keeps_files = keeps_files
-        super().__init__(words)
+        super().__init__(message)
 
 
 def error_toast(t: Translator, key: str, error: Exception) -> "gr.Error":
@@ -141,10 +141,10 @@ def error_toast(t: Translator, key: str, error: Exception) -> "gr.Error":
     return gr.Error(escape_html(f"{t(key)} {error}"), title=t("site.problem"), print_exception=False)
 
 
-def notice_html(words: str, detail: str = "", *, quiet: bool = False) -> str:
+def notice_html(message: str, detail: str = "", *, quiet: bool = False) -> str:
     """A notice as HTML, escaped; `detail` is a message of the library."""
-    if not words:
+    if not message:
         return ""
     more = f"<small>{html.escape(detail)}</small>" if detail else ""
     kind = ' is-quiet" role="status' if quiet else '" role="alert'
-    return f'<div class="vigil-notice{kind}">{html.escape(words)}{more}</div>'
+    return f'<div class="vigil-notice{kind}">{html.escape(message)}{more}</div>'

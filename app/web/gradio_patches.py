@@ -127,10 +127,10 @@ class CheckedBlocks(gr.Blocks):
         self._trouble = trouble
         self.state_session_capacity = MOST_SESSIONS
 
-    async def process_api(self, *asked: Any, **named: Any) -> dict[str, Any]:
+    async def process_api(self, *arguments: Any, **named: Any) -> dict[str, Any]:
         """Gradio's method, without printed tracebacks."""
         try:
-            return await super().process_api(*asked, **named)
+            return await super().process_api(*arguments, **named)
         except gr.Error as error:
             error.print_exception = False
             raise
@@ -140,12 +140,12 @@ class CheckedBlocks(gr.Blocks):
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *more: Any, **named: Any) -> Any:
         """Gradio's method, after a check of the request's inputs."""
-        look = partial(_looked_at, block_fn, inputs)
-        return await super().preprocess_data(block_fn, await asyncio.to_thread(look), *more, **named)
+        check = partial(_checked_inputs, block_fn, inputs)
+        return await super().preprocess_data(block_fn, await asyncio.to_thread(check), *more, **named)
 
 
-def _looked_at(block_fn: Any, inputs: list[Any]) -> list[Any]:
-    found = [checked(value, may_hold=not block_fn.preprocess) for value in inputs]
+def _checked_inputs(block_fn: Any, inputs: list[Any]) -> list[Any]:
+    found = [checked(value, may_embed=not block_fn.preprocess) for value in inputs]
     for component, value in zip(block_fn.inputs, found, strict=False):
         check_length(value, component)
     return found
@@ -156,8 +156,8 @@ UPLOAD_SCRIPT = (Path(__file__).resolve().parent / "scripts" / "size.js").read_t
 
 def upload_limit_script(language: Language, *, upload_mb: int) -> str:
     """The script for the head of a page."""
-    words = translator(language)("site.too_big", names="{names}", limit=upload_mb)
-    told = json.dumps(words).replace("<", "\\u003c")
+    message = translator(language)("site.too_big", names="{names}", limit=upload_mb)
+    text = json.dumps(message).replace("<", "\\u003c")
     return (
-        f"<script>\n(() => {{\nconst most = {upload_mb * MB};\nconst words = {told};\n{UPLOAD_SCRIPT}}})();\n</script>"
+        f"<script>\n(() => {{\nconst most = {upload_mb * MB};\nconst words = {text};\n{UPLOAD_SCRIPT}}})();\n</script>"
     )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenPicture:
+class PageState:
     """What a page already has: the state, the time of each camera's timeline strip and picture, the event list."""
 
     state: str = ""
@@ -34,21 +34,21 @@ class SeenPicture:
     events: int = -1
 
     @classmethod
-    def of(cls, asked: Mapping[str, Any]) -> "SeenPicture":
+    def of(cls, request: Mapping[str, Any]) -> "PageState":
         """Parses a browser's request; invalid values are ignored."""
-        events = asked.get("events")
+        events = request.get("events")
         return cls(
-            state=str(asked.get("state", "")),
-            strips=_seconds(asked.get("strips")),
-            pictures=_seconds(asked.get("seen")),
+            state=str(request.get("state", "")),
+            strips=_seconds(request.get("strips")),
+            pictures=_seconds(request.get("seen")),
             events=events if isinstance(events, int) else -1,
         )
 
 
-def _seconds(asked: object) -> dict[str, float]:
-    if not isinstance(asked, dict):
+def _seconds(values: object) -> dict[str, float]:
+    if not isinstance(values, dict):
         return {}
-    return {str(name): float(second) for name, second in asked.items() if isinstance(second, int | float)}
+    return {str(name): float(second) for name, second in values.items() if isinstance(second, int | float)}
 
 
 class LivePictures:
@@ -64,59 +64,59 @@ class LivePictures:
         self._lock = threading.Lock()
         self._strips: dict[str, tuple[float, str]] = {}
 
-    def has_news(self, seen: SeenPicture) -> bool:
-        """Returns whether there is anything that a page with `seen` does not have."""
-        if seen.state != self._state():
+    def has_update(self, page: PageState) -> bool:
+        """Whether there is anything that the page does not have."""
+        if page.state != self._state():
             return True
-        return any(shot is not None and shot[1] != seen.pictures.get(name) for name, shot in self._shots())
+        return any(shot is not None and shot[1] != page.pictures.get(name) for name, shot in self._shots())
 
-    def news(self, seen: SeenPicture) -> dict[str, Any]:
-        """Returns everything that differs from what the page has, as JSON-serialisable values."""
+    def update(self, page: PageState) -> dict[str, Any]:
+        """Everything that differs from what the page has, as JSON-serialisable values."""
         state, events_version = self._state(), self._board.events_version
-        told: dict[str, Any] = {"state": state, "events_version": events_version, "strips": {}}
-        told["pictures"] = {
+        update: dict[str, Any] = {"state": state, "events_version": events_version, "strips": {}}
+        update["pictures"] = {
             name: (shot[1], jpeg_url(shot[0]))
             for name, shot in self._shots()
-            if shot is not None and shot[1] != seen.pictures.get(name)
+            if shot is not None and shot[1] != page.pictures.get(name)
         }
-        if state != seen.state:
-            told |= self._changes(seen, events_version)
-        return told
+        if state != page.state:
+            update |= self._changes(page, events_version)
+        return update
 
-    def _changes(self, seen: SeenPicture, events_version: int) -> dict[str, Any]:
+    def _changes(self, page: PageState, events_version: int) -> dict[str, Any]:
         t = self._context.t
         states = self._service.states()
         problem = self._problem()
-        told: dict[str, Any] = {
+        update: dict[str, Any] = {
             "cards": [card(state, t, is_judged=problem is None) for state in states],
             "spare": self._cameras.spare(),
             "problem": problem,
             "warnings": list(self._service.warnings),
         }
         strips = {state.name: self._strip(state.camera_id or state.name) for state in states}
-        told["strips"] = {n: s for n, s in strips.items() if s is not None and s[0] != seen.strips.get(n)}
-        if events_version != seen.events or not seen.state:
-            told["events"] = [self._row(event) for event in self._board.newest()]
-        return told
+        update["strips"] = {n: s for n, s in strips.items() if s is not None and s[0] != page.strips.get(n)}
+        if events_version != page.events or not page.state:
+            update["events"] = [self._row(event) for event in self._board.newest()]
+        return update
 
     def _state(self) -> str:
-        """Returns a version string of everything that pages show besides pictures."""
+        """A version string of everything that pages show besides pictures."""
         stages = "|".join(f"{state.name}={state.stage}" for state in self._service.states())
-        told = f"{stages}{self._problem()}{self._service.warnings}"
-        return f"{self._board.version}/{self._board.events_version}/{hash(told)}"
+        shown = f"{stages}{self._problem()}{self._service.warnings}"
+        return f"{self._board.version}/{self._board.events_version}/{hash(shown)}"
 
     def _shots(self) -> list[tuple[str, tuple[bytes, float] | None]]:
         return [(state.name, self._service.preview(state.name)) for state in self._service.states()]
 
     def _strip(self, camera: str) -> tuple[float, str] | None:
-        known_s = self._board.last_known_s(camera)
+        verdict_s = self._board.last_verdict_s(camera)
         with self._lock:
             drawn = self._strips.get(camera)
-            if drawn is None or drawn[0] != known_s:
+            if drawn is None or drawn[0] != verdict_s:
                 image = self._board.strip_of(camera)
                 if image is None:
                     return None
-                drawn = self._strips[camera] = (known_s, png_url(image))
+                drawn = self._strips[camera] = (verdict_s, png_url(image))
         return drawn
 
     def _row(self, event: Event) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class LivePictures:
             return ""
 
     def _problem(self) -> dict[str, str] | None:
-        """Returns what prevents the cameras from being judged and what to do about it; None if nothing does."""
+        """What prevents the cameras from being judged and what to do about it; None if nothing does."""
         status, t = self._context.status.now, self._context.t
         breaker = self._service.breaker
         if status.problem and not status.is_away:

@@ -11,7 +11,7 @@ from vigil.events import Event
 from ..language import Language, Translator
 
 SCRIPT = (Path(__file__).resolve().parent / "scripts" / "notify.js").read_text(encoding="utf-8")
-WORDS = ("sound_on", "sound_off", "sound_blocked", "notes_on", "notes_ask", "notes_denied")
+LABELS = ("sound_on", "sound_off", "sound_blocked", "notes_on", "notes_ask", "notes_denied")
 LONGEST = 160
 
 
@@ -20,13 +20,13 @@ def head(language: Language) -> str:
     return f'<script>\n{SCRIPT}\nvigilBell.listen("{language}");\n</script>'
 
 
-def words(t: Translator) -> dict[str, str]:
+def labels(t: Translator) -> dict[str, str]:
     """The labels of its switches."""
-    return {word: t(f"room.{word}") for word in WORDS}
+    return {key: t(f"room.{key}") for key in LABELS}
 
 
-def told(event: Event, t: Translator, *, key: str, late: bool = False) -> dict[str, str]:
+def payload(event: Event, t: Translator, *, key: str, late: bool = False) -> dict[str, str]:
     """An alarm as sent to the browser; notifications show plain text, never HTML."""
-    said = "room.alarm_late" if late else "room.alarm_title"
-    title = t(said, source=event.source, tier=t(f"room.tier_{event.tier}"))
+    title_key = "room.alarm_late" if late else "room.alarm_title"
+    title = t(title_key, source=event.source, tier=t(f"room.tier_{event.tier}"))
     return {"key": key, "id": event.id, "title": title, "text": event.text[:LONGEST]}

@@ -45,8 +45,8 @@ def plotly_preload_script(assets: Path) -> str:
 HEAD = plotly_preload_script(ASSETS)
 
 
-def empty_figure(*, height_px: int, title: str, seconds: list[float], words: list[str], top_px: int = 12) -> go.Figure:
-    """A figure with axes and the tick labels `words` at `seconds`; transparent, so it suits light and dark pages."""
+def empty_figure(*, height_px: int, title: str, seconds: list[float], labels: list[str], top_px: int = 12) -> go.Figure:
+    """A figure with axes and the tick labels `labels` at `seconds`; transparent, so it suits light and dark pages."""
     made = go.Figure()
     made.update_layout(
         height=height_px,
@@ -56,7 +56,7 @@ def empty_figure(*, height_px: int, title: str, seconds: list[float], words: lis
         font={"color": INK},
         showlegend=False,
         hovermode="closest",
-        xaxis={"tickvals": seconds, "ticktext": words, "showgrid": False, "zeroline": False},
+        xaxis={"tickvals": seconds, "ticktext": labels, "showgrid": False, "zeroline": False},
         yaxis={"range": [-0.03, 1.05], "title": title, "gridcolor": GRID, "zeroline": False},
     )
     return made
@@ -96,13 +96,13 @@ def analysis_figure(view: AnalysisView, *, tiers: TierThresholds, t: Translator)
     """The figure of a whole analysis; a window is drawn at its middle."""
     made = _blank(analysed_until_s(view.judged), t)
     _shade_events(made, view)
-    _draw_known(made, view.judged, tiers, t)
+    _draw_probabilities(made, view.judged, tiers, t)
     _draw_unknown(made, view.judged, t)
     add_thresholds(made, tiers, t)
     return made
 
 
-def _draw_known(made: go.Figure, judged: Sequence[JudgedWindow], tiers: TierThresholds, t: Translator) -> None:
+def _draw_probabilities(made: go.Figure, judged: Sequence[JudgedWindow], tiers: TierThresholds, t: Translator) -> None:
     """Draws a line that is interrupted where a window has no probability."""
     p = [each.verdict.p_alarm for each in judged]
     made.add_trace(
@@ -151,8 +151,8 @@ def _shade_events(made: go.Figure, view: AnalysisView) -> None:
 def _blank(end_s: float, t: Translator) -> go.Figure:
     step_s = next((step for step in STEPS_S if end_s / step <= MOST_TICKS), STEPS_S[-1])
     seconds = [float(number * step_s) for number in range(int(end_s / step_s) + 1)]
-    words = [format_seconds(second) for second in seconds]
-    made = empty_figure(height_px=HEIGHT_PX, title=t("analysis.probability"), seconds=seconds, words=words)
+    labels = [format_seconds(second) for second in seconds]
+    made = empty_figure(height_px=HEIGHT_PX, title=t("analysis.probability"), seconds=seconds, labels=labels)
     made.update_xaxes(range=[0, max(end_s, 1.0)])
     return made
 

@@ -26,22 +26,22 @@ Point: TypeAlias = tuple[float, float | None]
 def figure(event: Event, judged: Sequence[JudgedWindow], *, tiers: TierThresholds, t: Translator) -> go.Figure:
     """An event and the seconds around it; without verdicts the curve is interrupted and the background hatched."""
     stretches = SourceTimeline(judged).between(-math.inf, math.inf)
-    known = _course(stretches) if stretches else _own(event)
-    made = _blank(known, event, t)
+    points = _course(stretches) if stretches else _own(event)
+    made = _blank(points, event, t)
     made.add_trace(
         go.Scatter(
-            x=[second for second, _ in known],
-            y=[p for _, p in known],
+            x=[second for second, _ in points],
+            y=[p for _, p in points],
             mode="lines+markers",
             line={"shape": "hv", "color": "#2a9d8f", "width": 2},
             marker={"size": 5},
-            text=[local_times.within(event, second, tenths=True) for second, _ in known],
+            text=[local_times.within(event, second, tenths=True) for second, _ in points],
             hovertemplate="%{text}: %{y:.3f}<extra></extra>",
             connectgaps=False,
         )
     )
     _hatch(made, stretches, t)
-    _shade(made, event, known)
+    _shade(made, event, points)
     plots.add_thresholds(made, tiers, t)
     return made
 
@@ -70,30 +70,30 @@ def _hatch(made: go.Figure, stretches: Sequence[TimelineSpan], t: Translator) ->
         ("", one.end_s, other.start_s) for one, other in itertools.pairwise(stretches) if other.start_s > one.end_s
     ]
     for cause, from_s, to_s in [*unknown_runs(stretches), *holes]:
-        words = t(f"room.cause_{cause}") if cause else t("room.no_picture")
+        labels = t(f"room.cause_{cause}") if cause else t("room.no_picture")
         made.add_vrect(
             x0=from_s,
             x1=to_s,
             fillcolor=plots.INK,
             opacity=0.25,
             line_width=0,
-            annotation={"text": escape(words), "font": {"size": 10}},
+            annotation={"text": escape(labels), "font": {"size": 10}},
             annotation_position="bottom left",
         )
 
 
-def _shade(made: go.Figure, event: Event, known: Sequence[Point]) -> None:
-    last_s = max((second for second, _ in known), default=event.onset_s)
+def _shade(made: go.Figure, event: Event, points: Sequence[Point]) -> None:
+    last_s = max((second for second, _ in points), default=event.onset_s)
     end_s = last_s if event.end_s is None else event.end_s
     colour = plots.css_color(drawing.TIER_COLOURS[event.tier])
     made.add_vrect(x0=event.onset_s, x1=end_s, fillcolor=colour, opacity=0.18, line_width=0)
 
 
-def _blank(known: Sequence[Point], event: Event, t: Translator) -> go.Figure:
-    first_s, last_s = (known[0][0], known[-1][0]) if known else (0.0, 1.0)
+def _blank(points: Sequence[Point], event: Event, t: Translator) -> go.Figure:
+    first_s, last_s = (points[0][0], points[-1][0]) if points else (0.0, 1.0)
     seconds = [first_s + number * (last_s - first_s) / (TICKS - 1) for number in range(TICKS)]
-    words = [local_times.within(event, second, tenths=last_s - first_s < TICKS) for second in seconds]
+    labels = [local_times.within(event, second, tenths=last_s - first_s < TICKS) for second in seconds]
     # The figure's label covers its upper edge.
     return plots.empty_figure(
-        height_px=HEIGHT_PX, title=t("review.probability"), seconds=seconds, words=words, top_px=34
+        height_px=HEIGHT_PX, title=t("review.probability"), seconds=seconds, labels=labels, top_px=34
     )

@@ -22,19 +22,19 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 from gradio_client.utils import traverse
 
-HELD_PICTURE = re.compile(r"data:image/[a-z0-9.+-]{1,20};base64,(?P<data>[A-Za-z0-9+/=]*)")
+EMBEDDED_PICTURE = re.compile(r"data:image/[a-z0-9.+-]{1,20};base64,(?P<data>[A-Za-z0-9+/=]*)")
 """A data URL as browsers write a canvas."""
 
 USUAL_CHARACTERS = 8192
 """Characters of JSON per input, beyond the limit of its own text: four files take about 2000."""
 
 
-def checked(value: Any, *, may_hold: bool) -> Any:
+def checked(value: Any, *, may_embed: bool) -> Any:
     """Checks the files of an input; raises gradio.Error for one that was not uploaded.
 
-    With `may_hold`, no file may be named; an embedded picture becomes `{"path": FILE}`, which the handler removes.
+    With `may_embed`, no file may be named; an embedded picture becomes `{"path": FILE}`, which the handler removes.
     """
-    return traverse(value, partial(_held if may_hold else _sent), _is_file)
+    return traverse(value, partial(_embedded if may_embed else _sent), _is_file)
 
 
 def check_length(value: Any, component: Any) -> None:
@@ -51,15 +51,15 @@ def _is_file(value: Any) -> bool:
 
 def _sent(file: dict[str, Any]) -> dict[str, Any]:
     path, url = file.get("path"), file.get("url")
-    held = isinstance(url, str) and url.lower().startswith("data:")
+    is_embedded = isinstance(url, str) and url.lower().startswith("data:")
     folder = Path(get_upload_folder()).resolve()
-    if held or not isinstance(path, str) or not Path(path).resolve().is_relative_to(folder):
+    if is_embedded or not isinstance(path, str) or not Path(path).resolve().is_relative_to(folder):
         raise gr.Error("a file that was not sent to these pages cannot be asked about")
     return file
 
 
-def _held(file: dict[str, Any]) -> dict[str, Any]:
-    found = HELD_PICTURE.fullmatch(str(file.get("url")))
+def _embedded(file: dict[str, Any]) -> dict[str, Any]:
+    found = EMBEDDED_PICTURE.fullmatch(str(file.get("url")))
     if found is None or file.get("path") is not None:
         raise gr.Error("a picture was expected, in the request itself")
     try:
@@ -67,6 +67,6 @@ def _held(file: dict[str, Any]) -> dict[str, Any]:
     except binascii.Error as error:
         raise gr.Error("what was sent is no picture") from error
     handle, name = tempfile.mkstemp(prefix="webcam-", dir=get_upload_folder())
-    with os.fdopen(handle, "wb") as kept:
-        kept.write(data)
+    with os.fdopen(handle, "wb") as out:
+        out.write(data)
     return {"path": name}

@@ -30,10 +30,10 @@ class RecentVerdicts(WatchObserver):
     """Observes a watcher and keeps its recent results; its methods are thread-safe."""
 
     def __init__(
-        self, tiers: TierThresholds, earlier: Iterable[Event] = (), *, cause_words: Callable[[str], str] = str
+        self, tiers: TierThresholds, earlier: Iterable[Event] = (), *, cause_name: Callable[[str], str] = str
     ) -> None:
         self._tiers = tiers
-        self._cause_words = cause_words
+        self._cause_name = cause_name
         self._epochs_s: dict[str, float] = {}
         self._lock = threading.Lock()
         self._courses: dict[str, SourceTimeline] = {}
@@ -64,7 +64,7 @@ class RecentVerdicts(WatchObserver):
             course.add(judged)
             if judged.captured_s is not None:
                 self._epochs_s[camera] = judged.captured_s - judged.end_s
-            course.forget_before(judged.end_s - SHOWN_S)
+            course.drop_before(judged.end_s - SHOWN_S)
             self._version += 1
 
     def on_change(self, change: EventChange) -> None:
@@ -84,7 +84,7 @@ class RecentVerdicts(WatchObserver):
         with self._lock:
             return [self._events[key] for key in sorted(self._events, reverse=True)]
 
-    def last_known_s(self, camera: str) -> float:
+    def last_verdict_s(self, camera: str) -> float:
         """Returns the end of the last judged window in seconds; `camera` is its id, or its name if it has no id."""
         with self._lock:
             course = self._courses.get(camera)
@@ -108,5 +108,5 @@ class RecentVerdicts(WatchObserver):
             font_px=FONT_PX,
             tiers=self._tiers,
             epoch_s=epoch_s,
-            cause_words=self._cause_words,
+            cause_name=self._cause_name,
         )

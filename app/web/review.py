@@ -57,7 +57,7 @@ class Review:
 
     def lay_out(self) -> None:
         """Lays out all components and connects their events."""
-        self._number, self._asked, self._opened_id = gr.State(0), gr.State(EventQuery()), gr.State("")
+        self._number, self._query, self._opened_id = gr.State(0), gr.State(EventQuery()), gr.State("")
         self._meant = gr.Textbox(visible=False)
         self._fields = _fields(self._t)
         with gr.Row(elem_id="review"):
@@ -76,7 +76,7 @@ class Review:
     def _lay_out_detail(self) -> None:
         t = self._t
         self._facts = gr.HTML()
-        self._seen_of = gr.HTML(apply_default_css=False, elem_id="review-seen")
+        self._shown_event = gr.HTML(apply_default_css=False, elem_id="review-seen")
         with gr.Row(elem_classes="review-marking"):
             self._buttons = [
                 gr.Button(t(f"review.do_{word or 'none'}"), size="sm", min_width=90, elem_id=f"review-{word or 'none'}")
@@ -103,13 +103,13 @@ class Review:
             )
 
     @property
-    def _told(self) -> list[Any]:
+    def _text_outputs(self) -> list[Any]:
         return [self._opened_id, self._hint, self._detail, self._marks, self._note, self._facts]
 
     @property
-    def _seen(self) -> list[Any]:
+    def _media_outputs(self) -> list[Any]:
         clip = [self._clip, self._copy, self._copy_line, self._original]
-        return [self._seen_of, *clip, self._snapshot, self._frames_box, self._frames, self._plot]
+        return [self._shown_event, *clip, self._snapshot, self._frames_box, self._frames, self._plot]
 
     def _connect(self, newer: gr.Button, older: gr.Button) -> None:
         text, *chosen, since, until = self._fields
@@ -120,8 +120,8 @@ class Review:
         gr.on(
             [*changes, self._list.submit],
             self._find,
-            [self._number, self._asked, *self._fields],
-            [self._list, self._where, self._number, self._asked],
+            [self._number, self._query, *self._fields],
+            [self._list, self._where, self._number, self._query],
             trigger_mode="always_last",
             **QUICK,
         )
@@ -135,56 +135,56 @@ class Review:
             "js": PICKED_NOW,
             "trigger_mode": "always_last",
         }
-        telling = self._list.pick(self.tell, outputs=self._told, **picking, **QUICK)
+        shown_texts = self._list.pick(self.show_texts, outputs=self._text_outputs, **picking, **QUICK)
         # Separate, so that the next pick need not wait until a slow browser has drawn the rest of this one.
-        telling.success(self.show, self._opened_id, self._seen, trigger_mode="always_last", **QUICK)
+        shown_texts.success(self.show_media, self._opened_id, self._media_outputs, trigger_mode="always_last", **QUICK)
         for word, button in zip(MARKS, self._buttons, strict=True):
-            asked: dict[str, Any] = {"inputs": [self._meant, self._note], "js": OPEN_NOW, "trigger_mode": "multiple"}
-            marking = button.click(self._mark(word), outputs=self._marks, **asked, **QUICK)
+            options: dict[str, Any] = {"inputs": [self._meant, self._note], "js": OPEN_NOW, "trigger_mode": "multiple"}
+            marking = button.click(self._mark(word), outputs=self._marks, **options, **QUICK)
             marking.success(None, js=MARKED.replace("WORD", word))
             marking.failure(None, js=REFUSED)
 
     def _find(self, number: int, last: EventQuery, *typed: str | None) -> list[Any]:
         """The requested page of the list; the first page if the query has changed."""
-        asked = EventQuery(*(text or "" for text in typed))
+        query = EventQuery(*(text or "" for text in typed))
         try:
-            page = event_search.find_event_page(self._store, asked, number=number if asked == last else 0)
+            page = event_search.find_event_page(self._store, query, number=number if query == last else 0)
         except VigilError as error:
             raise error_toast(self._t, "review.not_searched", error) from error
-        html = event_search.as_html(page, is_filtered=asked != EventQuery(), t=self._t)
+        html = event_search.as_html(page, is_filtered=query != EventQuery(), t=self._t)
         where = self._t("review.where", found=f"{page.found:,}", page=page.number + 1, pages=page.pages)
-        return [html, where, page.number, asked]
+        return [html, where, page.number, query]
 
     def _sources(self) -> Any:
         return gr.update(
             choices=[(self._t("review.all"), ""), *((name, name) for name in self._store.events.sources())]
         )
 
-    def tell(self, event_id: str, opened: str) -> list[Any]:
+    def show_texts(self, event_id: str, opened: str) -> list[Any]:
         """The texts of an event; if it is already open, only those that may have changed.
 
         A note being written and the marks stay: a mark may have been made since these were read.
         """
-        told = self._read(read_event, event_id)
+        texts = self._read(read_event, event_id)
         if event_id == opened:
-            return [*(gr.skip() for _ in range(5)), told.facts]
+            return [*(gr.skip() for _ in range(5)), texts.facts]
         # Hidden, not removed: a removed component's progress indicator would request a frame 60 times a second forever.
         shown = [gr.update(visible="hidden"), gr.update(visible=True)]
-        return [event_id, *shown, told.marks, told.note, told.facts]
+        return [event_id, *shown, texts.marks, texts.note, texts.facts]
 
-    def show(self, event_id: str) -> list[Any]:
+    def show_media(self, event_id: str) -> list[Any]:
         """The clip, pictures and curve of the open event."""
-        seen = self._read(read_event_media, event_id)
+        media = self._read(read_event_media, event_id)
         return [
             f'<i data-event="{escape(event_id, quote=True)}"></i>',
-            gr.update(value=seen.clip, visible=seen.clip is not None),
-            gr.update(visible=seen.original is not None),
-            seen.clip_line,
-            seen.original,
-            gr.update(value=seen.snapshot, visible=seen.snapshot is not None),
-            gr.update(visible=bool(seen.frames)),
-            seen.frames,
-            seen.curve,
+            gr.update(value=media.clip, visible=media.clip is not None),
+            gr.update(visible=media.original is not None),
+            media.clip_line,
+            media.original,
+            gr.update(value=media.snapshot, visible=media.snapshot is not None),
+            gr.update(visible=bool(media.frames)),
+            media.frames,
+            media.curve,
         ]
 
     def _read(self, what: Callable[[Store, str, SiteContext], Read], event_id: str) -> Read:
@@ -193,14 +193,14 @@ class Review:
         except VigilError as error:
             raise error_toast(self._t, "review.not_opened", error) from error
 
-    def _mark(self, word: MarkValue) -> Callable[..., Any]:
+    def _mark(self, value: MarkValue) -> Callable[..., Any]:
         def mark(event_id: str, note: str, request: gr.Request) -> Any:
             if not event_id:
                 # Another event was picked but is not open yet; the visitor has not seen what would be marked.
                 return gr.skip()
             try:
-                self._context.allow_change("mark an event", request, event=event_id, mark=word)
-                self._store.marks.add(event_id, word, who=self._context.who(request), note=(note or "").strip())
+                self._context.allow_change("mark an event", request, event=event_id, mark=value)
+                self._store.marks.add(event_id, value, who=self._context.who(request), note=(note or "").strip())
             except VigilError as error:
                 raise error_toast(self._t, "review.not_marked", error) from error
             return marks_html(self._store.marks.of_event(event_id), self._t)
@@ -215,8 +215,8 @@ def _turned(by: int, number: int) -> int:
 def _fields(t: Translator) -> list[Any]:
     """Text, camera, tier, mark, from, until: in the order of `EventQuery`."""
     tiers = [(t("review.all"), ""), *((t(f"review.from_{tier}"), tier) for tier in ("low", "medium", "high"))]
-    words = ("unmarked", "true", "false_alarm", "unsure")
-    marks = [(t("review.all"), ""), *((t(f"review.mark_{word}"), word) for word in words)]
+    values = ("unmarked", "true", "false_alarm", "unsure")
+    marks = [(t("review.all"), ""), *((t(f"review.mark_{value}"), value) for value in values)]
     with gr.Row(elem_id="review-fields"):
         return [
             gr.Textbox(label=t("review.text"), placeholder=t("review.text_hint"), elem_id="review-text", min_width=150),

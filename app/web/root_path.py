@@ -28,21 +28,21 @@ class RootPath:
     path: str = ""
 
     @classmethod
-    def of(cls, word: str) -> "RootPath":
+    def of(cls, path: str) -> "RootPath":
         """Parses the value of `--root-path`; raises UsageError."""
-        if not word:
+        if not path:
             return cls()
-        if "://" in word or word.startswith("//"):
-            raise UsageError(f"--root-path {word!r} is a full URL: give only its path, such as /vigil")
-        if len(word) > LONGEST or ROOT_PATH.fullmatch(word) is None:
+        if "://" in path or path.startswith("//"):
+            raise UsageError(f"--root-path {path!r} is a full URL: give only its path, such as /vigil")
+        if len(path) > LONGEST or ROOT_PATH.fullmatch(path) is None:
             raise UsageError(
-                f"--root-path {word[:LONGEST]!r}: give the path that the proxy has for these pages, such as /vigil or "
+                f"--root-path {path[:LONGEST]!r}: give the path that the proxy has for these pages, such as /vigil or "
                 "/apps/vigil: it begins with /, does not end with it, and is made of letters, digits and - . _ ~ "
                 f"without . or .. as a part, at most {LONGEST} characters; omit it if they have the host to themselves"
             )
-        if begins_route(word):
-            raise UsageError(f"--root-path {word}: the pages use that path themselves; choose another one")
-        return cls(word)
+        if begins_route(path):
+            raise UsageError(f"--root-path {path}: the pages use that path themselves; choose another one")
+        return cls(path)
 
     def url(self, place: str) -> str:
         """The URL of a path of the site (`/en/`), as a browser requests it."""

@@ -57,7 +57,7 @@ HEAD = """
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <script>
 (() => {
-  // Gradio sets the browser's own wish when it starts; what was chosen here comes before it.
+  // Gradio applies the browser's preference when it starts; a theme that was chosen here takes precedence.
   const keep = () => {
     const chosen = localStorage.getItem('vigil-theme');
     if (chosen && document.body.classList.contains('dark') !== (chosen === 'dark'))

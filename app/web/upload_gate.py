@@ -34,7 +34,7 @@ class UploadGate:
         self._app = app
         self._quota = quota
         # One measurement of the disk at a time, so that it stays valid until space is booked.
-        self._looking = asyncio.Lock()
+        self._measuring = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not is_upload(scope):
@@ -49,10 +49,10 @@ class UploadGate:
 
     async def _book(self, scope: Scope) -> Booking:
         """Books space; raises OverQuota. An upload without `Content-Length` books the largest allowed size."""
-        visitor, told_bytes = visitor_of(scope), announced_bytes(scope)
-        size_bytes = self._quota.limits.file_bytes if told_bytes is None else told_bytes
+        visitor, declared_bytes = visitor_of(scope), announced_bytes(scope)
+        size_bytes = self._quota.limits.file_bytes if declared_bytes is None else declared_bytes
         self._quota.check_running(visitor)
-        async with self._looking:
+        async with self._measuring:
             measured = await asyncio.to_thread(self._quota.measure)
             return self._quota.book(visitor, size_bytes, measured)
 
@@ -67,8 +67,8 @@ class UploadGate:
         finally:
             self._quota.keep(booking, upload.files(), is_broken=is_broken)
         if upload.is_too_much:
-            words = translator(_language(scope))("site.too_many_files", most=MOST_FILES)
-            await PlainTextResponse(words, status_code=413)(scope, receive, send)
+            message = translator(_language(scope))("site.too_many_files", most=MOST_FILES)
+            await PlainTextResponse(message, status_code=413)(scope, receive, send)
 
 
 class _Upload:
@@ -99,9 +99,9 @@ class _Upload:
         return message
 
     def _count(self, body: bytes) -> None:
-        seen = self._end + body
-        self._parts += seen.count(self._delimiter)
-        self._end = seen[-(len(self._delimiter) - 1) :]
+        data = self._end + body
+        self._parts += data.count(self._delimiter)
+        self._end = data[-(len(self._delimiter) - 1) :]
 
     async def send(self, message: Message) -> None:
         """A piece of Gradio's response, which lists the files; a refusal for size is replaced by ours."""
@@ -114,10 +114,10 @@ class _Upload:
     def files(self) -> list[Path]:
         """The files that Gradio stored; empty if it stored none."""
         try:
-            told: Any = json.loads(self._answer)
+            names: Any = json.loads(self._answer)
         except ValueError:
             return []
-        return [Path(each) for each in told if isinstance(each, str)] if isinstance(told, list) else []
+        return [Path(each) for each in names if isinstance(each, str)] if isinstance(names, list) else []
 
 
 def visitor_of(scope: Scope) -> str:
@@ -138,5 +138,5 @@ def _language(scope: Scope) -> Language:
 
 
 def _refusal(scope: Scope, reason: Reason, limits: UploadLimits) -> PlainTextResponse:
-    words = translator(_language(scope))(f"site.no_room_{reason}", limit=limits.visitor_bytes // MB)
-    return PlainTextResponse(words, status_code=STATUS[reason])
+    message = translator(_language(scope))(f"site.no_room_{reason}", limit=limits.visitor_bytes // MB)
+    return PlainTextResponse(message, status_code=STATUS[reason])

@@ -91,7 +91,7 @@ class _Kept:
     kept_s: float
     file: Path | None = None
 
-    def is_there(self, measured: Measured, keep_s: float) -> bool:
+    def takes_space(self, measured: Measured, keep_s: float) -> bool:
         """Whether it still takes space; files newer than the measurement do."""
         if self.file is None:
             return measured.at_s < self.kept_s + keep_s
@@ -127,7 +127,7 @@ class UploadQuota:
     def book(self, visitor: str, size_bytes: int, measured: Measured) -> Booking:
         """Books space for an upload; raises OverQuota."""
         size_bytes = max(size_bytes, FEWEST_BYTES)
-        self._kept = [each for each in self._kept if each.is_there(measured, self._keep_s)]
+        self._kept = [each for each in self._kept if each.takes_space(measured, self._keep_s)]
         self.check_running(visitor)
         self._check_room(visitor, size_bytes, measured)
         booking = Booking(visitor, size_bytes)
@@ -138,9 +138,9 @@ class UploadQuota:
         """Ends an upload and counts its files; with `is_broken`, counts an unknown partial file if there are none."""
         self._running.remove(booking)
         now_s, visitor = self._clock(), booking.visitor
-        there = [(path, size) for path in self._of_ours(files) if (size := _size_bytes(path)) is not None]
-        self._kept += [_Kept(visitor=visitor, bytes=size, kept_s=now_s, file=path) for path, size in there]
-        if is_broken and not there and booking.came_bytes:
+        existing = [(path, size) for path in self._of_ours(files) if (size := _size_bytes(path)) is not None]
+        self._kept += [_Kept(visitor=visitor, bytes=size, kept_s=now_s, file=path) for path, size in existing]
+        if is_broken and not existing and booking.came_bytes:
             left_bytes = max(booking.came_bytes, FEWEST_BYTES)
             self._kept.append(_Kept(visitor=visitor, bytes=left_bytes, kept_s=now_s))
 

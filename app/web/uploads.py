@@ -79,16 +79,16 @@ class Uploads:
         Raises SourceError, with a message for the visitor, if it is neither picture, video nor camera.txt.
         """
         folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-        seen = inspect_upload(sent)
-        path = folder / f"{secrets.token_hex(8)}{_ending(seen)}"
+        upload = inspect_upload(sent)
+        path = folder / f"{secrets.token_hex(8)}{_ending(upload)}"
         try:
             os.link(sent, path)
         except OSError:
             shutil.copyfile(sent, path)
         path.touch()
-        return replace(seen, path=path)
+        return replace(upload, path=path)
 
-    def is_there(self, upload: Upload) -> bool:
+    def exists(self, upload: Upload) -> bool:
         """Whether the file still exists; asking extends its life."""
         try:
             os.utime(upload.path)
@@ -134,8 +134,8 @@ def _remove_left(folder: Path, keep_s: float) -> None:
             if all(path.stat().st_mtime < time.time() - keep_s for path in [folder, *folder.rglob("*")]):
                 shutil.rmtree(folder, ignore_errors=True)
             return
-        with lock.open("ab") as held:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with lock.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)
             lock.unlink(missing_ok=True)
 
@@ -166,7 +166,7 @@ def inspect_upload(path: Path) -> Upload:
             raise SourceError(f"{name} is empty (0 bytes)")
         if _is_text(path):
             return Upload(kind="camera", name=name, path=path, sent=path, address=_camera_in(path))
-        content = worker().look_into(path)
+        content = worker().inspect(path)
     except VigilError as error:
         raise SourceError(str(error).replace(str(path), name)) from error
     except OSError as error:

@@ -25,7 +25,7 @@ from .chat_session import escape_html
 from .context import SiteContext, error_toast
 from .event_store import open_store
 from .gradio_patches import SILENT
-from .live_pictures import LivePictures, SeenPicture
+from .live_pictures import LivePictures, PageState
 from .recent_verdicts import NEWEST, RecentVerdicts
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def panel(context: SiteContext) -> None:
     cameras = CameraCards(context, context.service)
     live = LivePictures(context, context.service, cameras, _board(context, context.service))
     with gr.Row(equal_height=True, elem_id="room-add"):
-        word = gr.Textbox(
+        address = gr.Textbox(
             placeholder=t("room.add_hint"), show_label=False, container=False, scale=6, elem_id="room-address"
         )
         add = gr.Button(t("room.add"), variant="primary", scale=1, min_width=90, elem_id="room-add-button")
@@ -76,34 +76,34 @@ def panel(context: SiteContext) -> None:
     gr.HTML(
         html_template=SKELETON,
         js_on_load=_script(context),
-        server_functions=[looker(live), actor(cameras, context)],
+        server_functions=[updater(live), actor(cameras, context)],
         apply_default_css=False,
         empty=t("room.empty"),
         newest=t("room.newest"),
         quiet=t("room.quiet"),
     )
 
-    def add_word(text: str, request: gr.Request) -> str:
-        _told(lambda: cameras.add(text, request), context)
+    def add_address(text: str, request: gr.Request) -> str:
+        _add_camera(lambda: cameras.add(text, request), context)
         return ""
 
     def add_file(path: str, request: gr.Request) -> None:
-        _told(lambda: cameras.add_file(Path(path), request), context)
+        _add_camera(lambda: cameras.add_file(Path(path), request), context)
 
     quick: dict[str, Any] = {**SILENT, "concurrency_limit": None}
-    gr.on([add.click, word.submit], add_word, word, word, **quick)
+    gr.on([add.click, address.submit], add_address, address, address, **quick)
     file.upload(add_file, file, None, **quick)
 
 
-def looker(live: LivePictures) -> Callable[[dict[str, Any]], Any]:
+def updater(live: LivePictures) -> Callable[[dict[str, Any]], Any]:
     """The function that the script calls for updates; it responds when there are some."""
 
-    async def look(asked: dict[str, Any]) -> dict[str, Any]:
-        seen = SeenPicture.of(asked)
+    async def look(payload: dict[str, Any]) -> dict[str, Any]:
+        page = PageState.of(payload)
         give_up_s = time.monotonic() + HOLD_S
-        while not live.has_news(seen) and time.monotonic() < give_up_s:
+        while not live.has_update(page) and time.monotonic() < give_up_s:
             await asyncio.sleep(LOOK_S)
-        return await asyncio.to_thread(live.news, seen)
+        return await asyncio.to_thread(live.update, page)
 
     return look
 
@@ -111,8 +111,8 @@ def looker(live: LivePictures) -> Callable[[dict[str, Any]], Any]:
 def actor(cameras: CameraCards, context: SiteContext) -> Callable[[dict[str, Any], gr.Request], Any]:
     """The function that the buttons of a camera's card call."""
 
-    def act(asked: dict[str, Any], request: gr.Request) -> dict[str, Any]:
-        what, name = str(asked.get("what")), str(asked.get("name"))
+    def act(payload: dict[str, Any], request: gr.Request) -> dict[str, Any]:
+        what, name = str(payload.get("what")), str(payload.get("name"))
         try:
             if what == "add":
                 cameras.add(name, request)
@@ -125,7 +125,7 @@ def actor(cameras: CameraCards, context: SiteContext) -> Callable[[dict[str, Any
     return act
 
 
-def _told(action: Callable[[], str], context: SiteContext) -> None:
+def _add_camera(action: Callable[[], str], context: SiteContext) -> None:
     try:
         name = action()
     except VigilError as error:
@@ -137,7 +137,7 @@ def _board(context: SiteContext, service: "BackgroundWatcher") -> RecentVerdicts
     board = RecentVerdicts(
         context.settings.tiers,
         _earlier(context),
-        cause_words=lambda cause: context.t(f"room.cause_{cause}"),
+        cause_name=lambda cause: context.t(f"room.cause_{cause}"),
     )
     service.subscribe(board)
     return board
@@ -154,6 +154,6 @@ def _earlier(context: SiteContext) -> list[Event]:
 
 
 def _script(context: SiteContext) -> str:
-    words = {word: context.t(f"room.{word}") for word in WORDS} | notifications.words(context.t)
+    words = {word: context.t(f"room.{word}") for word in WORDS} | notifications.labels(context.t)
     room = (SCRIPTS / "room.js").read_text(encoding="utf-8")
     return f"const words = {json.dumps(words)};\n{room}"

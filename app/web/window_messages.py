@@ -19,13 +19,13 @@ WindowRow = dict[str, Any]
 def window_html(row: WindowRow, run: str, t: Translator) -> str:
     """One window with its time; a click seeks to it."""
     p = "" if row["p"] is None else f'<span class="vc-p">{row["p"]:.2f}</span>'
-    said = row["words"] or row["why"] or (t("analysis.waiting_words") if row["waits"] else "")
-    words = f'<span class="vc-words">{escape(said)}</span>' if said else ""
+    text = row["words"] or row["why"] or (t("analysis.waiting_words") if row["waits"] else "")
+    description = f'<span class="vc-words">{escape(text)}</span>' if text else ""
     kind = f"is-{row['kind']} run-{run} n-{row['n']} {_seconds(row['s'], row['e'])}"
     return (
         f'<button class="vc-window {kind}" style="--verdict:{row["colour"]}" title="{escape(t("chat.seek"))}">'
         f'<time class="vc-time">{escape(row["time"])}</time>'
-        f'<span class="vc-label">{escape(row["label"])}</span>{p}{words}</button>'
+        f'<span class="vc-label">{escape(row["label"])}</span>{p}{description}</button>'
     )
 
 
@@ -44,11 +44,12 @@ def sum_html(state: dict[str, Any], run: str, events: Sequence[Event], t: Transl
 def _event(event: Event, run: str, t: Translator) -> str:
     end_s = event.onset_s if event.end_s is None else event.end_s
     times = f"{format_seconds(event.onset_s, tenths=True)} – {format_seconds(end_s, tenths=True)}"
-    told = t("chat.event", tier=t(f"room.tier_{event.tier}"), peak=f"{event.peak:.2f}")
-    words = f'<span class="vc-words">{escape(event.text)}</span>' if event.text else ""
+    label = t("chat.event", tier=t(f"room.tier_{event.tier}"), peak=f"{event.peak:.2f}")
+    description = f'<span class="vc-words">{escape(event.text)}</span>' if event.text else ""
     return (
         f'<button class="vc-window is-alarm run-{run} {_seconds(event.onset_s, end_s)}">'
-        f'<time class="vc-time">{escape(times)}</time><span class="vc-label">{escape(told)}</span>{words}</button>'
+        f'<time class="vc-time">{escape(times)}</time>'
+        f'<span class="vc-label">{escape(label)}</span>{description}</button>'
     )
 
 

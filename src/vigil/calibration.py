@@ -27,8 +27,8 @@ temperature to 0.
 
 def logit(p: float) -> float:
     """Returns the log-odds of a probability, finite also for 0 and 1."""
-    held = min(max(p, P_FLOOR), 1 - P_FLOOR)
-    return math.log(held / (1 - held))
+    clamped = min(max(p, P_FLOOR), 1 - P_FLOOR)
+    return math.log(clamped / (1 - clamped))
 
 
 def sigmoid(x: float) -> float:

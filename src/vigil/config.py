@@ -59,20 +59,20 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse_overrides(
-    words: Iterable[str], *, texts: Collection[str] = (), lists: Collection[str] = ()
+    arguments: Iterable[str], *, texts: Collection[str] = (), lists: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Parses `key=value` words into a mapping; values are read as YAML (`lr=1e-4`, `plot=false`), but without comments.
+    """Parses `key=value` arguments into a mapping; values are YAML (`lr=1e-4`, `plot=false`), but without comments.
 
     Values of the keys in `texts` stay as typed, except that enclosing quotes are removed and `null` is None; `*` in
     such a key stands for an item of a list. Those also in `lists` may be YAML lists. Raises UsageError if a value is
     not valid YAML.
     """
     overrides: dict[str, Any] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
         key = name.strip().lstrip("-")
         if not equals or not key:
-            raise UsageError(f"expected key=value, got {redact(word)!r}")
+            raise UsageError(f"expected key=value, got {redact(argument)!r}")
         is_text = any(fnmatchcase(key, text) for text in texts)
         overrides[key] = _text(value, may_be_list=key in lists) if is_text else _override(key, value)
     return overrides
@@ -111,8 +111,8 @@ def parse_value(text: str) -> Any:
 
 def ends_in_comment(text: str) -> bool:
     """Returns whether YAML would strip a comment from the end of this value; raises YAMLError if it is not YAML."""
-    seen = (yaml.StreamStartToken, yaml.StreamEndToken, yaml.BlockEndToken)
-    ends = [token.end_mark.index for token in yaml.scan(text) if not isinstance(token, seen)]
+    ignored = (yaml.StreamStartToken, yaml.StreamEndToken, yaml.BlockEndToken)
+    ends = [token.end_mark.index for token in yaml.scan(text) if not isinstance(token, ignored)]
     return bool(text[max(ends, default=0) :].strip())
 
 
@@ -147,24 +147,24 @@ def as_number(text: str) -> float | str:
         return text
 
 
-def build_over(cls: type[T], data: Mapping[str, Any], said: Mapping[str, Mapping[str, Any]], *, where: str) -> T:
+def build_over(cls: type[T], data: Mapping[str, Any], overrides: Mapping[str, Mapping[str, Any]], *, where: str) -> T:
     """Builds `cls` from a file's data with overrides on top.
 
-    `said` maps each override as typed (`--set x=1`) to its values. Raises ConfigError that names the origin of the
+    `overrides` maps each override as typed (`--set x=1`) to its values. Raises ConfigError that names the origin of the
     problem: the file or the override.
     """
     whole = dict(data)
-    for changed in said.values():
+    for changed in overrides.values():
         whole |= changed
     try:
         return from_mapping(cls, whole, where=where)
     except ConfigError as error:
-        # What an override left undone and a later one has mended is no problem.
+        # A problem of one override that a later one corrects does not count.
         of_overrides = set(error.problems) - set(_problems(cls, data, where=where))
-        for word, changed in said.items():
+        for argument, changed in overrides.items():
             added = [problem for problem in _problems(cls, {**data, **changed}, where=where) if problem in of_overrides]
             if added:
-                raise ConfigError(redact(word), added) from None
+                raise ConfigError(redact(argument), added) from None
         raise
 
 
@@ -179,7 +179,7 @@ def _problems(cls: type[Any], data: Mapping[str, Any], *, where: str) -> Sequenc
 
 
 def load_config(cls: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
-    """Builds `cls` from a YAML file and `key=value` words; raises ConfigError listing every problem."""
+    """Builds `cls` from a YAML file and `key=value` arguments; raises ConfigError listing every problem."""
     data = read_yaml(path) | parse_overrides(overrides, texts=set(text_keys(cls)))
     return from_mapping(cls, data, where=str(path))
 
@@ -272,7 +272,7 @@ def _coerce_union(options: tuple[Any, ...], value: Any, *, where: str) -> Any:
 
 
 def _kinds(options: tuple[Any, ...]) -> dict[str, Any]:
-    """The dataclasses of a union by the value of their field `type`; empty if they are not told apart by one."""
+    """The dataclasses of a union by the value of their field `type`; empty if it does not distinguish them."""
     groups = [option for option in options if option is not type(None)]
     hints = [
         typing.get_type_hints(option).get("type") if dataclasses.is_dataclass(option) else None for option in groups

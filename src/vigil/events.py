@@ -2,7 +2,7 @@
 
 An event is one incident at one source, from its onset to its end. `OpenEvent` collects its windows and descriptions
 while it is open; `Event` is an immutable snapshot of it. An `EventChange` is the unit that is stored and then
-published. A `Mark` is what a user says of an event: true, false alarm, or unsure.
+published. A `Mark` is a user's assessment of an event: true, false alarm, or unsure.
 """
 
 import secrets

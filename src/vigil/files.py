@@ -12,7 +12,7 @@ with atomic_path(path) as partial: ...     a file that is written piece by piece
 with atomic_folder(path) as partial: ...   a folder with all that is in it
 
 These four are the only place where Vigil writes under a temporary name (`x.json.partial`, beside the file) and renames:
-whoever reads `x.json` finds the old content or the new one, never a part, and a failure leaves the old one. Before the
+a reader of `x.json` finds the old content or the new one, never a part, and a failure leaves the old one. Before the
 rename the content is synced to the disk, and after it the folder, so that a power failure does not undo what was
 reported as done, nor leave an empty file under the final name. Each sync takes milliseconds: `sync=False` leaves it
 out where there are thousands of files and the next run finds damaged ones by their digest and makes them again (the

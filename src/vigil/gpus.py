@@ -86,13 +86,13 @@ def check_driver(versions: Mapping[str, str], *, instead: str = WITHOUT_GPU) -> 
     )
 
 
-def _nvidia_smi(*words: str) -> list[str]:
+def _nvidia_smi(*arguments: str) -> list[str]:
     """Returns the lines that nvidia-smi prints; none if it is missing, fails, or hangs on a broken card."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
     try:
-        answer = subprocess.run([program, *words], capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
+        answer = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired):
         return []
     return answer.stdout.splitlines() if answer.returncode == 0 else []

@@ -32,7 +32,7 @@ class Branch:
 def find_branches(ids: LabelIds) -> tuple[Branch, ...]:
     """Returns every position at which the words diverge, the earliest first; for ten words there is nearly always one.
 
-    Raises ValueError if some cannot be told apart (`indistinct_labels`).
+    Raises ValueError if some are indistinct (`indistinct_labels`).
     """
     if any(indistinct_labels(ids)):
         raise ValueError("the words of some labels cannot be told apart")

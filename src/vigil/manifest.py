@@ -81,7 +81,7 @@ class Contract:
         return cls(sampling=sampling, task=question.name, question=question.text, describe=question.describe, **labels)
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the contract as plain data; older versions do not know `labels`, so they are left out if empty."""
+        """Returns the contract as plain data; older versions reject `labels`, so they are left out if empty."""
         data = asdict(self) | {"sampling": self.sampling.as_json()}
         if not self.labels:
             del data["labels"]
@@ -152,7 +152,7 @@ class Contract:
 
     def differences(self, alias: str) -> list[str]:
         """Returns the differences between a server's alias and this contract, one sentence each."""
-        theirs, ours = _grid_told(_alias_parts(alias)), _grid_told(_alias_parts(self.alias))
+        theirs, ours = _with_default_grid(_alias_parts(alias)), _with_default_grid(_alias_parts(self.alias))
         return [
             _difference(key, ours=unquote(ours[key]), theirs=unquote(theirs.get(key, "not told")))
             for key in ours
@@ -201,7 +201,7 @@ def _alias_parts(alias: str) -> dict[str, str]:
     return dict(part.partition("=")[::2] for part in alias.split(":")[1:])
 
 
-def _grid_told(parts: Mapping[str, str]) -> dict[str, str]:
+def _with_default_grid(parts: Mapping[str, str]) -> dict[str, str]:
     """Returns the parts of an alias, with the default grid filled in."""
     return {key: str(usual) for key, usual in GRID_KEYS.items()} | dict(parts)
 
@@ -255,25 +255,25 @@ class Manifest:
 def _to_json(manifest: Manifest) -> dict[str, Any]:
     data = asdict(manifest)
     if manifest.base is None:
-        del data["base"]  # older versions do not know this key
+        del data["base"]  # older versions reject this key
     if manifest.family == USUAL_FAMILY:
         del data["family"]
     data["contract"] = manifest.contract.as_json()
-    told = {key: data["contract"].pop(key) for key in BESIDE}
+    beside = {key: data["contract"].pop(key) for key in BESIDE}
     kept = {key: value for key, value in data["training"].items() if key not in BESIDE}
-    return data | {"training": kept | {key: value for key, value in told.items() if value != BESIDE[key]}}
+    return data | {"training": kept | {key: value for key, value in beside.items() if value != BESIDE[key]}}
 
 
 def _from_json(data: dict[str, Any]) -> dict[str, Any]:
     training, contract = data.get("training"), data.get("contract")
     if not isinstance(training, dict) or not isinstance(contract, dict):
         return data
-    told = {key: training[key] for key in BESIDE if key in training}
+    beside = {key: training[key] for key in BESIDE if key in training}
     rest = {key: value for key, value in training.items() if key not in BESIDE}
     missing = [key for key in ("alarm_word", "normal_word") if key not in contract and "labels" not in contract]
     if missing:
         raise ConfigError(MANIFEST_NAME, [f"contract: {missing[0]} is missing"])
-    return data | {"training": rest, "contract": contract | told}
+    return data | {"training": rest, "contract": contract | beside}
 
 
 def read_manifest(folder: Path, *, advice: str = "") -> Manifest:

@@ -24,7 +24,7 @@ from vigil.errors import ConfigError, UsageError
 from vigil.file_names import readable
 
 LabelName = Literal["alarm", "normal"]
-"""The labels of a question with two labels: datasets, training and scores know these."""
+"""The labels of a question with two labels; datasets, training and scores support no others."""
 
 ALARM: LabelName = "alarm"
 NORMAL: LabelName = "normal"
@@ -50,10 +50,10 @@ class Label:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked about a window, and the labels that answer it; without labels it is answered by a text.
+    """A question about a window and its possible answers, the labels; without labels, the answer is a text.
 
     `describe` asks for a description if the model was trained to answer with the label word alone. Raises ConfigError
-    for labels that cannot be told apart.
+    for labels that are not distinct.
     """
 
     name: str
@@ -155,8 +155,8 @@ class Question:
 
     def label_of(self, folder: str) -> LabelName | None:
         """The label of a folder name, ignoring case and `-_ `; None if the name has none in this question."""
-        held = {_plain(name): label.name for label in self.labels for name in label.folders}
-        name = held.get(_plain(folder))
+        label_by_folder = {_plain(name): label.name for label in self.labels for name in label.folders}
+        name = label_by_folder.get(_plain(folder))
         return ALARM if name == ALARM else NORMAL if name == NORMAL else None
 
 
@@ -253,23 +253,23 @@ def list_questions() -> list[Question]:
 def read_question(path: Path) -> Question:
     """Loads a question, with or without labels, from a YAML file; raises ConfigError."""
     data = read_yaml(path)
-    held = from_mapping(_QuestionFile, data, where=str(path))
+    content = from_mapping(_QuestionFile, data, where=str(path))
     given = [key for key in _TWO_LABELS if key in data]
-    if given and held.labels:
+    if given and content.labels:
         raise ConfigError(str(path), [f"{given[0]} and labels are two ways of saying the same; use one of them"])
     if len(given) == 1:
         missing = next(key for key in _TWO_LABELS if key not in data)
         raise ConfigError(str(path), [f"{missing} is missing"])
-    more = {"describe": held.describe, "language": held.language, "system_prompt": held.system_prompt}
-    more |= {"name": held.name, "text": held.question, "title": held.title or held.name}
+    more = {"describe": content.describe, "language": content.language, "system_prompt": content.system_prompt}
+    more |= {"name": content.name, "text": content.question, "title": content.title or content.name}
     if not given:
-        return Question(labels=held.labels, **more)
+        return Question(labels=content.labels, **more)
     return Question.with_two_labels(
-        alarm_word=held.alarm_word,
-        normal_word=held.normal_word,
-        alarm_folders=held.alarm_folders,
-        normal_folders=held.normal_folders,
-        alarm_descriptions=held.alarm_descriptions,
-        normal_descriptions=held.normal_descriptions,
+        alarm_word=content.alarm_word,
+        normal_word=content.normal_word,
+        alarm_folders=content.alarm_folders,
+        normal_folders=content.normal_folders,
+        alarm_descriptions=content.alarm_descriptions,
+        normal_descriptions=content.normal_descriptions,
         **more,
     )

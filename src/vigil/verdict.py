@@ -99,16 +99,16 @@ class Answer:
     """A model's answer to one question about one window.
 
     `probabilities` are those of the labels, calibrated, and sum to 1; `raw_probabilities` are as the model gave them.
-    Both are empty if the server reports none; `said` is then the label whose word the answer begins with. `outside` is
-    the probability of everything except the labels, an indicator of the model's health. An answer with a `cause` is
-    unknown. `tokens` counts the tokens that the server reports as read and written.
+    Both are empty if the server reports none; the answer is then `stated_label`, the label whose word it begins with.
+    `outside` is the probability of everything except the labels, an indicator of the model's health. An answer with a
+    `cause` is unknown. `tokens` counts the tokens that the server reports as read and written.
     """
 
     question: str = ""
     probabilities: Mapping[str, float] = field(default_factory=dict)
     raw_probabilities: Mapping[str, float] = field(default_factory=dict)
     outside: float | None = None
-    said: str | None = None
+    stated_label: str | None = None
     text: str | None = None
     cause: Cause | None = None
     detail: str = ""
@@ -124,17 +124,17 @@ class Answer:
 
     @property
     def label(self) -> str | None:
-        """The name of the most probable label, or of the one that was said; None if the answer is unknown."""
+        """The name of the most probable label, or else the stated one; None if the answer is unknown."""
         if self.cause is not None:
             return None
         if not self.probabilities:
-            return self.said
+            return self.stated_label
         return max(self.probabilities, key=self.probabilities.__getitem__)
 
     def verdict(self, question: Question, *, alarm_from: float) -> Verdict:
-        """The verdict of an answer: an alarm if the labels that are alarms have `alarm_from` of the probability.
+        """The verdict of an answer: an alarm if the probability of all alarm labels is at least `alarm_from`.
 
-        Without probabilities the word decides, and the verdict has no probability.
+        Without probabilities the stated label decides, and the verdict has no probability.
         """
         p_alarm: float | None = None
         p_raw: float | None = None
@@ -145,7 +145,7 @@ class Answer:
             p_raw = sum(self.raw_probabilities[name] for name in question.alarm_labels)
             outcome = Outcome.ALARM if p_alarm >= alarm_from else Outcome.NORMAL
         else:
-            outcome = Outcome.ALARM if self.said in question.alarm_labels else Outcome.NORMAL
+            outcome = Outcome.ALARM if self.stated_label in question.alarm_labels else Outcome.NORMAL
         return Verdict(
             outcome=outcome,
             cause=self.cause,
@@ -170,7 +170,7 @@ class WindowAnswers:
 
     @classmethod
     def unknown(cls, cause: Cause) -> "WindowAnswers":
-        """Nothing is known of the window."""
+        """The answers about a window without a verdict."""
         return cls(Verdict.unknown(cause))
 
 

@@ -46,9 +46,9 @@ def understood(
     return told
 
 
-def _words(name: str, folder: Path, runtime: Environment, wanted: ContractOverrides, *extra: str) -> list[str]:
+def _words(name: str, folder: Path, runtime: Environment, overrides: ContractOverrides, *extra: str) -> list[str]:
     settings = load_serve_settings(name, runtime)
-    plan = plan_server(BASE_FOLDER, settings=settings, wanted=wanted, templates=folder, extra=extra)
+    plan = plan_server(BASE_FOLDER, settings=settings, overrides=overrides, templates=folder, extra=extra)
     return list(serve_command(plan, runtime, ServerKey(value="k", origin="k")).argv[2:])
 
 

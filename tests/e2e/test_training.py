@@ -66,7 +66,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_dataset(tmp_path_factory.mktemp("data"), examples=32)
 
 
-def words(data: Path, output: Path, *more: str) -> list[str]:
+def arguments(data: Path, output: Path, *more: str) -> list[str]:
     base = f"model_name_or_path={BASE_FOLDER}"
     return [base, f"dataset_dir={data}", f"output_dir={output}", "logging_steps=1", "num_train_epochs=6", *more]
 
@@ -86,7 +86,7 @@ class Interrupted:
 def interrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
     """tiny_lora on 32 examples, six times over, ended after its first step."""
     output = tmp_path_factory.mktemp("saves") / "tiny"
-    command = [sys.executable, "-m", "vigil", "train", "tiny_lora", *words(data, output)]
+    command = [sys.executable, "-m", "vigil", "train", "tiny_lora", *arguments(data, output)]
     training = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     until((output / "trainer_log.jsonl").exists, every_s=0.1)
     training.send_signal(signal.SIGINT)
@@ -98,7 +98,7 @@ def interrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Interru
 @pytest.fixture(scope="module")
 def trained(interrupted: Interrupted, data: Path) -> TrainingResult:
     """The same training, asked for once more."""
-    return train("tiny_lora", words(data, interrupted.output))
+    return train("tiny_lora", arguments(data, interrupted.output))
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +177,7 @@ def test_a_training_leaves_an_adapter_a_manifest_and_a_curve(adapter: Path, data
 
 def test_a_finished_training_is_not_done_again(adapter: Path, data: Path) -> None:
     before = left_in(adapter)
-    assert train("tiny_lora", words(data, adapter)).already
+    assert train("tiny_lora", arguments(data, adapter)).already
     assert left_in(adapter) == before
 
 
@@ -209,7 +209,7 @@ def test_a_merge_that_dropped_a_trained_adapter_is_found_out(adapter: Path) -> N
 
 def test_a_failing_training_tells_why_in_one_line(data: Path, tmp_path: Path) -> None:
     with pytest.raises(JobError, match=r"lora_target|Target modules|target_modules"):
-        train("tiny_lora", words(data, tmp_path / "out", "lora_target=nosuch"))
+        train("tiny_lora", arguments(data, tmp_path / "out", "lora_target=nosuch"))
     assert not (tmp_path / "out" / "vigil.json").exists()
 
 
@@ -238,7 +238,7 @@ def test_two_ray_workers_train_together(data: Path, tmp_path: Path) -> None:
     shim = {"PYTHONPATH": str(WITHOUT_GPUS), "RAY_USAGE_STATS_ENABLED": "0"}
     job = LlamaFactoryProcess(
         environment=environment("train"),
-        words=("train", str(config)),
+        arguments=("train", str(config)),
         log=tmp_path / "train.log",
         variables=launch_environment(settings, gpus=0, environ={}) | shim,
     )

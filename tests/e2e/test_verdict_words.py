@@ -100,10 +100,11 @@ def _logit(p: float) -> float:
 def test_words_of_several_tokens_are_read_from_their_first_one(server: RunningServer, sampling: FrameSampling) -> None:
     jpegs = window()
     judge, verdict = judged(server, sampling, TWO_TOKENS, lambda judge: judge.verdict(jpegs))
-    assert {label: len(ids) for label, ids in judge.words.ids.items()} == {"alarm": 2, "normal": 1}
-    assert judge.words.beginning == ""
+    assert {label: len(ids) for label, ids in judge.label_tokens.ids.items()} == {"alarm": 2, "normal": 1}
+    assert judge.label_tokens.beginning == ""
     scored = {
-        label: token_logprobs(server, jpegs, word, len(judge.words.ids[label]))[0] for label, word in TWO_TOKENS.items()
+        label: token_logprobs(server, jpegs, word, len(judge.label_tokens.ids[label]))[0]
+        for label, word in TWO_TOKENS.items()
     }
     assert_read(verdict, scored)
 
@@ -111,11 +112,12 @@ def test_words_of_several_tokens_are_read_from_their_first_one(server: RunningSe
 def test_words_that_share_a_beginning_are_read_behind_it(server: RunningServer, sampling: FrameSampling) -> None:
     jpegs = window()
     judge, verdict = judged(server, sampling, SHARED, lambda judge: judge.verdict(jpegs))
-    place = judge.words.place
-    assert place is not None and judge.words.beginning == "有人"
+    place = judge.label_tokens.place
+    assert place is not None and judge.label_tokens.beginning == "有人"
     depth = len(place.branch.shared_ids)
     scored = {
-        label: token_logprobs(server, jpegs, word, len(judge.words.ids[label]))[depth] for label, word in SHARED.items()
+        label: token_logprobs(server, jpegs, word, len(judge.label_tokens.ids[label]))[depth]
+        for label, word in SHARED.items()
     }
     assert_read(verdict, scored)
 
@@ -136,9 +138,10 @@ def test_ten_words_are_read_from_one_token(
     words = {"alarm": ten[0], "normal": ten[1]} | {word: word for word in ten[2:]}
     jpegs = window()
     judge, verdict = judged(server, sampling, words, lambda judge: judge.verdict(jpegs))
-    assert judge.words.place is not None and len(judge.words.place.branch.token_ids) == 10
+    assert judge.label_tokens.place is not None and len(judge.label_tokens.place.branch.token_ids) == 10
     scored = {
-        label: token_logprobs(server, jpegs, word, len(judge.words.ids[label]))[0] for label, word in words.items()
+        label: token_logprobs(server, jpegs, word, len(judge.label_tokens.ids[label]))[0]
+        for label, word in words.items()
     }
     assert_read(verdict, scored)
 
@@ -178,9 +181,9 @@ def test_two_questions_are_asked_about_one_window_one_of_them_with_ten_labels(
 def test_words_that_part_within_a_character_are_scored_whole(server: RunningServer, sampling: FrameSampling) -> None:
     jpegs = window()
     judge, verdict = judged(server, sampling, WITHIN_CHARACTERS, lambda judge: judge.verdict(jpegs))
-    assert judge.words.method == "sequences"
+    assert judge.label_tokens.method == "sequences"
     scored = {
-        label: sum(token_logprobs(server, jpegs, word, len(judge.words.ids[label])))
+        label: sum(token_logprobs(server, jpegs, word, len(judge.label_tokens.ids[label])))
         for label, word in WITHIN_CHARACTERS.items()
     }
     assert verdict.p_alarm is not None
@@ -193,11 +196,11 @@ def test_words_of_which_some_share_a_beginning_are_read_at_each_place(
     words = SHARED | {"other": "跌倒"}
     jpegs = window()
     judge, verdict = judged(server, sampling, words, lambda judge: judge.verdict(jpegs))
-    assert judge.words.method == "ids" and len(judge.words.places) == 2
-    root, behind = judge.words.places
+    assert judge.label_tokens.method == "ids" and len(judge.label_tokens.places) == 2
+    root, behind = judge.label_tokens.places
     scored = {}
     for label, word in words.items():
-        each = token_logprobs(server, jpegs, word, len(judge.words.ids[label]))
+        each = token_logprobs(server, jpegs, word, len(judge.label_tokens.ids[label]))
         scored[label] = each[0] + (each[len(behind.branch.shared_ids)] if label in behind.branch.next_id else 0.0)
     assert root.beginning == "" and behind.beginning == "有人"
     assert_read(verdict, scored)

@@ -110,7 +110,7 @@ def test_a_folder_without_a_manifest_says_what_to_do(tmp_path: Path) -> None:
         read_manifest(tmp_path, advice="name another folder")
     with pytest.raises(ManifestError, match=r"is unknown$"):
         read_manifest(tmp_path)
-    with pytest.raises(ManifestError, match="there is no folder .*gone; name another folder"):
+    with pytest.raises(ManifestError, match=r"there is no folder .*gone; name another folder"):
         read_manifest(tmp_path / "gone", advice="name another folder")
 
 

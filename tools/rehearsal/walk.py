@@ -268,7 +268,11 @@ async def _ask(settings: RehearsalSettings, server: RunningServer) -> dict[str, 
         raise JobError(
             f"the description is empty: {description.detail or 'no text'}; the server's output is in {server.log}"
         )
-    return {"verdict_way": judge.words.method, "tokens_per_window": verdict.tokens - 1, "description": description.text}
+    return {
+        "verdict_way": judge.label_tokens.method,
+        "tokens_per_window": verdict.tokens - 1,
+        "description": description.text,
+    }
 
 
 def _window(data: Path, *, frames: int) -> tuple[bytes, ...]:

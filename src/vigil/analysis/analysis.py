@@ -42,7 +42,7 @@ class AnalysisPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisView:
-    """A snapshot of an analysis; `waiting_for_words` are the numbers of windows whose description is pending.
+    """A snapshot of an analysis; `awaiting_description` are the numbers of windows whose description is pending.
 
     `position_s` is the newest second read, `now_s` the current second of a source watched live, `lag_s` the delay of
     the newest verdict behind its frame. `away` says why the endpoint is not asked at the moment. `model` is the model
@@ -53,7 +53,7 @@ class AnalysisView:
     live: bool
     judged: tuple[JudgedWindow, ...] = ()
     events: tuple[Event, ...] = ()
-    waiting_for_words: frozenset[int] = frozenset()
+    awaiting_description: frozenset[int] = frozenset()
     position_s: float = 0.0
     now_s: float | None = None
     lag_s: float | None = None
@@ -160,7 +160,7 @@ class Analysis:
                 live=self._segment.live,
                 judged=judged,
                 events=tuple(results.events.values()),
-                waiting_for_words=frozenset(notes.wordless.values()) if notes else frozenset(),
+                awaiting_description=frozenset(notes.wordless.values()) if notes else frozenset(),
                 position_s=notes.position_s if notes else 0.0,
                 now_s=time.time() - notes.epoch_s if notes and notes.epoch_s and not self._over.is_set() else None,
                 lag_s=notes.lag_s if notes else None,
@@ -261,20 +261,20 @@ class Analysis:
             self._results,
             self._lock,
             shift_s=shift_s,
-            words=self.for_verdict,
+            with_descriptions=self.for_verdict,
             recent=self.recent if live_source else None,
             quality=judge.sampling.jpeg_quality,
         )
         watch = Watcher(
             [self.address],
             judge=judge,
-            settings=segment.settings(self.address, self.settings, words=self.for_verdict),
+            settings=segment.settings(self.address, self.settings, with_descriptions=self.for_verdict),
             observers=[notes],
             opener=segment.opener(self.address, self._opener),
         )
         with self._lock:
             if not live_source:
-                self._results.forget_from(window_start_s(segment.from_s, judge.sampling))
+                self._results.drop_from(window_start_s(segment.from_s, judge.sampling))
             self._running = running = RunningSegment(watch, notes)
             self._phase = AnalysisPhase.WATCHING
             superseded = self._next is not None or self._stopped.is_set()

@@ -61,13 +61,13 @@ class AnalysisResults:
     def describe(self, number: int, text: str) -> None:
         """Adds the description of a window."""
         for index in range(len(self.judged) - 1, -1, -1):
-            known = self.judged[index]
-            if known.window == number:
-                self.judged[index] = replace(known, verdict=replace(known.verdict, text=text))
+            judged_window = self.judged[index]
+            if judged_window.window == number:
+                self.judged[index] = replace(judged_window, verdict=replace(judged_window.verdict, text=text))
                 self._take(self._tracker.describe(number, text))
                 return
 
-    def forget_from(self, start_s: float) -> None:
+    def drop_from(self, start_s: float) -> None:
         """Discards the windows that begin at this second or later, and computes the events of the others again."""
         self.judged = [judged for judged in self.judged if judged.start_s < start_s - SAME_S]
         self.events = {}
@@ -146,7 +146,7 @@ class Segment:
         whole_s = (sampling.frames - 1) / sampling.fps
         return replace(self, from_s=max(0.0, min(self.from_s, length_s - whole_s - EPSILON_S)))
 
-    def settings(self, address: Address, settings: WatchSettings, *, words: bool) -> WatchSettings:
+    def settings(self, address: Address, settings: WatchSettings, *, with_descriptions: bool) -> WatchSettings:
         """The settings of the segment's watcher: nothing is stored, and one visitor's requests are limited."""
         waiting = settings.queue_windows if self.live else PATIENT_WINDOWS
         return replace(
@@ -154,7 +154,7 @@ class Segment:
             realtime=self.live and not address.is_live,
             in_flight=min(settings.in_flight, FILE_IN_FLIGHT),
             queue_windows=waiting,
-            describe=settings.describe if words else "never",
+            describe=settings.describe if with_descriptions else "never",
             clips=ClipSettings(max_s=0.0),
             store="",
             motion_gate=0.0,
@@ -182,7 +182,7 @@ class SegmentObserver(WatchObserver):
         lock: threading.Lock,
         *,
         shift_s: float,
-        words: bool,
+        with_descriptions: bool,
         recent: RecentPictures | None = None,
         quality: int = 90,
     ) -> None:
@@ -198,7 +198,7 @@ class SegmentObserver(WatchObserver):
         self._results = results
         self._lock = lock
         self._shift_s = shift_s
-        self._words = words
+        self._with_descriptions = with_descriptions
         self._recent, self._quality = recent, quality
         self._over = False
 
@@ -244,7 +244,7 @@ class SegmentObserver(WatchObserver):
         shift_s, verdict = self._shift_s, judged.verdict
         moved = replace(verdict, start_s=verdict.start_s + shift_s, end_s=verdict.end_s + shift_s)
         number = self._results.add(replace(judged, verdict=moved))
-        if self._words and verdict.outcome is Outcome.ALARM:
+        if self._with_descriptions and verdict.outcome is Outcome.ALARM:
             self.wordless[judged.window] = number
         if judged.captured_s is not None and verdict.cause is None:
             self.lag_s = time.time() - judged.captured_s

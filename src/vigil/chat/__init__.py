@@ -11,7 +11,7 @@ keeps the turns within the model's context and streams the answer. Endpoint fail
 never returned as an answer.
 """
 
-from vigil.chat.attachment import Attachment, attach_camera, attach_picture, attach_video, look_at_pictures
+from vigil.chat.attachment import Attachment, attach_camera, attach_picture, attach_pictures, attach_video
 from vigil.chat.conversation import ChatClient, ChatTurn, ContextLimits, Conversation
 from vigil.chat.time_span import TimeSpan, find_time_span
 
@@ -24,7 +24,7 @@ __all__ = [
     "TimeSpan",
     "attach_camera",
     "attach_picture",
+    "attach_pictures",
     "attach_video",
     "find_time_span",
-    "look_at_pictures",
 ]

@@ -114,14 +114,14 @@ def attach_video(
     fps = _pace(shown_s, sampling, most_frames=most_frames)
     with open_video(path, replace(sampling, fps=fps), start_s=part.start_s if part else 0.0) as video:
         frames = _until(video.frames(), stop or threading.Event(), path)
-        wanted = frames if part is None else _to(part.end_s + 0.4 / fps, frames)
-        kept, step = _evenly(wanted, most=most_frames)
+        selected = frames if part is None else _to(part.end_s + 0.4 / fps, frames)
+        kept, step = _evenly(selected, most=most_frames)
     if not kept:
         raise SourceError(f"{path} has no picture there; name other seconds")
-    return replace(_look("video", kept, sampling, spacing_s=step / fps), is_part=part is not None)
+    return replace(_attachment("video", kept, sampling, spacing_s=step / fps), is_part=part is not None)
 
 
-def look_at_pictures(pictures: Sequence[KeptPicture], sampling: FrameSampling, *, most_frames: int) -> Attachment:
+def attach_pictures(pictures: Sequence[KeptPicture], sampling: FrameSampling, *, most_frames: int) -> Attachment:
     """Returns kept frames of a camera, oldest first, as an attachment; raises SourceError if there are none."""
     same = [one for one in pictures if one.size_wh == pictures[-1].size_wh]
     if not same:
@@ -159,26 +159,17 @@ def attach_camera(address: Address, sampling: FrameSampling, *, stop: threading.
     timer = threading.Timer(CAMERA_WAIT_S, stop.set)
     timer.start()
     at_s = time.time()
-    frames: list[Frame] = []
-    reason = f"no picture in {CAMERA_WAIT_S:g} s"
     try:
         with closing(open_capture(address, sampling, stop=stop).read()) as signals:  # type: ignore[type-var]
-            for signal in signals:
-                if isinstance(signal, Disconnected):
-                    reason = signal.reason
-                    break
-                if isinstance(signal, Waiting):
-                    reason = f"{signal.reason} ({CAMERA_WAIT_S:g} s were not enough)"
-                if isinstance(signal, Frame):
-                    frames.append(signal)
-                if len(frames) == sampling.frames:
-                    break
+            frames, reason = _first_frames(signals, sampling.frames)
     finally:
         timer.cancel()
         stop.set()
     if not frames:
         raise SourceError(f"{address.name} shows nothing: {reason}; check that it is on, and its address")
-    return replace(_look("camera", frames, sampling, spacing_s=1 / sampling.fps), at_s=frames[0].captured_s or at_s)
+    return replace(
+        _attachment("camera", frames, sampling, spacing_s=1 / sampling.fps), at_s=frames[0].captured_s or at_s
+    )
 
 
 def _pace(duration_s: float | None, sampling: FrameSampling, *, most_frames: int) -> float:
@@ -217,7 +208,23 @@ def _whole(jpegs: list[bytes] | tuple[bytes, ...], sampling: FrameSampling) -> t
     return (*jpegs, *[jpegs[-1]] * sampling.missing_frames(len(jpegs)))
 
 
-def _look(
+def _first_frames(signals: Iterable[object], most: int) -> tuple[list[Frame], str]:
+    """The first `most` frames of a live source, or those until it is lost; and the reason if there are none."""
+    frames: list[Frame] = []
+    reason = f"no picture in {CAMERA_WAIT_S:g} s"
+    for signal in signals:
+        if isinstance(signal, Disconnected):
+            return frames, signal.reason
+        if isinstance(signal, Waiting):
+            reason = f"{signal.reason} ({CAMERA_WAIT_S:g} s were not enough)"
+        if isinstance(signal, Frame):
+            frames.append(signal)
+        if len(frames) == most:
+            break
+    return frames, reason
+
+
+def _attachment(
     kind: Literal["video", "camera"], frames: list[Frame], sampling: FrameSampling, *, spacing_s: float
 ) -> Attachment:
     """Encodes frames as JPEGs of one size (that of the last frame), in whole groups, as the model reads them."""

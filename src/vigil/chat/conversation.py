@@ -60,7 +60,7 @@ class ChatTurn:
     """One question, its attachment, and its answer (empty until there is one)."""
 
     question: str
-    look: Attachment | None = None
+    attachment: Attachment | None = None
     answer: str = ""
 
 
@@ -70,16 +70,16 @@ class Conversation:
 
     turns: list[ChatTurn] = field(default_factory=list)
 
-    def ask(self, question: str, look: Attachment | None = None) -> ChatTurn:
+    def ask(self, question: str, attachment: Attachment | None = None) -> ChatTurn:
         """Appends a question and returns its turn; raises UsageError if it is empty."""
         if not question.strip():
             raise UsageError("the question is empty; write what you want to know")
-        self.turns.append(ChatTurn(question.strip(), look))
+        self.turns.append(ChatTurn(question.strip(), attachment))
         return self.turns[-1]
 
     def rephrased(self, question: str) -> "Conversation":
         """Returns a copy whose newest question is `question`, not answered yet."""
-        return Conversation([*self.turns[:-1], ChatTurn(question, self.turns[-1].look)])
+        return Conversation([*self.turns[:-1], ChatTurn(question, self.turns[-1].attachment)])
 
     def take_back(self) -> ChatTurn | None:
         """Removes and returns the newest turn, for one that got no answer; returns None if there are no turns."""
@@ -92,26 +92,26 @@ class Conversation:
         """
         room = _Room(limits)
         order = self._by_importance()
-        must = 2 if len(order) > 1 and order[1].look is not None and order[0].look is None else 1
+        must = 2 if len(order) > 1 and order[1].attachment is not None and order[0].attachment is None else 1
         kept: dict[ChatTurn, Attachment | None] = {}
         for rank, turn in enumerate(order):
-            text_fits, look_fits = room.take(turn)
-            if rank < must and not (text_fits and look_fits):
+            text_fits, attachment_fits = room.take(turn)
+            if rank < must and not (text_fits and attachment_fits):
                 raise UsageError(
                     f"the question with what it shows does not fit the model's context ({limits.context} tokens, "
                     f"{limits.answer} of them for the answer); shorten the question, or ask for a shorter answer"
                 )
             if not text_fits:
                 break
-            kept[turn] = turn.look if look_fits else None
+            kept[turn] = turn.attachment if attachment_fits else None
         shown = [_messages_of(turn, kept[turn]) for turn in self.turns if turn in kept]
         return [message for messages in shown for message in messages]
 
     def _by_importance(self) -> list[ChatTurn]:
         """Returns the newest turn, the one with the newest attachment, then the others from new to old."""
         newest_first = self.turns[::-1]
-        looking = [turn for turn in newest_first if turn.look is not None]
-        first = dict.fromkeys([*newest_first[:1], *looking[:1]])
+        attached = [turn for turn in newest_first if turn.attachment is not None]
+        first = dict.fromkeys([*newest_first[:1], *attached[:1]])
         return [*first, *(turn for turn in newest_first if turn not in first)]
 
 
@@ -129,17 +129,17 @@ class _Room:
         if self.taken + _text_tokens(turn) > self.limits.prompt:
             return False, False
         self.taken += _text_tokens(turn)
-        look = turn.look
-        if look is None:
+        attachment = turn.attachment
+        if attachment is None:
             return True, True
-        moving = int(look.is_moving)
+        moving = int(attachment.is_moving)
         if (
-            self.taken + look.tokens > self.limits.prompt
+            self.taken + attachment.tokens > self.limits.prompt
             or self.videos + moving > self.limits.videos
             or self.pictures + 1 - moving > self.limits.pictures
         ):
             return True, False
-        self.taken += look.tokens
+        self.taken += attachment.tokens
         self.videos += moving
         self.pictures += 1 - moving
         return True, True
@@ -149,28 +149,28 @@ def _text_tokens(turn: ChatTurn) -> int:
     return TURN_TOKENS + text_tokens(turn.question) + text_tokens(turn.answer)
 
 
-def _messages_of(turn: ChatTurn, look: Attachment | None) -> list[Message]:
-    parts: list[dict[str, Any]] = [] if look is None else _parts(look)
-    lost = turn.look is not None and look is None
-    text = f"{LEFT_OUT}\n{turn.question}" if lost else _with_times(turn.question, look)
+def _messages_of(turn: ChatTurn, attachment: Attachment | None) -> list[Message]:
+    parts: list[dict[str, Any]] = [] if attachment is None else _parts(attachment)
+    lost = turn.attachment is not None and attachment is None
+    text = f"{LEFT_OUT}\n{turn.question}" if lost else _with_times(turn.question, attachment)
     content: Any = [*parts, {"type": "text", "text": text}] if parts else text
-    asked: Message = {"role": "user", "content": content}
-    return [asked, {"role": "assistant", "content": turn.answer}] if turn.answer else [asked]
+    message: Message = {"role": "user", "content": content}
+    return [message, {"role": "assistant", "content": turn.answer}] if turn.answer else [message]
 
 
-def _parts(look: Attachment) -> list[dict[str, Any]]:
-    if look.is_moving:
-        return [video_part(look.jpegs)]
-    return image_parts(look.jpegs, fps=1.0)[1:]
+def _parts(attachment: Attachment) -> list[dict[str, Any]]:
+    if attachment.is_moving:
+        return [video_part(attachment.jpegs)]
+    return image_parts(attachment.jpegs, fps=1.0)[1:]
 
 
-def _with_times(question: str, look: Attachment | None) -> str:
+def _with_times(question: str, attachment: Attachment | None) -> str:
     """Returns the question, with the true frame times appended if they differ from what the server assumes."""
-    if look is None or not (look.is_stretched or look.is_part):
+    if attachment is None or not (attachment.is_stretched or attachment.is_part):
         return question
     return (
-        f"{question}\n({len(look.jpegs)} frames, {look.spacing_s:.1f} s apart, "
-        f"from {look.start_s:.1f} s to {look.end_s:.1f} s of the video)"
+        f"{question}\n({len(attachment.jpegs)} frames, {attachment.spacing_s:.1f} s apart, "
+        f"from {attachment.start_s:.1f} s to {attachment.end_s:.1f} s of the video)"
     )
 
 
@@ -220,8 +220,8 @@ class ChatClient:
             raise EndpointError(f"{self._endpoint.url} broke off in the middle of its answer; {ADVICE[Cause.CUT_OFF]}")
 
     def _refused(self, error: BaseException) -> EndpointError:
-        said = detail_of(error)
+        detail = detail_of(error)
         if tls_fault(error):
             # A TLS error carries its own advice, and the server is reachable.
-            return EndpointError(f"{self._endpoint.url}: {said}")
-        return EndpointError(f"{self._endpoint.url}: {said}; {ADVICE.get(cause_of(error), ASK_AGAIN)}")
+            return EndpointError(f"{self._endpoint.url}: {detail}")
+        return EndpointError(f"{self._endpoint.url}: {detail}; {ADVICE.get(cause_of(error), ASK_AGAIN)}")

@@ -136,28 +136,28 @@ def _edge(text: str) -> TimeSpan | None:
 
 def _moment(text: str) -> TimeSpan | None:
     for found in MOMENT.finditer(text):
-        told = found["at"] or found["named"] or found["placed"]
-        if _has_unit(told):
-            at_s = _seconds(told)
+        moment = found["at"] or found["named"] or found["placed"]
+        if _has_unit(moment):
+            at_s = _seconds(moment)
             return TimeSpan(start_s=at_s, end_s=at_s)
     return None
 
 
-def _has_unit(told: str) -> bool:
+def _has_unit(text: str) -> bool:
     """Whether a number is marked as a time: `3 to 5` alone may be people."""
-    return bool(re.search(rf":|{SECONDS}|{MINUTES}|second", told, re.IGNORECASE))
+    return bool(re.search(rf":|{SECONDS}|{MINUTES}|second", text, re.IGNORECASE))
 
 
-def _seconds(told: str, *, unit_of: str = "") -> float:
+def _seconds(text: str, *, unit_of: str = "") -> float:
     """A time in seconds; a number without a unit takes the unit of the other end ("1 to 2 minutes")."""
-    if ":" in told:
-        parts = [float(part) for part in re.sub(r"[^\d:.]", "", told).split(":")]
+    if ":" in text:
+        parts = [float(part) for part in re.sub(r"[^\d:.]", "", text).split(":")]
         return sum(part * (1.0, 60.0, 3600.0)[power] for power, part in enumerate(reversed(parts)))
-    numbers = [float(number) for number in re.findall(NUMBER, told)]
-    minutes = re.search(MINUTES, told, re.IGNORECASE)
-    if minutes is None and not _has_unit(told) and re.search(MINUTES, unit_of, re.IGNORECASE):
+    numbers = [float(number) for number in re.findall(NUMBER, text)]
+    minutes = re.search(MINUTES, text, re.IGNORECASE)
+    if minutes is None and not _has_unit(text) and re.search(MINUTES, unit_of, re.IGNORECASE):
         return numbers[0] * 60 if not re.search(SECONDS, unit_of, re.IGNORECASE) else numbers[0]
     if minutes is None:
         return numbers[0]
-    rest = numbers[1] if len(numbers) > 1 else 30.0 if "半" in told else 0.0
+    rest = numbers[1] if len(numbers) > 1 else 30.0 if "半" in text else 0.0
     return numbers[0] * 60 + rest

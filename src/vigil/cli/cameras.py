@@ -42,8 +42,8 @@ def list_cameras(store: StoreOption = DEFAULT_STORE, folder: MediaFolderOption =
     table = Table("camera", "name", "kind", "address", "events", "last watched", box=None)
     for each in found:
         when = each.watched_utc or "-"
-        words = (each.id, each.name, each.kind or "-", each.address or "-", str(events.get(each.id, 0)), when)
-        table.add_row(*map(strip_control_characters, words))
+        cells = (each.id, each.name, each.kind or "-", each.address or "-", str(events.get(each.id, 0)), when)
+        table.add_row(*map(strip_control_characters, cells))
     wide_console().print(table)
 
 
@@ -86,12 +86,12 @@ def move(
     addresses = find_sources([source])
     if len(addresses) != 1:
         raise UsageError(f"{source} names {len(addresses)} sources; name the one that the camera is")
-    seen = record_of(addresses[0], "")
+    record = record_of(addresses[0], "")
     with Store.open(store, folder=folder, create=False) as opened:
         found = opened.cameras.find(camera)
-        there = opened.cameras.id_of(seen.identity, addresses[0].name)
-        _require_unwatched(opened, (found.id, there))
-        moved = opened.cameras.move(found.id, seen)
+        other_id = opened.cameras.id_of(record.identity, addresses[0].name)
+        _require_unwatched(opened, (found.id, other_id))
+        moved = opened.cameras.move(found.id, record)
     typer.echo(f"{moved.id}, {moved.name}, is now at {moved.address}", err=True)
 
 

@@ -119,7 +119,7 @@ SeedOption: TypeAlias = Annotated[
 def chosen_family(name: str | None, base: Path | None) -> ModelFamily:
     """The named family, else that of the base, else the default; raises UsageError if the first two disagree."""
     named = family_named(name) if name else None
-    held = family_in(base) if base else None
-    if named is not None and held is not None and named is not held:
-        raise UsageError(f"--family says {named.name}, and {base} is of {held.name}; leave one of them out")
-    return named or held or FAMILIES[0]
+    base_family = family_in(base) if base else None
+    if named is not None and base_family is not None and named is not base_family:
+        raise UsageError(f"--family says {named.name}, and {base} is of {base_family.name}; leave one of them out")
+    return named or base_family or FAMILIES[0]

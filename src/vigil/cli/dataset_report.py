@@ -11,12 +11,12 @@ from vigil.dataset.examples import SPLITS, split_name
 from vigil.errors import UsageError
 
 
-def meaning_of(word: str) -> tuple[str, FolderMeaning]:
+def meaning_of(argument: str) -> tuple[str, FolderMeaning]:
     """The folder and meaning of a --label option; raises UsageError."""
     meanings: dict[str, FolderMeaning] = {"alarm": "alarm", "normal": "normal", "skip": "skip"}
-    name, _, meaning = word.rpartition("=")
+    name, _, meaning = argument.rpartition("=")
     if not name or meaning not in meanings:
-        raise UsageError(f"--label {word!r}: write FOLDER=alarm, FOLDER=normal or FOLDER=skip")
+        raise UsageError(f"--label {argument!r}: write FOLDER=alarm, FOLDER=normal or FOLDER=skip")
     return name, meanings[meaning]
 
 

@@ -62,7 +62,7 @@ def show_event(out: Console, event: Event, media: Sequence[MediaFile], marks: Se
     for name, value in rows.items():
         table.add_row(name, strip_control_characters(value))
     for mark in marks:
-        table.add_row("mark", strip_control_characters(_said(mark)))
+        table.add_row("mark", strip_control_characters(_describe_mark(mark)))
     out.print(table)
     for file in media:
         # Outside the table, which would wrap a long path.
@@ -72,10 +72,10 @@ def show_event(out: Console, event: Event, media: Sequence[MediaFile], marks: Se
         out.print(runnable(f"and {len(event.windows) - WINDOWS_SHOWN} more; `vigil events export` tells all"))
 
 
-def _said(mark: Mark) -> str:
+def _describe_mark(mark: Mark) -> str:
     when = shown(datetime.fromisoformat(mark.marked_utc).astimezone())
-    word = mark.mark.replace("_", " ") or "taken back"
-    return f"{word}, by {mark.who}, {when}" + (f": {mark.note}" if mark.note else "")
+    text = mark.mark.replace("_", " ") or "taken back"
+    return f"{text}, by {mark.who}, {when}" + (f": {mark.note}" if mark.note else "")
 
 
 def _window_table(windows: Sequence[EventWindow]) -> Table:

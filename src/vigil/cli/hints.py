@@ -1,4 +1,4 @@
-"""Makes commands in messages work as printed: `vigil score` if the shell knows `vigil`, else the path of its file."""
+"""Makes commands in messages work as printed: `vigil score` if the shell finds `vigil`, else the path of its file."""
 
 import logging
 import re
@@ -15,8 +15,8 @@ COMMAND = re.compile(rf"(?<![\w./-])vigil(?= (?:{'|'.join(SUMMARIES)})\b)")
 def command() -> str:
     """How this Vigil was called from the shell."""
     own = Path(sys.executable).with_name("vigil")
-    known = shutil.which("vigil")
-    if known is not None and own.exists() and Path(known).samefile(own):
+    installed = shutil.which("vigil")
+    if installed is not None and own.exists() and Path(installed).samefile(own):
         return "vigil"
     if not own.exists():
         return f"{shlex.quote(sys.executable)} -m vigil"

@@ -86,11 +86,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         app(args=list(argv) if argv is not None else None)
     except VigilError as error:
-        _tell(str(error))
+        _print_error(str(error))
         return error.exit_code
     except OSError as error:
         logging.getLogger("vigil").debug("what the system refused:", exc_info=error)
-        _tell(explain_os_error(error))
+        _print_error(explain_os_error(error))
         return JobError.exit_code
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
@@ -104,7 +104,7 @@ def _take_any_text() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _tell(what: str) -> None:
+def _print_error(what: str) -> None:
     plain = "\n".join(map(readable, runnable(what).split("\n")))
     Console(stderr=True).print(f"vigil: {plain}", style="red", markup=False, highlight=False, soft_wrap=True)
 

@@ -55,15 +55,15 @@ def parity(
     console = Console(stderr=True, highlight=False)
     endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file, url=url), ca_file=ca_file)
     with Progress(TextColumn("{task.completed} asked"), TimeElapsedColumn(), console=console, transient=True) as bar:
-        asked = bar.add_task("asked", total=None)
+        task = bar.add_task("asked", total=None)
         report = asyncio.run(
             compare_dataset(
                 data,
                 endpoint,
                 limit=None if all_examples else limit,
                 model_dir=model_dir,
-                on_stage=lambda words: bar.print(words, markup=False),
-                on_done=lambda: bar.advance(asked),
+                on_stage=lambda message: bar.print(message, markup=False),
+                on_done=lambda: bar.advance(task),
             )
         )
     if json_file is not None:

@@ -208,13 +208,13 @@ def score(
             {"--data": data, "--against": against, "--against-model-dir": against_model_dir, "--limit": limit}
         )
         # Other defaults than a watch has: only what was asked for replaces its settings.
-        asked: dict[str, Any] = {
+        overrides: dict[str, Any] = {
             "min_label_probability": _unless(min_label_probability, MIN_LABEL_PROBABILITY),
             "in_flight": _unless(in_flight, IN_FLIGHT),
         }
-        asked |= contract
+        overrides |= contract
         score_timeline_videos(
-            paths or [], timeline, endpoint, overrides=asked, config=watch_config, out=out, json_file=json_file
+            paths or [], timeline, endpoint, overrides=overrides, config=watch_config, out=out, json_file=json_file
         )
         return
     settings = ScoreSettings(
@@ -320,9 +320,9 @@ def lost_windows(score: Score) -> str:
     causes = score.notes["unanswered"]
     if not causes:
         return ""
-    asked = score.figures.n if score.windows is None else score.windows.n
+    num_windows = score.figures.n if score.windows is None else score.windows.n
     meant = ", ".join(f"{cause} {count}: {CAUSE_MEANINGS[Cause(cause)]}" for cause, count in causes.items())
-    return f"{sum(causes.values())} of {asked} windows had no answer ({meant})"
+    return f"{sum(causes.values())} of {num_windows} windows had no answer ({meant})"
 
 
 def require_answers(scores: Sequence[Score]) -> None:

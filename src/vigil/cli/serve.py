@@ -145,7 +145,7 @@ def serve(
     plan = plan_server(
         model_dir,
         settings=_settings(load_serve_settings(config, runtime), host=host, port=port),
-        wanted=overrides,
+        overrides=overrides,
         name=served_model_name,
         adapters=lora or (),
         templates=RUN_FOLDER,
@@ -163,17 +163,17 @@ def serve(
         runtime,
         key,
         log=log,
-        on_stage=lambda words: console.print(words, markup=False),
-        on_ready=lambda seconds: typer.echo(_ready_words(plan, key, seconds)),
+        on_stage=lambda message: console.print(message, markup=False),
+        on_ready=lambda seconds: typer.echo(_ready_message(plan, key, seconds)),
     )
     console.print("stopped")
 
 
-def _settings(settings: ServeSettings, **said: Any) -> ServeSettings:
-    return replace(settings, **{name: value for name, value in said.items() if value is not None})
+def _settings(settings: ServeSettings, **given: Any) -> ServeSettings:
+    return replace(settings, **{name: value for name, value in given.items() if value is not None})
 
 
-def _ready_words(plan: ServePlan, key: ServerKey, seconds: float) -> str:
+def _ready_message(plan: ServePlan, key: ServerKey, seconds: float) -> str:
     url = f"{root_url(plan.settings.host, plan.settings.port)}/v1"
     models = [plan.name, *(adapter.name for adapter in plan.adapters)]
     lines = [
@@ -183,13 +183,13 @@ def _ready_words(plan: ServePlan, key: ServerKey, seconds: float) -> str:
         f"  ask       curl {url}/chat/completions -H 'Content-Type: application/json' \\",
         f'              -H "Authorization: Bearer {key.shell}" \\',
         f"""              -d '{{"model": "{models[-1]}", "messages": [{{"role": "user", "content": "hello"}}]}}'""",
-        f"  score     vigil score --data data --url {url} --model {models[-1]}{_calibration_words(plan)}",
+        f"  score     vigil score --data data --url {url} --model {models[-1]}{_calibration_message(plan)}",
         "  stop      Ctrl-C",
     ]
     return runnable("\n".join(lines))
 
 
-def _calibration_words(plan: ServePlan) -> str:
+def _calibration_message(plan: ServePlan) -> str:
     """The option that gives a client the model's calibration, which a server does not report."""
     folder = plan.adapters[-1].path if plan.adapters else plan.model.path
     return f" --model-dir {shlex.quote(str(folder))}" if (folder / MANIFEST_NAME).is_file() else ""

@@ -38,14 +38,14 @@ def train(
 
     Example: vigil train tiny_lora dataset_dir=data output_dir=saves/first
     """
-    words = overrides or []
+    arguments = overrides or []
     if dry_run:
-        _show(plan_training(config, words))
+        _show(plan_training(config, arguments))
         return
     console = Console(stderr=True)
     follower = _BarFollower(console) if console.is_terminal else _PlainFollower(console)
     with follower:
-        outcome = run_training(config, words, fresh=fresh, on_progress=follower.show)
+        outcome = run_training(config, arguments, fresh=fresh, on_progress=follower.show)
     typer.echo(_summary(outcome.output, outcome.figures))
 
 

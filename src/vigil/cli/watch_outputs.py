@@ -99,8 +99,8 @@ class WatchOutputs:
         self._film_problem = ""
         self._lines = None if jsonl is None else _json_lines(jsonl, stack, tiers)
         self._subtitles = None if srt is None else SubtitleFile(_for_one_source(srt, settings))
-        asked = (self._table, self._metrics, self._film, self._lines, self._subtitles)
-        self.observers: list[WatchObserver] = [observer for observer in asked if observer is not None]
+        outputs = (self._table, self._metrics, self._film, self._lines, self._subtitles)
+        self.observers: list[WatchObserver] = [observer for observer in outputs if observer is not None]
         if self._metrics is not None and settings.metrics_port is not None:
             self._metrics.serve(settings.metrics_port)
         stack.enter_context(self._table)

@@ -83,9 +83,9 @@ class WatchTable(WatchObserver):
         if change.kind == "grew":
             return
         until = "" if event.end_s is None else f" to {clock(event.end_s)} ({event.closed_because})"
-        words = f": {event.text[:120]}" if event.text else ""
+        text = f": {event.text[:120]}" if event.text else ""
         late = ", reported late" * change.late
-        what = f"event {change.kind}{late}, {event.tier} {event.peak:.2f}, {clock(event.onset_s)}{until}{words}"
+        what = f"event {change.kind}{late}, {event.tier} {event.peak:.2f}, {clock(event.onset_s)}{until}{text}"
         log.info("%s: %s", event.source, what)
 
     def _report_for_ever(self) -> None:

@@ -18,7 +18,7 @@ from vigil.errors import UsageError
 PASS_THROUGH: dict[str, Any] = {
     "allow_extra_args": True,
     "ignore_unknown_options": True,
-    # `--help` is answered by the pages, which know their options.
+    # `--help` is handled by the pages, which define the options.
     "help_option_names": [],
 }
 

@@ -28,7 +28,7 @@ from vigil.errors import EndpointError, UsageError
 from vigil.files import os_errors_as
 from vigil.judge.discovery import find_model, open_openai_client
 from vigil.judge.endpoint import Endpoint
-from vigil.judge.faults import asking_while_busy
+from vigil.judge.faults import retry_while_busy
 from vigil.manifest import read_manifest
 from vigil.questions import Question
 
@@ -93,7 +93,7 @@ def annotate_dataset(plan: AnnotateSettings, *, progress: ProgressCallback = no_
 async def _run(plan: AnnotateSettings, task: Question, report: AnnotateReport, progress: ProgressCallback) -> None:
     endpoint = plan.endpoint
     async with open_openai_client(endpoint, timeout_s=plan.timeout_s, retries=plan.retries) as client:
-        report.model = endpoint.model or (await asking_while_busy(partial(find_model, client, endpoint))).name
+        report.model = endpoint.model or (await retry_while_busy(partial(find_model, client, endpoint))).name
         todo = _todo(plan, task, report)[: plan.limit]
         fps = read_manifest(plan.folder).contract.sampling.fps
         describer = WindowDescriber(client, endpoint, report.model, task, fps=fps)

@@ -51,7 +51,7 @@ def parse_answer(text: str, task: Question) -> TargetAnswer | None:
     return TargetAnswer(label, rest.lstrip(AFTER_WORD))
 
 
-def has_words(text: str, task: Question) -> bool:
+def has_description(text: str, task: Question) -> bool:
     """Whether an answer has a description after its label word."""
     answer = parse_answer(text, task)
     return bool(text.strip() if answer is None else answer.description)
@@ -69,8 +69,8 @@ def taught(answers: Iterable[str], alarm_word: str) -> Answers:
 
 def label_of_answer(text: str, task: Question) -> LabelName | None:
     """The label whose whole word the text begins with (`Nobody` does not begin with `No`); None if neither."""
-    words: tuple[LabelName, LabelName] = ("alarm", "normal")
-    for label in sorted(words, key=lambda each: -len(task.word(each))):
+    labels: tuple[LabelName, LabelName] = ("alarm", "normal")
+    for label in sorted(labels, key=lambda each: -len(task.word(each))):
         if starts_with_word(text, task.word(label)):
             return label
     return None
@@ -117,9 +117,9 @@ _CLAUSES_EN = re.compile(r"[.;!?]|\bbut\b|\bhowever\b|\balthough\b", re.IGNORECA
 
 def contradiction(description: str, label: LabelName, task: Question) -> str:
     """Why a description contradicts its label; empty if it does not."""
-    said = label_of_answer(description, task)
-    if said is not None and said != label:
-        return f"it begins with {task.word(said)!r}"
+    stated = label_of_answer(description, task)
+    if stated is not None and stated != label:
+        return f"it begins with {task.word(stated)!r}"
     for clause in _clauses(description, task):
         denied = _denied(clause, task)
         asserted = not denied and _asserted(clause, task)

@@ -17,20 +17,14 @@ from typing import Any
 import vigil
 from vigil.counted import counted
 from vigil.dataset.answer_wording import worded
-from vigil.dataset.answers import AnswerPolicy, TargetAnswer, has_words, template_answer
+from vigil.dataset.answers import AnswerPolicy, TargetAnswer, has_description, template_answer
+from vigil.dataset.clip_groups import find_groups, group_clips, read_groups
 from vigil.dataset.clips import FolderMeaning, LabelledClip, Split, find_clips
 from vigil.dataset.examples import NONE, SPLITS, TEMPLATE, TrainingExample, split_path, write_examples
 from vigil.dataset.extract import ExtractSettings, extract_all, frames_folder
 from vigil.dataset.folder import dataset_digest, write_dataset_info
 from vigil.dataset.frame_files import MARKER_NAME, StoredClip, StoredWindow
-from vigil.dataset.groups import (
-    SOURCES_NAME,
-    group_by_appearance,
-    group_by_csv,
-    largest_group_share,
-    merge_identical,
-    merge_similar,
-)
+from vigil.dataset.groups import SOURCES_NAME, group_by_csv, merge_identical, merge_similar
 from vigil.dataset.ownership import own_partials, refuse_foreign, refuse_foreign_frames
 from vigil.dataset.previous_answers import PreviousAnswers
 from vigil.dataset.splits import LABELS, SplitSettings, assign_splits
@@ -41,13 +35,8 @@ from vigil.manifest import MANIFEST_NAME, Contract, Manifest
 from vigil.models import FAMILIES, ModelFamily
 from vigil.questions import LabelName, Question
 
-LARGE_GROUP_SHARE = 0.4
 MOST_NAMED = 20
 TRAIN: Split = "train"
-GUESSED = (
-    f"no {SOURCES_NAME}: recordings were guessed from names, pictures and formats; if you know them, write them down "
-    "(clip,label,source) and give the file as --sources, or the score may be too good"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +104,8 @@ def build_of(material: Material, plan: BuildSettings, *, progress: ProgressCallb
     """Builds a dataset from given clips; raises as `build_dataset` does."""
     _check_grid(plan)
     clips = _limited(material.clips, plan)
-    named = _named_sources(clips, plan)
+    csv_path = plan.sources or plan.clips / SOURCES_NAME
+    named = read_groups(clips, csv_path, plan.task, is_required=plan.sources is not None)
     _prepare(plan.out)
     earlier = PreviousAnswers.of(plan.out, plan.task)
     more, more_named = _training_only(plan)
@@ -129,9 +119,9 @@ def build_of(material: Material, plan: BuildSettings, *, progress: ProgressCallb
     added = [clip for clip in more if clip.name in stored]
     _refuse_failures(readable, unreadable, plan)
     _refuse_contradictions([*readable, *added], stored)
-    groups, grouped_by, group_notes = _groups(readable, stored, named, plan)
+    groups, grouped_by, group_notes = find_groups(readable, stored, named, csv_path)
     splits = assign_splits(readable, groups, plan.split)
-    added_groups = _grouped(added, stored, more_named)
+    added_groups = group_clips(added, stored, more_named)
     shown = _shown_elsewhere(added_groups, stored, {n: groups[n] for n, split in splits.items() if split != TRAIN})
     added = [clip for clip in added if clip.name not in shown]
     splits |= {clip.name: TRAIN for clip in added}
@@ -245,49 +235,6 @@ def _refuse_contradictions(clips: Sequence[LabelledClip], stored: Mapping[str, S
             )
 
 
-def _named_sources(clips: Sequence[LabelledClip], plan: BuildSettings) -> dict[str, str]:
-    """Returns the groups given in a CSV, read before the long work starts; empty if there is none."""
-    path = plan.sources or plan.clips / SOURCES_NAME
-    if plan.sources and not plan.sources.is_file():
-        raise UsageError(f"--sources: there is no file {plan.sources}")
-    return group_by_csv(clips, path, plan.task) if path.is_file() else {}
-
-
-def _groups(
-    clips: Sequence[LabelledClip], stored: Mapping[str, StoredClip], csv_groups: Mapping[str, str], plan: BuildSettings
-) -> tuple[dict[str, str], str, list[str]]:
-    """Returns the group of each clip, how groups were found, and notes for the user."""
-    path = plan.sources or plan.clips / SOURCES_NAME
-    named = {clip.name: csv_groups[clip.name] for clip in clips if clip.name in csv_groups}
-    rest = [clip for clip in clips if clip.name not in named]
-    groups = _grouped(clips, stored, named)
-    if not rest:
-        return groups, path.name, []
-    notes = [] if named else [GUESSED]
-    if named:
-        notes.append(
-            f"{len(rest)} clips are not in {path.name} ({rest[0].name}, ...): grouped by name and looks, with those too"
-        )
-    if largest_group_share(groups) > LARGE_GROUP_SHARE:
-        notes.append(
-            f"one group holds {largest_group_share(groups):.0%} of all clips: they look alike, or share a name; a CSV "
-            "(clip,label,source) given as --sources says better which recordings there are"
-        )
-    return groups, f"{path.name}, then name and looks" if named else "name and looks", notes
-
-
-def _grouped(
-    clips: Sequence[LabelledClip], stored: Mapping[str, StoredClip], named: Mapping[str, str]
-) -> dict[str, str]:
-    """Returns the group of each clip: from the CSV, else by name and appearance, compared with CSV clips too."""
-    rest = [clip for clip in clips if clip.name not in named]
-    prints = {clip.name: stored[clip.name].fingerprint for clip in clips}
-    looks = group_by_appearance(rest, prints, {clip.name: stored[clip.name].format for clip in rest})
-    known = {clip.name: named[clip.name] for clip in clips if clip.name in named}
-    groups = merge_identical(known | looks, {clip.name: stored[clip.name].video_digest for clip in clips})
-    return merge_similar(groups, prints, known=known) if known and rest else groups
-
-
 def _leaks(groups: Mapping[str, str], splits: Mapping[str, Split]) -> list[str]:
     sides: dict[str, set[Split]] = defaultdict(set)
     for name, split in splits.items():
@@ -353,7 +300,7 @@ class _Answering:
         if self.plan.answers == "verdict":
             return example
         written = self.material.answers.get(example.clip, "")
-        if has_words(written, self.task):
+        if has_description(written, self.task):
             example = replace(example, answer=written, described_by=self.material.author)
         elif self.plan.answers == "words":
             stock = template_answer(self.task, example.label, example.clip)

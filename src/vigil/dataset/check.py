@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from vigil.dataset.answer_wording import authors
-from vigil.dataset.answers import has_words, label_of_answer, taught
+from vigil.dataset.answers import has_description, label_of_answer, taught
 from vigil.dataset.clips import Split
 from vigil.dataset.examples import SPLITS, TrainingExample, read_splits, split_name, split_path
 from vigil.dataset.folder import dataset_digest, read_dataset_info, read_dataset_manifest
@@ -154,7 +154,7 @@ def _of_answers(splits: SplitExamples, task: Question) -> Iterator[Finding]:
     rows = [(f"{split_name(split)} {number}: {e.clip}: {e.answer[:30]}", e) for split, number, e in _all(splits)]
     none = [where for where, e in rows if label_of_answer(e.answer, task) is None]
     other = [where for where, e in rows if label_of_answer(e.answer, task) not in (None, e.label)]
-    asked = [where for where, e in rows if e.question != task.text]
+    mismatched = [where for where, e in rows if e.question != task.text]
     marked = [f"{where} holds {mark}" for where, e in rows if (mark := special_token_in(e.answer))]
     marked += [f"{where}, its question holds {mark}" for where, e in rows if (mark := special_token_in(e.question))]
     words = f"{task.alarm_word} or {task.normal_word}"
@@ -162,12 +162,12 @@ def _of_answers(splits: SplitExamples, task: Question) -> Iterator[Finding]:
     yield from finding_for("error", "answers say the opposite of the label", other)
     what = "texts hold marks that stand for pictures or for the ends of turns; take them out"
     yield from finding_for("error", what, marked)
-    yield from finding_for("error", "questions are not the one of the manifest, which serving will ask", asked)
+    yield from finding_for("error", "questions are not the one of the manifest, which serving will ask", mismatched)
 
 
 def _of_words(splits: SplitExamples, task: Question) -> Iterator[Finding]:
     alarms = [example.answer for example in splits["train"] if example.label == "alarm"]
-    described = sum(has_words(answer, task) for answer in alarms)
+    described = sum(has_description(answer, task) for answer in alarms)
     if described and taught(alarms, task.alarm_word) == "verdict":
         yield Finding(
             "warning",

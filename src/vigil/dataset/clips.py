@@ -4,7 +4,7 @@
     rwf/train/Fight/a.avi  rwf/val/NonFight/b.avi      with split folders above or below; val/ is the test split if
                                                        there is no test/
 
-Videos in a folder that the task does not know are an error: they are never skipped silently.
+Videos in a folder that the task does not name are an error: they are never skipped silently.
 """
 
 import re
@@ -53,10 +53,10 @@ class ClipListing:
 
 
 def find_clips(folder: Path, task: Question, *, meanings: Mapping[str, FolderMeaning] | None = None) -> ClipListing:
-    """All labelled clips below `folder`, sorted by name; `meanings` adds to the folder names that the task knows.
+    """All labelled clips below `folder`, sorted by name; `meanings` adds to the folder names of the task.
 
     Raises UsageError if the folder does not exist or the question has not two labels, and DatasetError if it holds no
-    clips, clips outside the folders that the task knows, or clips of one class only.
+    clips, clips outside the folders that the task names, or clips of one class only.
     """
     task.require_two_labels()
     if not folder.is_dir():
@@ -68,8 +68,8 @@ def find_clips(folder: Path, task: Question, *, meanings: Mapping[str, FolderMea
         Path(place).suffix.lower() for place in places.values()
     )
     if not videos:
-        known = " ".join(sorted(ending.removeprefix(".") for ending in EXTENSIONS))
-        raise DatasetError(f"{folder} holds no videos ({_seen(ignored)}); known endings: {known}")
+        endings = " ".join(sorted(ending.removeprefix(".") for ending in EXTENSIONS))
+        raise DatasetError(f"{folder} holds no videos ({_describe_ignored(ignored)}); known endings: {endings}")
     placed = {video: meaning_of(video, task, meanings or {}) for video in videos}
     _refuse_unknown([video for video, meaning in placed.items() if meaning is None], folder, task)
     labels = {video: meaning for video, meaning in placed.items() if meaning in ("alarm", "normal")}
@@ -153,5 +153,5 @@ def _refuse_one_class(labels: Container[str], folder: Path, task: Question) -> N
             )
 
 
-def _seen(ignored: Mapping[str, int]) -> str:
+def _describe_ignored(ignored: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {ending} files" for ending, count in ignored.items()) or "it is empty"

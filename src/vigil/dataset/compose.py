@@ -61,7 +61,7 @@ def compose_video(
     size_wh: tuple[int, int] = (640, 360),
     fps: float = 25.0,
     incident_s: float = 0.0,
-    progress: Progress = lambda written, wanted: None,
+    progress: Progress = lambda written, total: None,
 ) -> ComposedVideo:
     """Composes clips of both classes into `out` and writes the ground truth beside it, as `out` with the suffix .csv.
 
@@ -185,12 +185,12 @@ class _Deck:
 def resample_frames(path: Path, *, size_wh: tuple[int, int], fps: float) -> Iterator[RGB]:
     """The frames of a video at a constant rate and size: at each instant the latest frame due by then."""
     rate = video_info(path).fps or USUAL_RATE
-    number, held, until_s = 0, None, 0.0
+    number, current, until_s = 0, None, 0.0
     for frame, time_s in full_size_frames(path):
-        while held is not None and number / fps < time_s - 1e-6:
-            yield held
+        while current is not None and number / fps < time_s - 1e-6:
+            yield current
             number += 1
-        held, until_s = letterbox(frame, size_wh), time_s + 1 / rate
-    while held is not None and number / fps < until_s - 1e-6:
-        yield held
+        current, until_s = letterbox(frame, size_wh), time_s + 1 / rate
+    while current is not None and number / fps < until_s - 1e-6:
+        yield current
         number += 1

@@ -69,14 +69,14 @@ class WindowDescriber:
         messages = [
             {"role": "user", "content": [*image_parts(jpegs, fps=self._fps), _text(self._question(label, jpegs))]}
         ]
-        said = await self._reply(messages)
-        words, reason = self._judge(said, label)
+        reply = await self._reply(messages)
+        text, reason = self._judge(reply, label)
         if not reason:
-            return DescribeResult(words, "", 1)
+            return DescribeResult(text, "", 1)
         again = (_AGAIN_ZH if self._is_chinese else _AGAIN_EN).format(word=self._task.word(label))
-        messages += [{"role": "assistant", "content": said or "-"}, {"role": "user", "content": again}]
-        words, reason = self._judge(await self._reply(messages), label)
-        return DescribeResult("" if reason else words, reason, 2)
+        messages += [{"role": "assistant", "content": reply or "-"}, {"role": "user", "content": again}]
+        text, reason = self._judge(await self._reply(messages), label)
+        return DescribeResult("" if reason else text, reason, 2)
 
     @property
     def _is_chinese(self) -> bool:
@@ -86,16 +86,16 @@ class WindowDescriber:
         ask = _ASK_ZH if self._is_chinese else _ASK_EN
         return ask.format(frames=len(jpegs), question=self._task.text, word=self._task.word(label))
 
-    def _judge(self, said: str, label: LabelName) -> tuple[str, str]:
+    def _judge(self, reply: str, label: LabelName) -> tuple[str, str]:
         """The description to use, and why it is rejected (empty if it is not)."""
-        plain = _plain(said, chinese=self._is_chinese)
+        plain = _plain(reply, chinese=self._is_chinese)
         begun = label_of_answer(plain, self._task)
         if begun is not None and begun != label:
             return "", f"it begins with {self._task.word(begun)!r}"
-        words = _shortened(plain[len(self._task.word(label)) :].lstrip("，,：:、。.！! " + QUOTES) if begun else plain)
-        if not words:
+        text = _shortened(plain[len(self._task.word(label)) :].lstrip("，,：:、。.！! " + QUOTES) if begun else plain)
+        if not text:
             return "", "it is empty"
-        return words, contradiction(words, label, self._task)
+        return text, contradiction(text, label, self._task)
 
     async def _reply(self, messages: Sequence[dict[str, Any]]) -> str:
         try:

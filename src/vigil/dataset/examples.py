@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vigil.dataset.answers import has_words, is_template, label_of_answer
+from vigil.dataset.answers import has_description, is_template, label_of_answer
 from vigil.dataset.clips import Split
 from vigil.errors import DatasetError
 from vigil.files import os_errors_as, read_json, write_atomically
@@ -167,7 +167,7 @@ def _from_json(row: Mapping[str, Any], task: Question) -> TrainingExample:
 
 
 def _author(row: Mapping[str, Any], answer: str, label: LabelName, task: Question) -> str:
-    is_bare = not has_words(answer, task)
+    is_bare = not has_description(answer, task)
     if row.get("answer_digest") == answer_digest(answer):
         return NONE if is_bare else str(row.get("described_by", TEMPLATE))
     if is_bare and label_of_answer(answer, task) == label:

@@ -136,8 +136,8 @@ def video_format(path: Path) -> tuple[str, tuple[str, ...]]:
     try:
         with open_container(path) as container:
             stream = main_video_stream(container, path)
-            known = ((HDR, is_high_range(stream.codec_context)), (INTERLACED, is_interlaced(stream.codec_context)))
-            traits = tuple(trait for trait, is_so in known if is_so)
+            candidates = ((HDR, is_high_range(stream.codec_context)), (INTERLACED, is_interlaced(stream.codec_context)))
+            traits = tuple(trait for trait, is_so in candidates if is_so)
             return f"{stream.width}x{stream.height}@{frame_rate(stream):.2f}", traits
     except SourceError:
         return "", ()

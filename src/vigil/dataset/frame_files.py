@@ -194,13 +194,13 @@ def inspect_frames(
     names = list(dict.fromkeys(frames))
     pictures: dict[str, FrameFile] = {}
     with ThreadPoolExecutor(jobs) as pool:
-        for name, picture in zip(names, pool.map(lambda name: _look(folder, name), names), strict=True):
+        for name, picture in zip(names, pool.map(lambda name: _inspect(folder, name), names), strict=True):
             pictures[name] = picture
             progress(len(pictures), len(names), name)
     return pictures
 
 
-def _look(folder: Path, name: str) -> FrameFile:
+def _inspect(folder: Path, name: str) -> FrameFile:
     try:
         data = read_frame(folder, name)
         image = decode_jpeg(data)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from vigil.dataset.answers import has_words, is_template, label_of_answer
+from vigil.dataset.answers import has_description, is_template, label_of_answer
 from vigil.dataset.build import BuildReport, BuildSettings, Material, build_of
 from vigil.dataset.clips import LabelledClip, slugs_of
 from vigil.dataset.examples import HUMAN
@@ -159,7 +159,7 @@ def _refuse_clips_in_out(used: Sequence[DescribedClip], plan: ImportPlan) -> Non
 def _is_stock(answer: str, task: Question) -> bool:
     """Whether an answer is one of the task's template sentences, not written for this clip."""
     label = label_of_answer(answer, task)
-    return label is not None and has_words(answer, task) and is_template(answer, task, label)
+    return label is not None and has_description(answer, task) and is_template(answer, task, label)
 
 
 def _notes(rows: LabelledRows, plan: ImportPlan, question: str, *, stock: int) -> list[str]:

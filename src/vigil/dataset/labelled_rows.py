@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vigil.dataset.answers import has_words, label_of_answer
+from vigil.dataset.answers import has_description, label_of_answer
 from vigil.dataset.clips import FolderMeaning, meaning_of
 from vigil.dataset.sharegpt import RefusedRow, SharegptRow, UnusableRow, shown
 from vigil.dataset.video_paths import VideoPaths
@@ -57,8 +57,8 @@ class LabelledRows:
     def _read(self, row: SharegptRow) -> DescribedClip | None:
         label = label_of_answer(row.answer, self.task)
         if label is None:
-            words = f"{self.task.alarm_word} or {self.task.normal_word}"
-            raise UnusableRow(f"the answer does not begin with {words}: {shown(row.answer[:40])}")
+            expected = f"{self.task.alarm_word} or {self.task.normal_word}"
+            raise UnusableRow(f"the answer does not begin with {expected}: {shown(row.answer[:40])}")
         path = self.videos.find(row.video)
         meaning = meaning_of(self.videos.name_of(path), self.task, self.meanings)
         if meaning == "skip":
@@ -87,12 +87,13 @@ class LabelledRows:
     def _one_of(self, described: Sequence[DescribedClip]) -> list[DescribedClip]:
         by_label = {each.label: each for each in reversed(described)}
         if len(by_label) > 1:
-            said = (f"row {each.row.number} says {self.task.word(each.label)}" for each in by_label.values())
+            statements = (f"row {each.row.number} says {self.task.word(each.label)}" for each in by_label.values())
             self._refuse(
-                described, f"{shown(described[0].path.name)} has answers that contradict each other: {', '.join(said)}"
+                described,
+                f"{shown(described[0].path.name)} has answers that contradict each other: {', '.join(statements)}",
             )
             return []
-        worded = [each for each in described if has_words(each.row.answer, self.task)]
+        worded = [each for each in described if has_description(each.row.answer, self.task)]
         first = (worded or [*described])[:1]
         others = [each for each in worded if each.row.answer != first[0].row.answer]
         if others:

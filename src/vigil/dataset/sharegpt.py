@@ -127,16 +127,18 @@ def _list(file: Path) -> list[Any]:
 def _lines(file: Path) -> Iterator[Any]:
     with file.open("rb") as opened:
         for number, line in enumerate(_bounded_lines(opened), start=1):
-            if not line:
-                yield RefusedRow(number, f"is a line of more than {LINE_BYTES_MAX // 1024**2} MiB")
-                continue
-            try:
-                row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-            except (ValueError, RecursionError) as error:
-                if number == 1:
-                    raise DatasetError(f"{file} is neither a JSON list nor JSON lines in UTF-8: {error}") from error
-                row = RefusedRow(number, f"is not JSON: {error}")
-            yield row
+            yield _parse_line(file, number, line)
+
+
+def _parse_line(file: Path, number: int, line: bytes) -> Any:
+    if not line:
+        return RefusedRow(number, f"is a line of more than {LINE_BYTES_MAX // 1024**2} MiB")
+    try:
+        return json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+    except (ValueError, RecursionError) as error:
+        if number == 1:
+            raise DatasetError(f"{file} is neither a JSON list nor JSON lines in UTF-8: {error}") from error
+        return RefusedRow(number, f"is not JSON: {error}")
 
 
 def _bounded_lines(opened: IO[bytes]) -> Iterator[bytes]:
@@ -172,14 +174,14 @@ class _Reader:
         messages = self._column(row, "messages")
         if not isinstance(messages, list) or not messages:
             raise UnusableRow(f"has no list of messages (its columns: {shown(', '.join(map(str, row)))})")
-        said = [self._turn(message) for message in messages]
-        turns = [turn for turn in said if turn[0] != "system_tag"]
+        all_turns = [self._turn(message) for message in messages]
+        turns = [turn for turn in all_turns if turn[0] != "system_tag"]
         roles = [role for role, _ in turns]
         if roles == ["assistant_tag", "user_tag"]:
             raise UnusableRow("the answer comes before the question: are user_tag and assistant_tag swapped?")
         if roles != ["user_tag", "assistant_tag"]:
             raise UnusableRow(f"has {len(turns)} messages; one question and one answer are needed")
-        has_system = len(turns) < len(said) or bool(row.get(self.layout.columns.get("system", "system")))
+        has_system = len(turns) < len(all_turns) or bool(row.get(self.layout.columns.get("system", "system")))
         return turns, has_system
 
     def _turn(self, message: Any) -> tuple[str, str]:
@@ -243,8 +245,8 @@ class _Reader:
         return text
 
 
-def _first(held: Mapping[str, Any], named: str | None, known: Iterable[str]) -> Any:
-    return next((held[name] for name in ((named,) if named else known) if name in held), None)
+def _first(record: Mapping[str, Any], named: str | None, known: Iterable[str]) -> Any:
+    return next((record[name] for name in ((named,) if named else known) if name in record), None)
 
 
 def _sound(text: str, *, encode: Callable[[str], bytes] = str.encode) -> str:

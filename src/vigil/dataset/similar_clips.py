@@ -55,7 +55,7 @@ DHASH_BITS = int(NEAR_DHASH * 8 * DHASH_BYTES)
 """Number of bits that may differ."""
 
 
-def nobody(done: int, total: int, name: str) -> None:
+def no_progress(done: int, total: int, name: str) -> None:
     """Ignores progress."""
 
 
@@ -72,7 +72,7 @@ def with_frames(fingerprints: Mapping[str, Fingerprint]) -> list[str]:
 
 
 def near_clips(
-    prints: Sequence[Fingerprint], *, sides: Sequence[str] = (), progress: Compared = nobody
+    prints: Sequence[Fingerprint], *, sides: Sequence[str] = (), progress: Compared = no_progress
 ) -> Iterator[tuple[int, Places]]:
     """Yields, for each clip with matches, its index and the higher indices of similar clips.
 

@@ -119,9 +119,11 @@ def _with_val(
 
 def _is_useful(side: Split, clips: Sequence[LabelledClip], splits: Mapping[str, Split], *, least: int = 0) -> bool:
     """Whether a default split is large enough to be useful and leaves enough for training."""
-    held = Counter((splits[clip.name], clip.label) for clip in clips)
-    kept, train = (sum(held[each, label] for label in LABELS) for each in (side, "train"))
-    enough = kept >= least and all(held[side, label] >= LEAST_OF_LABEL and held["train", label] for label in LABELS)
+    counts_by_side = Counter((splits[clip.name], clip.label) for clip in clips)
+    kept, train = (sum(counts_by_side[each, label] for label in LABELS) for each in (side, "train"))
+    enough = kept >= least and all(
+        counts_by_side[side, label] >= LEAST_OF_LABEL and counts_by_side["train", label] for label in LABELS
+    )
     return enough and kept <= MOST_HELD * (kept + train)
 
 
@@ -155,33 +157,35 @@ def assign_groups(
     order = sorted(counts)
     random.Random(seed).shuffle(order)
     order.sort(key=lambda group: -counts[group].total())
-    held: list[Counter[LabelName]] = [Counter() for _ in shares]
+    counts_by_side: list[Counter[LabelName]] = [Counter() for _ in shares]
     side_of: dict[str, int] = {}
     for group in order:
         side = min(
             (side for side, share in enumerate(shares) if share > 0),
-            key=lambda each: _cost(held[each], counts[group], totals, shares[each]),
+            key=lambda each: _cost(counts_by_side[each], counts[group], totals, shares[each]),
         )
-        held[side] += counts[group]
+        counts_by_side[side] += counts[group]
         side_of[group] = side
     return {clip.name: side_of[groups[clip.name]] for clip in clips}
 
 
-def _cost(held: Counter[LabelName], added: Counter[LabelName], totals: Counter[LabelName], share: float) -> float:
+def _cost(
+    counts_by_side: Counter[LabelName], added: Counter[LabelName], totals: Counter[LabelName], share: float
+) -> float:
     """How much further a group moves a side from its share of both labels; negative if nearer."""
     cost = 0.0
     for label in LABELS:
         total = totals[label] or 1
-        before = held[label] / total - share
+        before = counts_by_side[label] / total - share
         cost += (before + added[label] / total) ** 2 - before**2
     return cost / share
 
 
 def _refuse_one_sided(clips: Sequence[LabelledClip], splits: Mapping[str, Split], plan: SplitSettings) -> None:
-    held = {(splits[clip.name], clip.label) for clip in clips}
+    counts_by_side = {(splits[clip.name], clip.label) for clip in clips}
     for side in _requested_sides(plan):
         for label in LABELS:
-            if (side, label) not in held:
+            if (side, label) not in counts_by_side:
                 raise DatasetError(
                     f"the {side} split would hold no {label} clips: recordings (groups) stay whole, and too few hold "
                     f"{label} clips; add clips of other recordings, choose another --test-share, or correct the CSV "
@@ -190,10 +194,10 @@ def _refuse_one_sided(clips: Sequence[LabelledClip], splits: Mapping[str, Split]
 
 
 def _requested_sides(plan: SplitSettings) -> list[Split]:
-    asked: dict[Split, bool] = {
+    requested: dict[Split, bool] = {
         "train": plan.folds is not None or plan.test_share < 1,
         "test": plan.folds is not None or plan.test_share > 0,
         "calibration": bool(plan.calibration_share),
         "val": bool(plan.val_share),
     }
-    return [split for split, is_asked in asked.items() if is_asked]
+    return [split for split, is_requested in requested.items() if is_requested]

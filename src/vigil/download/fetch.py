@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vigil.download.hubs import HUBS, Hub, Listing, asking
+from vigil.download.hubs import HUBS, Hub, Listing, translated_errors
 from vigil.download.record import DownloadRecord, read_record, record_of
 from vigil.errors import JobError, UsageError
 from vigil.files import require_writable_folder
@@ -30,16 +30,16 @@ def fetch_model(wanted: WantedFile) -> DownloadRecord:
     changed.
     """
     require_writable_folder(wanted.folder, "--to")
-    held = read_record(wanted.folder)
-    if held is None:
+    existing = read_record(wanted.folder)
+    if existing is None:
         _refuse_foreign(wanted.folder)
     else:
-        _check_same(held, wanted)
-        if not held.missing(wanted.folder):
-            check_unchanged(held, wanted.folder)
-            log.info("%s is already downloaded: %s", wanted.folder, _origin(held))
-            return held
-        wanted = replace(wanted, revision=held.commit or held.revision)
+        _check_same(existing, wanted)
+        if not existing.missing(wanted.folder):
+            check_unchanged(existing, wanted.folder)
+            log.info("%s is already downloaded: %s", wanted.folder, _origin(existing))
+            return existing
+        wanted = replace(wanted, revision=existing.commit or existing.revision)
     hub = HUBS[wanted.source]
     revision = wanted.revision or hub.default_revision
     listing = _fetch(hub, wanted, revision)
@@ -49,13 +49,13 @@ def fetch_model(wanted: WantedFile) -> DownloadRecord:
         wanted.folder,
         model=wanted.model,
         source=hub.name,
-        revision=held.revision if held else revision,
+        revision=existing.revision if existing else revision,
         commit=listing.commit,
         utc=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     _check_against_hub(record, listing, wanted)
-    if held is not None:
-        check_unchanged(held, wanted.folder)
+    if existing is not None:
+        check_unchanged(existing, wanted.folder)
     record.write(wanted.folder)
     log.info("%s is complete: %s, %d files", wanted.folder, _origin(record), len(record.files))
     return record
@@ -75,7 +75,7 @@ def check_unchanged(record: DownloadRecord, folder: Path) -> None:
 def _fetch(hub: Hub, wanted: WantedFile, revision: str) -> Listing:
     what = f"{wanted.model} at {revision}"
     log.info("fetching %s from %s into %s", what, hub.name, wanted.folder)
-    with asking(hub, what, wanted.folder):
+    with translated_errors(hub, what, wanted.folder):
         listing = hub.listing(wanted.model, revision)
         wanted.folder.mkdir(parents=True, exist_ok=True)
         hub.fetch(wanted.model, listing.commit or revision, wanted.folder)
@@ -97,12 +97,12 @@ def _refuse_foreign(folder: Path) -> None:
         )
 
 
-def _check_same(held: DownloadRecord, wanted: WantedFile) -> None:
-    same = held.model == wanted.model and held.source == wanted.source
-    if same and wanted.revision in ("", held.revision, held.commit):
+def _check_same(existing: DownloadRecord, wanted: WantedFile) -> None:
+    same = existing.model == wanted.model and existing.source == wanted.source
+    if same and wanted.revision in ("", existing.revision, existing.commit):
         return
     raise UsageError(
-        f"{wanted.folder} holds another model or revision ({_origin(held)}); name another folder with --to, or "
+        f"{wanted.folder} holds another model or revision ({_origin(existing)}); name another folder with --to, or "
         "remove it"
     )
 

@@ -67,7 +67,7 @@ SHORT_NAMES = {"hf": "huggingface"}
 
 
 @contextmanager
-def asking(hub: Hub, what: str, folder: Path) -> Iterator[None]:
+def translated_errors(hub: Hub, what: str, folder: Path) -> Iterator[None]:
     """Translates a hub's errors: raises EnvironmentMissing if its package is missing, JobError for other failures."""
     try:
         yield
@@ -77,9 +77,9 @@ def asking(hub: Hub, what: str, folder: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno in ADVICE:
             raise  # a disk error, which is explained elsewhere
         other = next(name for name in HUBS if name != hub.name)
-        said = redact(" ".join(str(error).split()))[:300] or type(error).__name__
+        reason = redact(" ".join(str(error).split()))[:300] or type(error).__name__
         raise JobError(
-            f"fetching {what} from {hub.name} failed: {said}; check the network, the name and the revision, then run "
+            f"fetching {what} from {hub.name} failed: {reason}; check the network, the name and the revision, then run "
             f"the same command (it resumes), try --from {other}, or copy the files into {folder} by hand"
         ) from error
 

@@ -33,7 +33,7 @@ class FileRecord:
     size_bytes: int
     modified_ns: int
 
-    def looks_the_same(self, path: Path) -> bool:
+    def is_unchanged(self, path: Path) -> bool:
         """Whether a file still has this size and time, which does not prove that its content is unchanged."""
         try:
             status = path.stat()
@@ -66,19 +66,19 @@ class DownloadRecord:
 
     def problems(self, folder: Path) -> list[str]:
         """Differences from the record, one phrase per file; reads every file to compute its digest."""
-        gone = self.missing(folder)
+        missing_files = self.missing(folder)
         changed = [
             f"{name} has changed"
             for name, file in self.files.items()
-            if name not in gone and sha256_of(folder / name) != file.sha256
+            if name not in missing_files and sha256_of(folder / name) != file.sha256
         ]
         added = [f"{name} was not part of the download" for name in _loaded(folder) if name not in self.files]
-        return [*changed, *(f"{name} is missing" for name in gone), *added]
+        return [*changed, *(f"{name} is missing" for name in missing_files), *added]
 
-    def known_sha256(self, path: Path, name: str) -> str | None:
+    def recorded_sha256(self, path: Path, name: str) -> str | None:
         """The recorded digest if size and time are unchanged; returns None if the file must be read."""
         file = self.files.get(name)
-        return file.sha256 if file is not None and file.looks_the_same(path) else None
+        return file.sha256 if file is not None and file.is_unchanged(path) else None
 
 
 def read_record(folder: Path) -> DownloadRecord | None:

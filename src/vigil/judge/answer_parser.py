@@ -11,7 +11,7 @@ There are three methods (`LabelTokens.method`); the best one that the server sup
 - `sequences`: for a shared prefix that is not valid text (it ends within a character). Each word is appended to the
   prompt and the log probabilities of its tokens are summed (`prompt_logprobs`), in one request per word.
 - `top`: for servers without `/tokenize`. The words are looked up among the 20 most likely first tokens. A word that is
-  missing gets the highest probability it can have: that of the last reported token, or what the others leave of 1.
+  missing gets the highest probability it can have: that of the last reported token, or what remains of 1.
 
 `stream_answer` reads a streamed answer: the verdict at its first token, then the description.
 """
@@ -35,17 +35,17 @@ LogprobMethod: TypeAlias = Literal["ids", "sequences", "top"]
 TOP_LOGPROBS = 20
 """The maximum that the OpenAI API allows."""
 
-LEAST_LOGPROB = -30.0
+MIN_LOGPROB = -30.0
 """Used for a token that the server left out of the most likely ones, or reported as minus infinity."""
 
 ROUNDING = 1e-3
 """How far above 0 a log probability may lie because of a server's rounding."""
 
 
-LIKE = 0.05
+TOLERANCE = 0.05
 """By how much a token's log probability may be below the maximum if the token was still chosen, because of rounding."""
 
-MOST_TOKEN_IDS = 128
+MAX_TOKEN_IDS = 128
 """The maximum number of token ids in one request to vLLM."""
 
 
@@ -120,9 +120,9 @@ class LabelLogprobs:
     logprobs: Mapping[str, float]
     favoured: frozenset[str] = frozenset()
 
-    def contradicts(self, said: str) -> bool:
-        """Whether an answer that spells the label `said` is inconsistent with these probabilities."""
-        return bool(self.favoured) and said not in self.favoured
+    def contradicts(self, label: str) -> bool:
+        """Whether an answer that spells `label` is inconsistent with these probabilities."""
+        return bool(self.favoured) and label not in self.favoured
 
     def probability(self, label: str) -> float:
         """P(label) / P(all labels), uncalibrated."""
@@ -147,16 +147,16 @@ def parse_logprob(value: Any) -> float:
     logprob = float(value)
     if math.isnan(logprob) or logprob > ROUNDING:
         raise ValueError(f"the answer holds {value!r}, which is not a log probability")
-    return min(0.0, max(logprob, LEAST_LOGPROB))
+    return min(0.0, max(logprob, MIN_LOGPROB))
 
 
-def parse_label_logprobs(logprobs: Mapping[str, Any] | None, words: LabelTokens) -> LabelLogprobs | None:
+def parse_label_logprobs(logprobs: Mapping[str, Any] | None, label_tokens: LabelTokens) -> LabelLogprobs | None:
     """The label log probabilities in the `logprobs` of one answer; None if the server reported none."""
-    if words.place is None:
-        return _read_top(_reported(logprobs), words)
-    read = read_place(logprobs, words.place)
-    mass = joined_mass([read], words)
-    return None if mass is None else replace(mass, favoured=_favoured(_found(logprobs, words.place)))
+    if label_tokens.place is None:
+        return _read_top(_reported(logprobs), label_tokens)
+    read = read_place(logprobs, label_tokens.place)
+    mass = combine_places([read], label_tokens)
+    return None if mass is None else replace(mass, favoured=_favoured(_found(logprobs, label_tokens.place)))
 
 
 def _found(logprobs: Mapping[str, Any] | None, place: Place) -> dict[str, list[float]]:
@@ -168,7 +168,7 @@ def _found(logprobs: Mapping[str, Any] | None, place: Place) -> dict[str, list[f
 def _favoured(found: Mapping[str, Sequence[float]]) -> frozenset[str]:
     likeliest = {label: max(logprobs) for label, logprobs in found.items() if logprobs}
     most = max(likeliest.values(), default=0.0)
-    return frozenset(label for label, logprob in likeliest.items() if logprob >= most - LIKE)
+    return frozenset(label for label, logprob in likeliest.items() if logprob >= most - TOLERANCE)
 
 
 def read_place(logprobs: Mapping[str, Any] | None, place: Place) -> dict[str, float] | None:
@@ -176,15 +176,15 @@ def read_place(logprobs: Mapping[str, Any] | None, place: Place) -> dict[str, fl
     found = _found(logprobs, place)
     if not any(found.values()):
         return None
-    return {label: _log_sum(values) if values else LEAST_LOGPROB for label, values in found.items()}
+    return {label: _log_sum(values) if values else MIN_LOGPROB for label, values in found.items()}
 
 
-def joined_mass(read: Sequence[Mapping[str, float] | None], words: LabelTokens) -> LabelLogprobs | None:
+def combine_places(read: Sequence[Mapping[str, float] | None], label_tokens: LabelTokens) -> LabelLogprobs | None:
     """The label log probabilities combined from all places; None if one of the places has none."""
     places = [place for place in read if place is not None]
     if not places or len(places) < len(read):
         return None
-    return LabelLogprobs({label: sum(place.get(label, 0.0) for place in places) for label in words.texts})
+    return LabelLogprobs({label: sum(place.get(label, 0.0) for place in places) for label in label_tokens.texts})
 
 
 def _reported(logprobs: Mapping[str, Any] | None) -> dict[str, float]:
@@ -193,15 +193,19 @@ def _reported(logprobs: Mapping[str, Any] | None) -> dict[str, float]:
     return {entry["token"]: parse_logprob(entry["logprob"]) for entry in entries or []}
 
 
-def _read_top(reported: Mapping[str, float], words: LabelTokens) -> LabelLogprobs | None:
-    matching: dict[str, list[float]] = {label: [] for label in words.texts}
+def _read_top(reported: Mapping[str, float], label_tokens: LabelTokens) -> LabelLogprobs | None:
+    matching: dict[str, list[float]] = {label: [] for label in label_tokens.texts}
     for token, logprob in reported.items():
-        labels = [label for label, word in words.texts.items() if _may_begin(token.strip(), word, fold=words.fold)]
+        labels = [
+            label
+            for label, word in label_tokens.texts.items()
+            if _may_begin(token.strip(), word, fold=label_tokens.fold)
+        ]
         if len(labels) == 1:  # a prefix of several words is evidence for none
             matching[labels[0]].append(logprob)
     if not any(matching.values()):
         return None
-    missing = _most_of_another(reported)
+    missing = _highest_unreported(reported)
     logprobs = {label: _log_sum(found) if found else missing for label, found in matching.items()}
     return LabelLogprobs(logprobs, _favoured(matching))
 
@@ -217,50 +221,55 @@ def _log_sum(logprobs: Iterable[float]) -> float:
     return math.log(sum(map(math.exp, logprobs)))
 
 
-def _most_of_another(reported: Mapping[str, float]) -> float:
+def _highest_unreported(reported: Mapping[str, float]) -> float:
     """The highest log probability that a token can have which is not among the reported ones."""
     left = 1.0 - sum(map(math.exp, reported.values()))
-    return max(LEAST_LOGPROB, min(*reported.values(), math.log(left) if left > 0 else LEAST_LOGPROB, 0.0))
+    return max(MIN_LOGPROB, min(*reported.values(), math.log(left) if left > 0 else MIN_LOGPROB, 0.0))
 
 
-def label_at_start(text: str, words: LabelTokens) -> str | None:
+def label_at_start(text: str, label_tokens: LabelTokens) -> str | None:
     """The label whose word the answer starts with (a whole word; quotes, spaces and case are ignored); None if none."""
-    plain = _plain(text, words)
-    longest_first = sorted(words.texts.items(), key=lambda item: -len(item[1]))
-    return next((label for label, word in longest_first if starts_with_word(plain, _cased(word, words))), None)
+    plain = _plain(text, label_tokens)
+    longest_first = sorted(label_tokens.texts.items(), key=lambda item: -len(item[1]))
+    return next((label for label, word in longest_first if starts_with_word(plain, _cased(word, label_tokens))), None)
 
 
-def spelled(text: str, words: LabelTokens) -> str | None:
+def spelled(text: str, label_tokens: LabelTokens) -> str | None:
     """The label whose word a first token spells or begins; None if it is no label's, or several labels'."""
-    plain = _plain(text, words)
-    begun = [label for label, word in words.texts.items() if plain and _cased(word, words).startswith(plain)]
-    return label_at_start(text, words) or (begun[0] if len(begun) == 1 else None)
+    plain = _plain(text, label_tokens)
+    begun = [
+        label for label, word in label_tokens.texts.items() if plain and _cased(word, label_tokens).startswith(plain)
+    ]
+    return label_at_start(text, label_tokens) or (begun[0] if len(begun) == 1 else None)
 
 
-def _plain(text: str, words: LabelTokens) -> str:
-    return _cased(text.lstrip(" \t\r\n\"'“”‘’「」*#"), words)
+def _plain(text: str, label_tokens: LabelTokens) -> str:
+    return _cased(text.lstrip(" \t\r\n\"'“”‘’「」*#"), label_tokens)
 
 
-def _cased(text: str, words: LabelTokens) -> str:
-    return text.casefold() if words.fold else text
+def _cased(text: str, label_tokens: LabelTokens) -> str:
+    return text.casefold() if label_tokens.fold else text
 
 
 async def score_label_sequences(
-    client: openai.AsyncOpenAI, model: str, asked: Sequence[Message], words: LabelTokens
+    client: openai.AsyncOpenAI, model: str, messages: Sequence[Message], label_tokens: LabelTokens
 ) -> LabelLogprobs | None:
     """The log probabilities of all labels, in one request per label; None if the server reports none."""
-    asking = (_word_logprob(client, model, asked, word, words.ids[label]) for label, word in words.texts.items())
-    logprobs = dict(zip(words.texts, await asyncio.gather(*asking), strict=True))
+    requests = (
+        _sequence_logprob(client, model, messages, word, label_tokens.ids[label])
+        for label, word in label_tokens.texts.items()
+    )
+    logprobs = dict(zip(label_tokens.texts, await asyncio.gather(*requests), strict=True))
     found = {label: logprob for label, logprob in logprobs.items() if logprob is not None}
     return LabelLogprobs(found) if len(found) == len(logprobs) else None
 
 
-async def _word_logprob(
-    client: openai.AsyncOpenAI, model: str, asked: Sequence[Message], word: str, ids: Sequence[int]
+async def _sequence_logprob(
+    client: openai.AsyncOpenAI, model: str, messages: Sequence[Message], word: str, ids: Sequence[int]
 ) -> float | None:
     answer = await client.chat.completions.create(
         model=model,
-        messages=answer_begun(asked, word),  # type: ignore[arg-type]
+        messages=answer_begun(messages, word),  # type: ignore[arg-type]
         max_tokens=1,
         temperature=0.0,
         extra_body={"prompt_logprobs": 0} | CONTINUED,
@@ -302,7 +311,7 @@ async def stream_answer(
     answer: StreamedAnswer,
     *,
     body: Mapping[str, Any],
-    words: LabelTokens,
+    label_tokens: LabelTokens,
     go_on: Callable[[StreamedAnswer], Awaitable[bool]],
     on_text: Callable[[str], None] | None = None,
 ) -> None:
@@ -311,10 +320,10 @@ async def stream_answer(
     async with aclosing(transport.events({**body, **STREAMED})) as events:
         async for event in events:
             is_first = not answer.pieces
-            piece = _take(event, answer, words)
+            piece = _take(event, answer, label_tokens)
             if piece and on_text is not None:
                 on_text(answer.beginning + piece if is_first else piece)
-            if not decided and _can_decide(answer, words):
+            if not decided and _can_decide(answer, label_tokens):
                 decided = True
                 answer.stopped = not await go_on(answer)
             if answer.stopped:
@@ -323,13 +332,13 @@ async def stream_answer(
         answer.stopped = not await go_on(answer)
 
 
-def _take(event: Mapping[str, Any], answer: StreamedAnswer, words: LabelTokens) -> str:
+def _take(event: Mapping[str, Any], answer: StreamedAnswer, label_tokens: LabelTokens) -> str:
     answer.tokens = int((event.get("usage") or {}).get("total_tokens") or answer.tokens)
     if not event.get("choices"):
         return ""
     choice = event["choices"][0]
-    if answer.mass is None and not answer.pieces and words.is_single_request:
-        answer.mass = parse_label_logprobs(choice.get("logprobs"), words)
+    if answer.mass is None and not answer.pieces and label_tokens.is_single_request:
+        answer.mass = parse_label_logprobs(choice.get("logprobs"), label_tokens)
     piece: str = choice["delta"].get("content") or ""
     if piece:
         answer.pieces.append(piece)
@@ -337,7 +346,7 @@ def _take(event: Mapping[str, Any], answer: StreamedAnswer, words: LabelTokens) 
     return piece
 
 
-def _can_decide(answer: StreamedAnswer, words: LabelTokens) -> bool:
-    """At once with probabilities; without them as soon as no further character can change the word."""
-    enough = len(answer.text.strip()) >= max(map(len, words.texts.values()), default=0) + 2
-    return answer.mass is not None or enough or label_at_start(answer.text + "x", words) is not None
+def _can_decide(answer: StreamedAnswer, label_tokens: LabelTokens) -> bool:
+    """True once there are probabilities, or without them as soon as no further character can change the word."""
+    enough = len(answer.text.strip()) >= max(map(len, label_tokens.texts.values()), default=0) + 2
+    return answer.mass is not None or enough or label_at_start(answer.text + "x", label_tokens) is not None

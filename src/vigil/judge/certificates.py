@@ -84,8 +84,8 @@ def tls_fault(error: BaseException | None) -> str:
 
 
 def _refused_certificate(error: ssl.SSLCertVerificationError) -> str:
-    said = " ".join((error.verify_message or "it cannot be checked").split()).rstrip(".")
-    return f"its certificate is not trusted ({said}); {_advice(error.verify_code)}"
+    reason = " ".join((error.verify_message or "it cannot be checked").split()).rstrip(".")
+    return f"its certificate is not trusted ({reason}); {_advice(error.verify_code)}"
 
 
 def _advice(code: int) -> str:

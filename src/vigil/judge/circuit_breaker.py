@@ -4,9 +4,9 @@
     verdict = await breaker.verdict(window.jpegs, start_s=..., end_s=...)                # live: do not wait
     verdict = await breaker.verdict(window.jpegs, start_s=..., end_s=..., wait_s=600.0)  # files: wait for the server
 
-It opens after `failures` consecutive endpoint faults: windows are then `unknown` with the last cause and are not asked.
-Every `probe_s` one real window is sent as a probe, even if earlier probes are still unanswered, so that a server that
-accepts connections and never answers does not delay recovery. The first answer closes the breaker again.
+It opens after `failures` consecutive endpoint faults: windows are then `unknown` with the last cause, without a
+request. Every `probe_s` one real window is sent as a probe, even if earlier probes are still unanswered, so that a
+server that accepts connections and never answers does not delay recovery. The first answer closes the breaker again.
 """
 
 import asyncio
@@ -38,11 +38,11 @@ ENDPOINT_CAUSES = frozenset(
 )
 """Faults of the endpoint, which the next window will also meet. All others concern a single window and its answer."""
 
-PASSING_CAUSES = ENDPOINT_CAUSES - {Cause.UNAUTHORIZED}
-"""Faults that may go away by waiting; a wrong key stays wrong."""
+TRANSIENT_CAUSES = ENDPOINT_CAUSES - {Cause.UNAUTHORIZED}
+"""Transient faults; a wrong key stays wrong."""
 
 PROBES_AT_ONCE = 5
-PROBE_PATIENCE_S = 5.0
+PROBE_TIMEOUT_S = 5.0
 """The time limit of the first probe; each probe that times out doubles the next limit, up to the judge's own."""
 
 
@@ -73,7 +73,7 @@ class SupportsAsk(Protocol):
 
 
 Harmless: TypeAlias = frozenset[Cause]
-"""Causes that say nothing about the endpoint after a certain kind of question."""
+"""Causes that do not count as failures of the endpoint for a certain kind of request."""
 
 Result = TypeVar("Result", Verdict, Answer)
 
@@ -84,7 +84,7 @@ PendingAsk: TypeAlias = Callable[[asyncio.Timeout], Awaitable[Result]]
 class CircuitBreaker:
     """Wraps a judge and rejects windows at once while the endpoint cannot answer.
 
-    For one event loop. `rejected` counts the windows that were not asked, `times_opened` how often the breaker opened.
+    For one event loop. `rejected` counts the windows that were not sent, `times_opened` how often the breaker opened.
     """
 
     def __init__(
@@ -109,14 +109,14 @@ class CircuitBreaker:
         self._failed = 0
         self._probes = 0
         self._next_probe_s = 0.0
-        self._patience_s = 0.0
+        self._probe_timeout_s = 0.0
         self._changed_s = self._clock()
         self._answering = asyncio.Event()
         self._answering.set()
 
     @property
     def state(self) -> BreakerState:
-        """`closed`: windows are asked. `open`: they are not. `probing`: they are not, except for a probe in flight."""
+        """`closed`: windows are sent. `open`: they are not. `probing`: they are not, except for a probe in flight."""
         if self._answering.is_set():
             return "closed"
         return "probing" if self._probes else "open"
@@ -132,7 +132,7 @@ class CircuitBreaker:
         return self._clock() - self._changed_s
 
     async def wait_closed(self, timeout_s: float | None = None) -> bool:
-        """Waits until the endpoint answers; False after `timeout_s`. Sends nothing: another task must ask meanwhile."""
+        """Waits until the endpoint answers; False after `timeout_s`. Sends nothing: another task must send requests."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._answering.wait(), timeout_s)
         return self._answering.is_set()
@@ -143,7 +143,7 @@ class CircuitBreaker:
         async def ask(_: asyncio.Timeout) -> Answer:
             return await self._judge.ask(window, question)
 
-        answer = await self._insist(ask, Answer, wait_s=wait_s)
+        answer = await self._ask_with_retries(ask, Answer, wait_s=wait_s)
         return replace(answer, start_s=window.start_s, end_s=window.end_s)
 
     async def verdict(
@@ -154,7 +154,7 @@ class CircuitBreaker:
         async def ask(_: asyncio.Timeout) -> Verdict:
             return await self._judge.verdict(jpegs, start_s=start_s, end_s=end_s)
 
-        return replace(await self._insist(ask, Verdict, wait_s=wait_s), start_s=start_s, end_s=end_s)
+        return replace(await self._ask_with_retries(ask, Verdict, wait_s=wait_s), start_s=start_s, end_s=end_s)
 
     async def describe(
         self,
@@ -172,7 +172,7 @@ class CircuitBreaker:
         """`Judge.describe`, retried after transient faults until the endpoint has been down for `wait_s`."""
 
         async def ask(limit: asyncio.Timeout) -> Verdict:
-            def told(verdict: Verdict) -> None:
+            def report_verdict(verdict: Verdict) -> None:
                 limit.reschedule(None)
                 self._answered()
                 if on_verdict is not None:
@@ -185,19 +185,19 @@ class CircuitBreaker:
                 max_tokens=max_tokens,
                 describe_normal=describe_normal,
                 known=known,
-                on_verdict=told,
+                on_verdict=report_verdict,
                 on_text=on_text,
             )
 
-        said = await self._insist(ask, Verdict, wait_s=wait_s, harmless=SLOWNESS)
-        return replace(said, start_s=start_s, end_s=end_s)
+        verdict = await self._ask_with_retries(ask, Verdict, wait_s=wait_s, harmless=SLOWNESS)
+        return replace(verdict, start_s=start_s, end_s=end_s)
 
-    async def _insist(
+    async def _ask_with_retries(
         self, ask: PendingAsk[Result], kind: type[Result], *, wait_s: float, harmless: Harmless = frozenset()
     ) -> Result:
-        """Retries until there is an answer, the time is over, or this window itself makes the endpoint fail."""
+        """Retries until there is an answer, the time is up, or this window itself makes the endpoint fail."""
         give_up_s = self._clock() + wait_s
-        left = self.failures
+        attempts = self.failures
         while True:
             result = await self._once(ask, kind, harmless)
             over = self._clock() >= give_up_s or self._is_hopeless(wait_s)
@@ -205,15 +205,15 @@ class CircuitBreaker:
                 self.rejected += 1
                 return self._refusal(kind)
             if result is not None:
-                # If other windows are answered meanwhile, the fault may be this window's own.
-                left -= self._answering.is_set()
-                if over or not left or result.cause not in PASSING_CAUSES:
+                # If other windows get answers in the meantime, the fault may be this window's own.
+                attempts -= self._answering.is_set()
+                if over or not attempts or result.cause not in TRANSIENT_CAUSES:
                     return result
             await self._pause(give_up_s)
 
     def _is_hopeless(self, wait_s: float) -> bool:
         """Whether the endpoint has been down longer than a window waits, so that windows do not wait one by one."""
-        return not self._answering.is_set() and (self.since_s >= wait_s or self.cause not in PASSING_CAUSES)
+        return not self._answering.is_set() and (self.since_s >= wait_s or self.cause not in TRANSIENT_CAUSES)
 
     async def _pause(self, give_up_s: float) -> None:
         """Waits until the breaker closes or the next probe is due; while it is closed, for one probe interval."""
@@ -225,9 +225,9 @@ class CircuitBreaker:
         await self.wait_closed(max(0.0, min(due_s, give_up_s - now_s)))
 
     async def _once(self, ask: PendingAsk[Result], kind: type[Result], harmless: Harmless) -> Result | None:
-        """The answer; None if the window may not be asked about now."""
+        """The answer; None if the window may not be sent now."""
         if self._answering.is_set():
-            return await self._let_through(ask, kind, limit_s=None, harmless=harmless)
+            return await self._send(ask, kind, limit_s=None, harmless=harmless)
         if self._probes >= PROBES_AT_ONCE or self._clock() < self._next_probe_s:
             return None
         return await self._probe(ask, kind)
@@ -238,13 +238,13 @@ class CircuitBreaker:
         if self._probes == 1:
             self._on_state("probing")
         try:
-            return await self._let_through(ask, kind, limit_s=self._patience_s)
+            return await self._send(ask, kind, limit_s=self._probe_timeout_s)
         finally:
             self._probes -= 1
             if not self._probes and not self._answering.is_set():
                 self._on_state("open")
 
-    async def _let_through(
+    async def _send(
         self, ask: PendingAsk[Result], kind: type[Result], *, limit_s: float | None, harmless: Harmless = frozenset()
     ) -> Result:
         began_s = self._clock()
@@ -252,7 +252,7 @@ class CircuitBreaker:
             async with asyncio.timeout(limit_s) as limit:
                 result = await ask(limit)
         except TimeoutError:
-            self._patience_s = min(2 * self._patience_s, self.deadline_s)
+            self._probe_timeout_s = min(2 * self._probe_timeout_s, self.deadline_s)
             detail = f"the endpoint did not answer a probe within {limit_s:.1f} s"
             result = kind.unknown(Cause.TIMEOUT, detail=detail)
             result = replace(result, latency_ms=(self._clock() - began_s) * 1000.0)
@@ -267,7 +267,7 @@ class CircuitBreaker:
         if self._answering.is_set():
             return
         log.info(
-            "the endpoint answers again after %.1f s (%d windows were not asked so far)", self.since_s, self.rejected
+            "the endpoint answers again after %.1f s (%d windows were not sent so far)", self.since_s, self.rejected
         )
         self._changed_s = self._clock()
         self._answering.set()
@@ -286,7 +286,7 @@ class CircuitBreaker:
         self.times_opened += 1
         self._changed_s = self._clock()
         self._next_probe_s = self._changed_s + self.probe_s
-        self._patience_s = min(PROBE_PATIENCE_S, self.deadline_s)
+        self._probe_timeout_s = min(PROBE_TIMEOUT_S, self.deadline_s)
         self._answering.clear()
         log.warning(
             "the endpoint has failed %d times in a row (%s); windows are unknown until it answers, one is tried every "

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 from vigil.frames import FrameSampling
 from vigil.judge.discovery import ServedModel, find_model, open_openai_client
 from vigil.judge.endpoint import Endpoint
-from vigil.judge.faults import asking_while_busy
+from vigil.judge.faults import retry_while_busy
 from vigil.manifest import (
     MODEL_DIR_ADVICE,
     Answers,
@@ -113,4 +113,4 @@ async def served_sampling(endpoint: Endpoint) -> FrameSampling | None:
 async def served_model(endpoint: Endpoint) -> ServedModel:
     """The model that an endpoint refers to; raises EndpointError if it serves none of that name, or several."""
     async with open_openai_client(endpoint, timeout_s=TIMEOUT_S, retries=2) as client:
-        return await asking_while_busy(partial(find_model, client, endpoint))
+        return await retry_while_busy(partial(find_model, client, endpoint))

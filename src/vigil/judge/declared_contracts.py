@@ -13,15 +13,15 @@ from vigil.errors import ConfigError, EndpointBusy, UsageError
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.endpoint_http import OK, EndpointHttp, UnusableAnswerError
 from vigil.judge.faults import endpoint_error, status_of
-from vigil.judge.model_client import may_pass
+from vigil.judge.model_client import is_transient
 from vigil.manifest import MANIFEST_NAME, Contract
 
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 10.0
 ATTEMPTS = 3
-WHATEVER_THE_PAGE = 500
-"""A status that other kinds of server return for an unknown path, however often it is requested."""
+SERVER_ERROR = 500
+"""The status that other kinds of server return for an unknown path, however often it is requested."""
 
 
 async def fetch_declared_contracts(endpoint: Endpoint, http: EndpointHttp) -> dict[str, Contract]:
@@ -38,7 +38,7 @@ async def fetch_declared_contracts(endpoint: Endpoint, http: EndpointHttp) -> di
     try:
         return read_declared_contracts(await retrying(_page, http, f"{endpoint.root}/{MANIFEST_NAME}"))
     except EndpointBusy as error:
-        if error.__cause__ is not None and status_of(error.__cause__) == WHATEVER_THE_PAGE:
+        if error.__cause__ is not None and status_of(error.__cause__) == SERVER_ERROR:
             return {}
         raise
 
@@ -47,18 +47,20 @@ def read_declared_contracts(page: bytes) -> dict[str, Contract]:
     """The contracts on a server's page; unreadable ones are left out, with a warning."""
     try:
         models = orjson.loads(page)["models"]
-        held = {str(name): entry["contract"] for name, entry in models.items()}
+        declared = {str(name): entry["contract"] for name, entry in models.items()}
     except (ValueError, LookupError, TypeError, AttributeError):
         return {}
-    read = {name: _contract(name, data) for name, data in held.items()}
+    read = {name: _contract(name, data) for name, data in declared.items()}
     return {name: contract for name, contract in read.items() if contract is not None}
 
 
 def _contract(name: str, data: Any) -> Contract | None:
     """A contract. Unknown fields are ignored: a later version of Vigil may have written it."""
-    known = {field.name for field in fields(Contract)}
+    field_names = {field.name for field in fields(Contract)}
     try:
-        return from_mapping(Contract, {key: value for key, value in data.items() if key in known}, where="the server")
+        return from_mapping(
+            Contract, {key: value for key, value in data.items() if key in field_names}, where="the server"
+        )
     except (ConfigError, UsageError, AttributeError) as error:
         log.warning("model %s: the contract that its server declares cannot be read (%s)", name, error)
         return None
@@ -70,7 +72,7 @@ async def _page(http: EndpointHttp, url: str) -> bytes:
     except UnusableAnswerError:
         return b""
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise endpoint_error(error, url, is_there=True) from error
-    if may_pass(answer.status):
+        raise endpoint_error(error, url, has_answered=True) from error
+    if is_transient(answer.status):
         raise EndpointBusy(f"{url} answers {answer.status}: the server behind it is not up") from answer.error()
     return answer.body if answer.status == OK else b""

@@ -1,7 +1,7 @@
 """Discovers what an endpoint serves: its models, their contracts, context lengths and accepted media form.
 
-Problems that would make every later verdict wrong or unknown are reported here, once. The media form is found out by a
-request with two small grey frames.
+Problems that would make every later verdict wrong or unknown are reported here, once. The media form is detected with a
+request of two small grey frames.
 """
 
 import logging
@@ -73,7 +73,7 @@ async def find_model(client: openai.AsyncOpenAI, endpoint: Endpoint) -> ServedMo
     cards = await _cards(client, endpoint)
     plain = [card for card in cards if not card.id.startswith(ALIAS_PREFIX)]
     card = _choose(plain, endpoint)
-    return _served(card, cards, await _told(endpoint, None))
+    return _served(card, cards, await _declared_contracts(endpoint, None))
 
 
 async def list_models(
@@ -84,11 +84,11 @@ async def list_models(
     `http` is an existing client; without it, one is opened for this call.
     """
     cards = await _cards(client, endpoint)
-    contracts = await _told(endpoint, http)
+    contracts = await _declared_contracts(endpoint, http)
     return [_served(card, cards, contracts) for card in cards if not card.id.startswith(ALIAS_PREFIX)]
 
 
-async def _told(endpoint: Endpoint, http: EndpointHttp | None) -> dict[str, Contract]:
+async def _declared_contracts(endpoint: Endpoint, http: EndpointHttp | None) -> dict[str, Contract]:
     async with nullcontext(http) if http else EndpointHttp(endpoint, deadline_s=declared_contracts.TIMEOUT_S) as client:
         return await declared_contracts.fetch_declared_contracts(endpoint, client)
 
@@ -126,8 +126,8 @@ NO_LIST = (ValueError, AttributeError, TypeError, openai.APIResponseValidationEr
 def _no_list(error: BaseException, endpoint: Endpoint) -> EndpointError:
     if not (is_answer(error) or unusable_answer(error) or isinstance(error, NO_LIST)):
         return endpoint_error(error, endpoint.url)
-    said = "it sent no list" if isinstance(error, AttributeError | TypeError) else detail_of(error)
-    return EndpointError(f"{endpoint.url} does not list its models ({said}); is it an OpenAI-compatible address?")
+    reason = "it sent no list" if isinstance(error, AttributeError | TypeError) else detail_of(error)
+    return EndpointError(f"{endpoint.url} does not list its models ({reason}); is it an OpenAI-compatible address?")
 
 
 def _choose(cards: Sequence[Any], endpoint: Endpoint) -> Any:
@@ -208,15 +208,15 @@ async def supported_media(client: openai.AsyncOpenAI, model: str, *, quiet: bool
 
 
 async def _refusal(client: openai.AsyncOpenAI, model: str, media: MediaForm) -> str | None:
-    """Returns why the server refuses this media form, or None if it accepts it."""
+    """Returns the server's reason for refusing this media form, or None if it accepts it."""
     url = str(client.base_url).rstrip("/")
-    asked = chat_messages([_grey_jpeg()] * 2, "?", media=media, fps=2.0)
+    messages = chat_messages([_grey_jpeg()] * 2, "?", media=media, fps=2.0)
     try:
-        told: object = await client.chat.completions.create(model=model, messages=asked, max_tokens=1)  # type: ignore[arg-type]
+        completion: object = await client.chat.completions.create(model=model, messages=messages, max_tokens=1)  # type: ignore[arg-type]
     except REPLY_FAULTS as error:
         if is_answer(error):
             return detail_of(error)
-        raise endpoint_error(error, url, is_there=True) from error
-    if isinstance(told, str) and is_page(told):
-        raise EndpointBusy(f"{url}: {not_json(told)}")
+        raise endpoint_error(error, url, has_answered=True) from error
+    if isinstance(completion, str) and is_page(completion):
+        raise EndpointBusy(f"{url}: {not_json(completion)}")
     return None

@@ -1,7 +1,7 @@
-"""Asks an endpoint for short answers (contracts, tokens, metrics) over aiohttp, bounded in size and time.
+"""Sends short requests (contracts, tokens, metrics) to an endpoint over aiohttp, bounded in size and time.
 
-Windows are asked about through `vigil.judge.model_client`, which uses aiohttp too. At most `MAX_BYTES` of an answer are
-read, and one deadline holds for a request with its whole answer, however slowly its bytes arrive.
+Requests about windows are sent by `vigil.judge.model_client`, which uses aiohttp too. At most `MAX_BYTES` of an answer
+are read, and one deadline holds for a request with its whole answer, however slowly its bytes arrive.
 """
 
 import asyncio
@@ -48,8 +48,8 @@ class HttpAnswer:
 
     def error(self) -> HttpStatusError:
         """The error for an error status, with the server's own message."""
-        said = refusal(self.status, self.body).strip()
-        return HttpStatusError(self.status, said or self.reason)
+        message = refusal(self.status, self.body).strip()
+        return HttpStatusError(self.status, message or self.reason)
 
 
 class EndpointHttp:

@@ -19,7 +19,7 @@ _PAGE = re.compile(
 _TITLE = re.compile(r"<(title|h1|h2)\b[^>]*>(.*?)</\1\s*>", re.I | re.S)
 _HIDDEN = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<[^>]*>", re.I | re.S)
 
-MOST_CHARS = 120
+MAX_CHARS = 120
 
 READ_CHARS = 8192
 """How much of a page is searched for its text; a hostile one of megabytes would take minutes."""
@@ -34,15 +34,15 @@ def error_page_text(text: str) -> str:
     """The title of a page, or else its first words."""
     text = text[:READ_CHARS]
     title = _TITLE.search(text)
-    words = " ".join(html.unescape(_HIDDEN.sub(" ", title[2] if title else text)).split())
-    return words if len(words) <= MOST_CHARS else f"{words[: MOST_CHARS - 3]}..."
+    text = " ".join(html.unescape(_HIDDEN.sub(" ", title[2] if title else text)).split())
+    return text if len(text) <= MAX_CHARS else f"{text[: MAX_CHARS - 3]}..."
 
 
 def not_json(text: str) -> str:
     """Describes what arrived instead of JSON."""
     if is_page(text):
-        said = error_page_text(text) or "empty"
-        return f"it sent an HTML page ({said}) instead of JSON; is another service running there?"
+        message = error_page_text(text) or "empty"
+        return f"it sent an HTML page ({message}) instead of JSON; is another service running there?"
     return "it sent no JSON" if text.strip() else "it sent nothing"
 
 
@@ -59,7 +59,7 @@ def refusal(status: int, content: bytes) -> str:
 def _message(content: bytes) -> str:
     try:
         body: Any = orjson.loads(content)
-        said = body.get("error") or body.get("detail")
-        return str(said["message"] if isinstance(said, dict) else said or body)
+        message = body.get("error") or body.get("detail")
+        return str(message["message"] if isinstance(message, dict) else message or body)
     except (ValueError, LookupError, AttributeError):
         return ""

@@ -14,7 +14,7 @@ from vigil.errors import EndpointBusy, EndpointError, EndpointUnreachable, Vigil
 from vigil.judge.certificates import tls_fault
 from vigil.judge.endpoint_http import UnusableAnswerError
 from vigil.judge.error_pages import is_page, refusal
-from vigil.judge.model_client import HttpStatusError, may_pass
+from vigil.judge.model_client import HttpStatusError, is_transient
 from vigil.verdict import Answer, Cause, Verdict
 
 REPLY_FAULTS = (
@@ -31,7 +31,7 @@ SLOWNESS = frozenset({Cause.TIMEOUT, Cause.CUT_OFF})
 NOT_FOUND = 404
 
 BUSY_S = 8.0
-"""For how long a server that is temporarily unavailable is retried at the start."""
+"""How long requests to a temporarily unavailable server are retried at the start."""
 
 Reply = TypeVar("Reply")
 
@@ -114,68 +114,69 @@ def _cause_of_status(status: int) -> Cause:
 
 def detail_of(error: BaseException) -> str:
     """The endpoint's message on one line of at most 300 characters; never the HTML of a proxy's page."""
-    text = " ".join(_spoken(error).split()) or type(error).__name__
+    text = " ".join(_message_of(error).split()) or type(error).__name__
     return text if len(text) <= 300 else text[:297] + "..."
 
 
-def _spoken(error: BaseException) -> str:
-    if told := tls_fault(error):
-        return told
+def _message_of(error: BaseException) -> str:
+    if message := tls_fault(error):
+        return message
     if isinstance(error, openai.APIStatusError):
-        return _spoken_refusal(error)
-    spoken = unusable_answer(error) or _broken_connection(error) or error
-    if isinstance(spoken, aiohttp.ClientConnectorError):
-        return _connection_refusal(spoken.os_error) or str(spoken)
-    return str(spoken) or type(spoken).__name__
+        return _status_message(error)
+    cause = unusable_answer(error) or _broken_connection(error) or error
+    if isinstance(cause, aiohttp.ClientConnectorError):
+        return _connection_message(cause.os_error) or str(cause)
+    return str(cause) or type(cause).__name__
 
 
-def _connection_refusal(error: OSError) -> str:
-    """The system's words, such as "Connection refused"; asyncio's tell the address again. Negative codes are of DNS."""
+def _connection_message(error: OSError) -> str:
+    """The system's words, such as "Connection refused"; asyncio's repeat the address. Negative codes are of DNS."""
     return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or ""
 
 
-def _spoken_refusal(error: openai.APIStatusError) -> str:
+def _status_message(error: openai.APIStatusError) -> str:
     body = error.body if isinstance(error.body, str) else ""
     if error.status_code != 413 and not is_page(body):
         return str(error)
     return f"Error code: {error.status_code} - {refusal(error.status_code, body.encode())}"
 
 
-async def asking_while_busy(ask: Callable[[], Awaitable[Reply]]) -> Reply:
-    """Retries a question at the start while the server is temporarily unavailable; raises the last EndpointBusy."""
-    asking = AsyncRetrying(
+async def retry_while_busy(ask: Callable[[], Awaitable[Reply]]) -> Reply:
+    """Retries a request at the start while the server is temporarily unavailable; raises the last EndpointBusy."""
+    retrying = AsyncRetrying(
         retry=retry_if_exception_type(EndpointBusy),
         stop=stop_after_delay(BUSY_S),
         wait=wait_exponential(multiplier=0.25, max=2.0),
         reraise=True,
     )
-    return await asking(ask)
+    return await retrying(ask)
 
 
 def is_answer(error: BaseException) -> bool:
     """Whether an error response means that the server lacks a feature (400, 404, 422 ...), not that it is down."""
     status = status_of(error)
-    return status is not None and not may_pass(status) and status not in {401, 403, 413}
+    return status is not None and not is_transient(status) and status not in {401, 403, 413}
 
 
-def endpoint_error(error: BaseException, url: str, *, is_there: bool = False) -> EndpointError:
+def endpoint_error(error: BaseException, url: str, *, has_answered: bool = False) -> EndpointError:
     """The error for the endpoint at `url` as a whole; raise it `from` the fault.
 
-    `is_there` if the server has just answered: then a failed connection is one that broke.
+    `has_answered` tells that the server has just answered: then a failed connection is one that broke.
     """
-    said, status = detail_of(error), status_of(error)
+    detail, status = detail_of(error), status_of(error)
     if tls_fault(error) or unusable_answer(error):
-        return EndpointError(f"{url}: {said}")
+        return EndpointError(f"{url}: {detail}")
     if status in {401, 403}:
         return EndpointError(
             f"{url} refused the key; put the server's key into $VIGIL_API_KEY or name it with --key-file"
         )
-    if status is not None and may_pass(status):
-        return EndpointBusy(f"{url} cannot answer now ({said}); try again when it has started or recovered")
-    if isinstance(error, NO_CONNECTION) and is_there:
-        return EndpointBusy(f"{url} broke the connection ({said}); the server's log may say why")
+    if status is not None and is_transient(status):
+        return EndpointBusy(f"{url} cannot answer now ({detail}); try again when it has started or recovered")
+    if isinstance(error, NO_CONNECTION) and has_answered:
+        return EndpointBusy(f"{url} broke the connection ({detail}); the server's log may say why")
     if isinstance(error, NO_CONNECTION):
         return EndpointUnreachable(
-            f"nothing answers at {url} ({said}); start a server with `./vllm.sh MODEL_DIR`, or name another with --url"
+            f"nothing answers at {url} ({detail}); "
+            "start a server with `./vllm.sh MODEL_DIR`, or name another with --url"
         )
-    return EndpointError(f"{url}: {said}")
+    return EndpointError(f"{url}: {detail}")

@@ -7,8 +7,8 @@
 
 `ask` generates one token; a question without labels is answered by a text. `describe` streams: it reports the verdict
 at the first token, stops there if the answer is normal, and goes on with the description if it is an alarm. A model
-trained on verdicts alone has no description to give: then the question's `describe` is asked, of the base model if the
-model is an adapter beside it. Endpoint failures are never raised: the answer is then unknown, with its cause.
+trained on verdicts alone gives no descriptions: then the question's `describe` is asked, of the base model if the model
+is an adapter that is served with it. Endpoint failures are never raised: the answer is then unknown, with its cause.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ DESCRIBABLE_CAUSES = frozenset({None, Cause.OUTSIDE, Cause.CONTRADICTORY})
 REPLACED = "the server was replaced during the request"
 
 DESCRIPTION_DEADLINES = 3
-"""A description may take this many deadlines in total, whether it streams or a proxy holds it back to its end."""
+"""A description may take this many deadlines in total, even if a proxy buffers it until its end."""
 
 
 class Judge:
@@ -70,8 +70,8 @@ class Judge:
 
     `find_tokens` finds the tokens of other questions' labels; without it they are read from the most likely tokens.
     `max_in_flight` bounds concurrent requests. `deadline_s` bounds each request including its retries, which happen
-    only for refusals that may succeed when repeated (429, 5xx, no connection). `min_label_probability` is the minimum
-    total probability of the labels. What is known of the server (`facts`) is read again whenever it may be another one.
+    only for transient failures (429, 5xx, no connection). `min_label_probability` is the minimum
+    total probability of the labels. The `facts` about the server are read again whenever it may have been replaced.
     """
 
     questions: ClassVar[type[JudgeQuestions]] = JudgeQuestions
@@ -83,7 +83,7 @@ class Judge:
         *,
         model: str,
         describer: str = "",
-        words: LabelTokens,
+        label_tokens: LabelTokens,
         question: Question,
         sampling: FrameSampling,
         find_tokens: FindTokens | None = None,
@@ -98,7 +98,9 @@ class Judge:
         self.question = question
         self.sampling = sampling
         self.facts = facts or ServerFactsCache(
-            ServerFacts(model=model, describer=describer, words=words, media=media, calibration=calibration)
+            ServerFacts(
+                model=model, describer=describer, label_tokens=label_tokens, media=media, calibration=calibration
+            )
         )
         self.deadline_s = deadline_s
         self.min_label_probability = min_label_probability
@@ -119,17 +121,17 @@ class Judge:
         return self.facts.now.describer
 
     @property
-    def words(self) -> LabelTokens:
-        """The label words and their tokens; setting them fixes them, and nothing is read again."""
-        return self.facts.now.words
+    def label_tokens(self) -> LabelTokens:
+        """The label words and their tokens; setting them by hand disables every later reading from the server."""
+        return self.facts.now.label_tokens
 
-    @words.setter
-    def words(self, words: LabelTokens) -> None:
-        self.facts.fix(words=words)
+    @label_tokens.setter
+    def label_tokens(self, label_tokens: LabelTokens) -> None:
+        self.facts.fix(label_tokens=label_tokens)
 
     @property
     def media(self) -> MediaForm:
-        """The form in which frames are sent; setting it fixes it, and nothing is read again."""
+        """The form in which frames are sent; setting it by hand disables every later reading from the server."""
         return self.facts.now.media
 
     @media.setter
@@ -143,7 +145,7 @@ class Judge:
 
     @property
     def contract_differences(self) -> tuple[str, ...]:
-        """How the server's contract differs from ours."""
+        """How the server's contract differs from this judge's."""
         return self.facts.now.differences
 
     @classmethod
@@ -185,13 +187,13 @@ class Judge:
         )
         facts = await reader.first()
         if question.labels:
-            warn_of_method(facts.words, facts.model)
+            warn_of_method(facts.label_tokens, facts.model)
         transport = ModelClient(endpoint, retries=retries)
         return cls(
             discovery.open_openai_client(endpoint, timeout_s=reader.timeout_s, retries=retries),
             transport,
             model=facts.model,
-            words=facts.words,
+            label_tokens=facts.label_tokens,
             question=question,
             sampling=sampling,
             find_tokens=partial(find_label_tokens, endpoint),
@@ -218,14 +220,14 @@ class Judge:
 
         The window's JPEGs have one size and an even number. The answer to a question without labels is a text of at
         most `TEXT_TOKENS` tokens; its cause is `words_only`. A failure of the endpoint is an unknown answer. Raises
-        UsageError if the model's tokens do not tell the labels apart.
+        UsageError if the model's tokens do not distinguish the labels.
         """
         return await self._ask(window.jpegs, question or self.question, start_s=window.start_s, end_s=window.end_s)
 
     async def ask_all(self, window: JpegWindow, questions: Sequence[Question]) -> dict[str, Answer]:
         """The answers to several questions about one window, by the questions' names; all are asked at the same time.
 
-        The server computes the pictures once if its prefix cache is on, since they stand before the question.
+        The server computes the pictures once if its prefix cache is on, since they precede the question.
         """
         answers = await asyncio.gather(*(self.ask(window, question) for question in questions))
         return {question.name: answer for question, answer in zip(questions, answers, strict=True)}
@@ -257,8 +259,10 @@ class Judge:
         return found[0] if fault is None else fault.answer()
 
     async def _label(self, jpegs: Sequence[bytes], facts: ServerFacts, question: Question) -> Answer:
-        words = await self._tokens_of(question, facts)
-        return await self._checked(facts, question, words, await self._questions.label(jpegs, facts, question, words))
+        label_tokens = await self._tokens_of(question, facts)
+        return await self._checked(
+            facts, question, label_tokens, await self._questions.label(jpegs, facts, question, label_tokens)
+        )
 
     async def _ask_for_text(self, jpegs: Sequence[bytes], question: Question, request: AnswerRequest) -> Answer:
         answer = StreamedAnswer()
@@ -283,7 +287,7 @@ class Judge:
         return True
 
     async def _require_distinct_labels(self, question: Question) -> None:
-        """Raises UsageError if the model's tokens do not tell another question's labels apart."""
+        """Raises UsageError if the model's tokens do not distinguish the labels of another question."""
         try:
             await self._tokens_of(question, self.facts.now)
         except EndpointUnreachable:
@@ -294,8 +298,8 @@ class Judge:
     async def _tokens_of(self, question: Question, facts: ServerFacts) -> LabelTokens:
         """The tokens of a question's labels, read from the server once and again whenever its facts are."""
         words = question.words()
-        if not words or words == facts.words.texts:
-            return facts.words
+        if not words or words == facts.label_tokens.texts:
+            return facts.label_tokens
         if self._find_tokens is None:
             return LabelTokens(texts=words)
         known = self._tokens.get(tuple(words.items()))
@@ -319,7 +323,7 @@ class Judge:
         """The verdict and, for alarms (or always, with `describe_normal`), the description, streamed in one request.
 
         `latency_ms` is the time to the verdict, which `deadline_s` bounds (except with `describe_normal`). The whole
-        answer may take `DESCRIPTION_DEADLINES` deadlines, because a proxy may hold a stream back to its end. A
+        answer may take `DESCRIPTION_DEADLINES` deadlines, because a proxy may buffer a stream until its end. A
         description that breaks off does not undo the verdict: the text so far is kept and `detail` says so. If a
         describer is asked, the description is a request of its own, and a verdict that is already `known` is not asked
         for again.
@@ -345,8 +349,8 @@ class Judge:
             facts = await self.facts.current()
 
             async def go_on(answer: StreamedAnswer) -> bool:
-                reading = read_answer_labels(answer.mass, answer.text, facts.words)
-                early.report(self._verdict(await self._checked(facts, self.question, facts.words, reading)))
+                reading = read_answer_labels(answer.mass, answer.text, facts.label_tokens)
+                early.report(self._verdict(await self._checked(facts, self.question, facts.label_tokens, reading)))
                 return not early.is_enough
 
             beside = asyncio.create_task(self._ask_verdict_beside(jpegs, facts, early))
@@ -384,8 +388,8 @@ class Judge:
                 early.report(verdict)
                 return True
 
-            asked = self.question.description_question
-            await self._questions.stream_text(jpegs, facts, asked, answer, request, go_on)
+            text = self.question.description_question
+            await self._questions.stream_text(jpegs, facts, text, answer, request, go_on)
 
         fault = await self._slots.run(ask, harmless=SLOWNESS)
         if fault is not None and early.known is not None and not answer.pieces:
@@ -397,7 +401,7 @@ class Judge:
         return asyncio.get_running_loop().time() + DESCRIPTION_DEADLINES * self.deadline_s
 
     async def _ask_verdict_beside(self, jpegs: Sequence[bytes], facts: ServerFacts, early: EarlyVerdict) -> None:
-        """Asks for the verdict alone if its stream is held back; failures are ignored."""
+        """Asks for the verdict alone if the stream delivers nothing for half the deadline; failures are ignored."""
         if early.describe_normal:
             return
         await asyncio.sleep(self.deadline_s / 2)
@@ -408,7 +412,7 @@ class Judge:
         return answer.verdict(self.question, alarm_from=self.alarm_from)
 
     async def _checked(
-        self, facts: ServerFacts, question: Question, words: LabelTokens, reading: AnswerReading
+        self, facts: ServerFacts, question: Question, label_tokens: LabelTokens, reading: AnswerReading
     ) -> Answer:
         """The answer in a reading, if the server is still the one that the facts describe.
 
@@ -416,7 +420,7 @@ class Judge:
         """
         calibration = facts.calibration if question == self.question else None
         answer = answer_of_reading(
-            reading, question, words, min_label_probability=self.min_label_probability, calibration=calibration
+            reading, question, label_tokens, min_label_probability=self.min_label_probability, calibration=calibration
         )
         if answer.cause in SUSPICIOUS_CAUSES:
             self.facts.doubt_if_stale()

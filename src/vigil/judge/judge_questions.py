@@ -13,7 +13,7 @@ from vigil.judge.answer_parser import (
     LabelTokens,
     Place,
     StreamedAnswer,
-    joined_mass,
+    combine_places,
     logprob_options,
     parse_label_logprobs,
     read_place,
@@ -60,17 +60,17 @@ class JudgeQuestions:
         await self._client.close()
 
     async def label(
-        self, jpegs: Sequence[bytes], facts: ServerFacts, question: Question, words: LabelTokens
+        self, jpegs: Sequence[bytes], facts: ServerFacts, question: Question, label_tokens: LabelTokens
     ) -> AnswerReading:
         """The reading of one token, or of the spelled word if the server reports no probabilities."""
-        asked = self._asked(jpegs, facts, question.text)
-        if not words.is_single_request:
-            return AnswerReading(await self._mass(asked, facts, words))
-        reading = await self._read(asked, facts, words)
-        if reading.mass or reading.said or words.place is None:
+        messages = self._messages(jpegs, facts, question.text)
+        if not label_tokens.is_single_request:
+            return AnswerReading(await self._mass(messages, facts, label_tokens))
+        reading = await self._read(messages, facts, label_tokens)
+        if reading.mass or reading.stated_label or label_tokens.place is None:
             return reading
         # A server that does not report the requested tokens may still report the most likely ones, or spell the word.
-        return await self._read(asked, facts, LabelTokens(texts=words.texts))
+        return await self._read(messages, facts, LabelTokens(texts=label_tokens.texts))
 
     async def stream(
         self,
@@ -82,13 +82,15 @@ class JudgeQuestions:
         go_on: GoOn,
     ) -> None:
         """Streams the label that answers the judge's own question, followed by the description."""
-        asked, words = self._asked(jpegs, facts, question.text), facts.words
-        answer.beginning = words.beginning
-        if not words.is_single_request:
-            answer.mass = await self._mass(asked, facts, words)
-        options = logprob_options(words.place)
-        body = self.body(facts.model, asked, max_tokens=request.max_tokens, place=words.place) | options
-        await stream_answer(self._transport, answer, body=body, words=words, go_on=go_on, on_text=request.on_text)
+        messages, label_tokens = self._messages(jpegs, facts, question.text), facts.label_tokens
+        answer.beginning = label_tokens.beginning
+        if not label_tokens.is_single_request:
+            answer.mass = await self._mass(messages, facts, label_tokens)
+        options = logprob_options(label_tokens.place)
+        body = self.body(facts.model, messages, max_tokens=request.max_tokens, place=label_tokens.place) | options
+        await stream_answer(
+            self._transport, answer, body=body, label_tokens=label_tokens, go_on=go_on, on_text=request.on_text
+        )
 
     async def stream_text(
         self,
@@ -100,45 +102,56 @@ class JudgeQuestions:
         go_on: GoOn,
     ) -> None:
         """Streams the answer to a question that has no labels, from the model that describes."""
-        asked = self._asked(jpegs, facts, text)
-        body = self.body(facts.describer or facts.model, asked, max_tokens=request.max_tokens)
-        words = LabelTokens(texts={})
-        await stream_answer(self._transport, answer, body=body, words=words, go_on=go_on, on_text=request.on_text)
+        messages = self._messages(jpegs, facts, text)
+        body = self.body(facts.describer or facts.model, messages, max_tokens=request.max_tokens)
+        label_tokens = LabelTokens(texts={})
+        await stream_answer(
+            self._transport, answer, body=body, label_tokens=label_tokens, go_on=go_on, on_text=request.on_text
+        )
 
     def body(
-        self, model: str, asked: Sequence[Message], *, max_tokens: int, place: Place | None = None
+        self, model: str, messages: Sequence[Message], *, max_tokens: int, place: Place | None = None
     ) -> dict[str, Any]:
         """The request body, without the fields that request probabilities."""
-        head = {"model": model, "messages": asked, "max_tokens": max_tokens, "temperature": 0.0}
+        head = {"model": model, "messages": messages, "max_tokens": max_tokens, "temperature": 0.0}
         if place is not None and place.beginning:
-            head |= {"messages": answer_begun(asked, place.beginning)} | CONTINUED
+            head |= {"messages": answer_begun(messages, place.beginning)} | CONTINUED
         return head
 
-    async def _read(self, asked: Sequence[Message], facts: ServerFacts, words: LabelTokens) -> AnswerReading:
-        answer = await self._ask(asked, facts, max_tokens=1 if words.place else SPELLED_TOKENS, place=words.place)
+    async def _read(self, messages: Sequence[Message], facts: ServerFacts, label_tokens: LabelTokens) -> AnswerReading:
+        answer = await self._ask(
+            messages, facts, max_tokens=1 if label_tokens.place else SPELLED_TOKENS, place=label_tokens.place
+        )
         if not answer["choices"]:
             return AnswerReading(None)
         choice = answer["choices"][0]
-        text = words.beginning + (choice["message"].get("content") or "")
+        text = label_tokens.beginning + (choice["message"].get("content") or "")
         tokens = int((answer.get("usage") or {}).get("total_tokens") or 0)
         return replace(
-            read_answer_labels(parse_label_logprobs(choice.get("logprobs"), words), text, words), tokens=tokens
+            read_answer_labels(parse_label_logprobs(choice.get("logprobs"), label_tokens), text, label_tokens),
+            tokens=tokens,
         )
 
-    async def _mass(self, asked: Sequence[Message], facts: ServerFacts, words: LabelTokens) -> LabelLogprobs | None:
+    async def _mass(
+        self, messages: Sequence[Message], facts: ServerFacts, label_tokens: LabelTokens
+    ) -> LabelLogprobs | None:
         """The label log probabilities from several requests, if one is not enough."""
-        if words.method == "sequences":
-            return await score_label_sequences(self._client, facts.model, asked, words)
-        read = await asyncio.gather(*(self._read_place(asked, facts, place) for place in words.places))
-        return joined_mass(read, words)
+        if label_tokens.method == "sequences":
+            return await score_label_sequences(self._client, facts.model, messages, label_tokens)
+        read = await asyncio.gather(*(self._read_place(messages, facts, place) for place in label_tokens.places))
+        return combine_places(read, label_tokens)
 
-    async def _read_place(self, asked: Sequence[Message], facts: ServerFacts, place: Place) -> dict[str, float] | None:
-        answer = await self._ask(asked, facts, max_tokens=1, place=place)
+    async def _read_place(
+        self, messages: Sequence[Message], facts: ServerFacts, place: Place
+    ) -> dict[str, float] | None:
+        answer = await self._ask(messages, facts, max_tokens=1, place=place)
         return read_place(answer["choices"][0].get("logprobs"), place) if answer["choices"] else None
 
-    async def _ask(self, asked: Sequence[Message], facts: ServerFacts, *, max_tokens: int, place: Place | None) -> Any:
-        body = self.body(facts.model, asked, max_tokens=max_tokens, place=place)
+    async def _ask(
+        self, messages: Sequence[Message], facts: ServerFacts, *, max_tokens: int, place: Place | None
+    ) -> Any:
+        body = self.body(facts.model, messages, max_tokens=max_tokens, place=place)
         return await self._transport.chat(body | logprob_options(place))
 
-    def _asked(self, jpegs: Sequence[bytes], facts: ServerFacts, question: str) -> list[Message]:
+    def _messages(self, jpegs: Sequence[bytes], facts: ServerFacts, question: str) -> list[Message]:
         return chat_messages(jpegs, question, media=facts.media, fps=self._sampling.fps)

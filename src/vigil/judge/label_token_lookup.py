@@ -1,4 +1,4 @@
-"""How a served model tokenizes the label words, and at which token they differ; read from the server at the start."""
+"""Looks up how a served model tokenizes the label words, and the token at which they differ."""
 
 import asyncio
 import logging
@@ -10,17 +10,17 @@ from typing import Any
 import aiohttp
 
 from vigil.errors import EndpointError
-from vigil.judge.answer_parser import MOST_TOKEN_IDS, LabelTokens, Place
+from vigil.judge.answer_parser import MAX_TOKEN_IDS, LabelTokens, Place
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.endpoint_http import EndpointHttp, UnusableAnswerError
 from vigil.judge.faults import endpoint_error
-from vigil.judge.model_client import CONTINUED, answer_begun, may_pass
+from vigil.judge.model_client import CONTINUED, answer_begun, is_transient
 from vigil.label_tokens import Branch, LabelIds, find_branches, indistinct_labels, indistinct_message
 
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 10.0
-_ASKED = [{"role": "user", "content": "?"}]
+_CONVERSATION = [{"role": "user", "content": "?"}]
 
 
 async def find_label_tokens(
@@ -35,16 +35,18 @@ async def find_label_tokens(
         return await _split(_ServedTokenizer(http, endpoint, model), texts, before)
 
 
-def warn_of_method(words: LabelTokens, model: str) -> None:
+def warn_of_method(label_tokens: LabelTokens, model: str) -> None:
     """Logs a warning if the label probabilities are not read by the best method."""
-    if words.method == "ids":
+    if label_tokens.method == "ids":
         return
-    reason = "share a prefix that is not text" if words.ids else "cannot be tokenized, as the server has no /tokenize"
+    reason = (
+        "share a prefix that is not text" if label_tokens.ids else "cannot be tokenized, as the server has no /tokenize"
+    )
     log.warning(
         "model %s: the verdict words %s; probabilities are read by the less exact or slower method %r (docs/judge.md)",
         model,
         reason,
-        words.method,
+        label_tokens.method,
     )
 
 
@@ -81,7 +83,7 @@ async def _other_spellings(
     }
     others = Counter(token for tokens in also.values() for token in tokens)
     found = {label: tuple(sorted(token for token in tokens if others[token] == 1)) for label, tokens in also.items()}
-    return found if len(taken) + sum(map(len, found.values())) <= MOST_TOKEN_IDS else {}
+    return found if len(taken) + sum(map(len, found.values())) <= MAX_TOKEN_IDS else {}
 
 
 async def _spellings(tokenizer: "_ServedTokenizer", text: str, taken: set[int]) -> set[int]:
@@ -102,7 +104,7 @@ async def _place(tokenizer: "_ServedTokenizer", branch: Branch) -> Place | None:
 
 
 class _ServedTokenizer:
-    """The tokenizer of one served model; methods return empty values for what the server cannot answer."""
+    """The tokenizer of one served model; methods return empty values if the server cannot answer."""
 
     def __init__(self, http: EndpointHttp, endpoint: Endpoint, model: str) -> None:
         self.model = model
@@ -115,14 +117,14 @@ class _ServedTokenizer:
 
     async def ids_of_answer(self, beginning: str) -> tuple[int, ...]:
         """The token ids of an answer's prefix in the context of a conversation."""
-        before = await self._tokens({"messages": _ASKED, "add_generation_prompt": True})
-        whole = await self._tokens({"messages": answer_begun(_ASKED, beginning)} | CONTINUED)
+        before = await self._tokens({"messages": _CONVERSATION, "add_generation_prompt": True})
+        whole = await self._tokens({"messages": answer_begun(_CONVERSATION, beginning)} | CONTINUED)
         return whole[len(before) :] if before and whole[: len(before)] == before else ()
 
     async def text_of(self, ids: tuple[int, ...]) -> str:
         """The text of token ids."""
-        told = await self._post("detokenize", {"tokens": list(ids)})
-        text = told.get("prompt")
+        response = await self._post("detokenize", {"tokens": list(ids)})
+        text = response.get("prompt")
         return text if isinstance(text, str) else ""
 
     async def _tokens(self, question: dict[str, Any]) -> tuple[int, ...]:
@@ -139,12 +141,12 @@ class _ServedTokenizer:
         except UnusableAnswerError:
             return {}
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise endpoint_error(error, self._endpoint.url, is_there=True) from error
-        if may_pass(answer.status):
+            raise endpoint_error(error, self._endpoint.url, has_answered=True) from error
+        if is_transient(answer.status):
             refusal = answer.error()
             raise endpoint_error(refusal, self._endpoint.url) from refusal
         try:
-            told = answer.json() if answer.is_success else {}
+            response = answer.json() if answer.is_success else {}
         except ValueError:
             return {}
-        return told if isinstance(told, dict) else {}
+        return response if isinstance(response, dict) else {}

@@ -2,8 +2,8 @@
 
 The openai package uses as much CPU for one request as reading a 640x360 camera for a second, on cores that it may
 share with the server; aiohttp with orjson uses a fifth of that (docs/scoring.md). Redirects are not followed, since
-frames must go to this endpoint only, and at most `MAX_BYTES` of a response are read. Messages are laid out like the
-training examples: frames first, then the question.
+frames must go to this endpoint only, and at most `MAX_BYTES` of a response are read. Messages have the order of
+the training examples: frames first, then the question.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from vigil.judge.error_pages import not_json, refusal
 from vigil.models import time_text
 
 MAX_WAIT_S = 8.0
-PASSING_STATUSES = frozenset({408, 409, 425, 429})
+TRANSIENT_STATUSES = frozenset({408, 409, 425, 429})
 NOT_IMPLEMENTED = 501
 
 
-def may_pass(status: int) -> bool:
-    """Returns whether an HTTP status is transient, so that the same request may succeed later."""
-    return status in PASSING_STATUSES or (status >= 500 and status != NOT_IMPLEMENTED)
+def is_transient(status: int) -> bool:
+    """Whether an HTTP status is transient, so that the same request may succeed later."""
+    return status in TRANSIENT_STATUSES or (status >= 500 and status != NOT_IMPLEMENTED)
 
 
 MAX_BYTES = 4 * 1024**2
@@ -40,8 +40,8 @@ Address: TypeAlias = tuple[int | socket.AddressFamily, int | socket.SocketKind, 
 """One result of getaddrinfo."""
 
 SSE_FIELDS = (b":", b"event:", b"id:", b"retry:", b"data:")
-MOST_STRAY_BYTES = 4096
-"""How much of a body that is no event stream is kept for the error message."""
+MAX_STRAY_BYTES = 4096
+"""How much of a body that is not an event stream is kept for the error message."""
 
 JSON_HEADERS = {"Content-Type": "application/json"}
 
@@ -55,8 +55,8 @@ class HttpStatusError(Exception):
         super().__init__(f"Error code: {status} - {message}")
 
 
-class Line:
-    """Tracks the open connections to one server, to notice when it may have been replaced.
+class ConnectionCounter:
+    """Counts interruptions of the connection to one server, after which it may have been replaced.
 
     As long as one connection stays open, the server process is the same. A connection opened while no other is open
     may reach a different one; it is counted in `breaks`.
@@ -85,17 +85,17 @@ class ModelClient:
     ) -> None:
         self._url = f"{endpoint.url}/chat/completions"
         headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
-        self._line = Line()
+        self._connections = ConnectionCounter()
         self._session = aiohttp.ClientSession(
             headers=JSON_HEADERS | headers,
             connector=aiohttp.TCPConnector(
-                limit=0, keepalive_timeout=IDLE_S, ssl=endpoint.tls(), socket_factory=self._line.open
+                limit=0, keepalive_timeout=IDLE_S, ssl=endpoint.tls(), socket_factory=self._connections.open
             ),
             timeout=aiohttp.ClientTimeout(total=None),
         )
         self._retrying = AsyncRetrying(
             stop=stop_after_attempt(1 + retries),
-            retry=retry_if_exception(_may_pass),
+            retry=retry_if_exception(_is_transient),
             wait=_wait_s,
             sleep=sleep,
             reraise=True,
@@ -104,7 +104,7 @@ class ModelClient:
     @property
     def breaks(self) -> int:
         """How often the connection was interrupted; after each time, the server may be a different one."""
-        return self._line.breaks
+        return self._connections.breaks
 
     async def close(self) -> None:
         """Closes all connections."""
@@ -124,7 +124,7 @@ class ModelClient:
         """
         answer: aiohttp.ClientResponse = await self._retrying(self._post, orjson.dumps(body))
         async with answer:
-            read, heard, stray = 0, False, b""
+            read, has_events, stray = 0, False, b""
             async for line in answer.content:
                 read += len(line)
                 _check_length(read)
@@ -132,11 +132,11 @@ class ModelClient:
                 if data == b"[DONE]":
                     return
                 if data:
-                    heard = True
+                    has_events = True
                     yield _event(data)
-                elif not heard and not line.startswith(SSE_FIELDS):
-                    stray = (stray + line)[:MOST_STRAY_BYTES]
-        if not heard and stray.strip():
+                elif not has_events and not line.startswith(SSE_FIELDS):
+                    stray = (stray + line)[:MAX_STRAY_BYTES]
+        if not has_events and stray.strip():
             raise ValueError(not_json(stray.decode(errors="replace")))
 
     async def _ask(self, data: bytes) -> Any:
@@ -151,15 +151,15 @@ class ModelClient:
             raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
             # Usually an idle connection to a server that has since restarted: retry once on a new connection.
-            self._line.breaks += 1
+            self._connections.breaks += 1
             answer = await self._send(data)
         if answer.status < 300:
             return answer
         async with answer:
-            said = refusal(answer.status, await _body(answer))
+            message = refusal(answer.status, await _body(answer))
         if answer.status >= 500:
-            self._line.breaks += 1
-        message = said or str(answer.headers.get("Location") or answer.reason)
+            self._connections.breaks += 1
+        message = message or str(answer.headers.get("Location") or answer.reason)
         raise HttpStatusError(answer.status, message, _seconds(answer.headers.get("Retry-After")))
 
     async def _send(self, data: bytes) -> aiohttp.ClientResponse:
@@ -198,9 +198,9 @@ def _event(data: bytes) -> Any:
     return event
 
 
-def _may_pass(error: BaseException) -> bool:
+def _is_transient(error: BaseException) -> bool:
     if isinstance(error, HttpStatusError):
-        return may_pass(error.status)
+        return is_transient(error.status)
     return isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError)
 
 
@@ -209,8 +209,8 @@ _backoff = wait_exponential_jitter(multiplier=0.5, max=MAX_WAIT_S, jitter=0.25)
 
 def _wait_s(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    asked_s = error.retry_after_s if isinstance(error, HttpStatusError) else None
-    return asked_s if asked_s is not None and asked_s <= MAX_WAIT_S else float(_backoff(state))
+    retry_after_s = error.retry_after_s if isinstance(error, HttpStatusError) else None
+    return retry_after_s if retry_after_s is not None and retry_after_s <= MAX_WAIT_S else float(_backoff(state))
 
 
 def _seconds(header: str | None) -> float | None:
@@ -235,9 +235,9 @@ def chat_messages(jpegs: Sequence[bytes], question: str, *, media: MediaForm, fp
     return [{"role": "user", "content": [*parts, {"type": "text", "text": question}]}]
 
 
-def answer_begun(asked: Sequence[Message], beginning: str) -> list[Message]:
+def answer_begun(messages: Sequence[Message], beginning: str) -> list[Message]:
     """Returns the messages followed by the beginning of an answer; send them with `CONTINUED`."""
-    return [*asked, {"role": "assistant", "content": beginning}]
+    return [*messages, {"role": "assistant", "content": beginning}]
 
 
 def video_part(jpegs: Sequence[bytes]) -> dict[str, Any]:

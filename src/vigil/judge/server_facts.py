@@ -1,4 +1,4 @@
-"""What a judge knows about its server, and how that is kept current: read at the start and again whenever in doubt.
+"""Facts about the server of a judge, read at the start and again whenever they are in doubt.
 
 After an outage, a restart or a replacement, the same token ids may mean other words, and the same address may serve
 another model. So every broken connection (`ModelClient.breaks`) and every endpoint fault puts the facts in doubt, and
@@ -18,7 +18,7 @@ from vigil.judge import discovery
 from vigil.judge.answer_parser import LabelTokens
 from vigil.judge.discovery import supported_media
 from vigil.judge.endpoint import Endpoint
-from vigil.judge.faults import asking_while_busy
+from vigil.judge.faults import retry_while_busy
 from vigil.judge.label_token_lookup import find_label_tokens
 from vigil.judge.model_client import MediaForm
 from vigil.manifest import Answers, Calibration, Contract
@@ -30,12 +30,12 @@ CONNECT_S = 10.0
 """The minimum timeout of the requests before the first window; each window has its own deadline, `deadline_s`."""
 
 RENEW_S = 60.0
-"""The facts are read again after this time in any case: a proxy can replace the server behind it unnoticed."""
+"""The maximum age of the facts: a proxy can replace the server behind it unnoticed."""
 
 DOUBT_S = 10.0
 """Odd answers trigger another reading at most this often; a model may simply give odd answers."""
 
-PATIENCE_S = 3.0
+FIRST_TIMEOUT_S = 3.0
 """The first time limit for reading the facts again; each timeout doubles it, up to the judge's deadline."""
 
 
@@ -45,7 +45,7 @@ ReadCalibration: TypeAlias = Callable[[], Calibration | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
-    """What is known of the served model: its name, its contract, the label tokens, and the media it accepts.
+    """Facts about the served model: its name, its contract, the label tokens, and the media it accepts.
 
     `describer` is the model that describes windows in a request of its own; empty if the answers contain the
     description.
@@ -53,7 +53,7 @@ class ServerFacts:
 
     model: str
     describer: str = ""
-    words: LabelTokens
+    label_tokens: LabelTokens
     media: MediaForm = "video"
     alias: str = ""
     root: str | None = None
@@ -81,7 +81,7 @@ class FactsReader:
 
     async def first(self) -> ServerFacts:
         """The facts at the start; retries for a while if the server is temporarily down. Raises EndpointError."""
-        facts = await asking_while_busy(self.read)
+        facts = await retry_while_busy(self.read)
         for difference in facts.differences:
             log.warning("model %s: %s", facts.model, difference)
         return facts
@@ -92,7 +92,7 @@ class FactsReader:
             self.endpoint, timeout_s=self.timeout_s, retries=self.retries
         ) as client:
             served = await discovery.find_model(client, self.endpoint)
-            facts = await self._facts_of(served, before.words if before else None)
+            facts = await self._facts_of(served, before.label_tokens if before else None)
             if before is not None and before.media == "video" and replace(facts, media="video") == before:
                 return before
             if self.media is not None:
@@ -110,7 +110,7 @@ class FactsReader:
         return ServerFacts(
             model=model,
             describer=describer,
-            words=await self._words(served, before),
+            label_tokens=await self._label_tokens(served, before),
             alias=served.alias,
             root=served.root,
             differences=tuple(differences),
@@ -122,7 +122,7 @@ class FactsReader:
         describer = served.describer(self.answers)
         return (served.name, describer) if self.question.labels else (describer or served.name, "")
 
-    async def _words(self, served: discovery.ServedModel, before: LabelTokens | None) -> LabelTokens:
+    async def _label_tokens(self, served: discovery.ServedModel, before: LabelTokens | None) -> LabelTokens:
         if not self.question.labels:
             return LabelTokens(texts={})
         return await find_label_tokens(self.endpoint, self.question.words(), served.name, before=before)
@@ -151,14 +151,14 @@ class ServerFactsCache:
         self._breaks = breaks
         self._pinned = pinned
         self._deadline_s = deadline_s
-        self._patience_s = min(PATIENCE_S, deadline_s)
+        self._timeout_s = min(FIRST_TIMEOUT_S, deadline_s)
         self._doubts = 0
-        self._known = (0, breaks())
+        self._state_at_reading = (0, breaks())
         self._read_s = time.monotonic()
         self._reading: asyncio.Task[None] | None = None
 
     def fix(self, **facts: Any) -> None:
-        """Sets facts by hand; from then on nothing is read again."""
+        """Sets facts by hand, and disables every later reading."""
         self.now = replace(self.now, **facts)
         self._read = None
 
@@ -173,8 +173,8 @@ class ServerFactsCache:
 
     async def current(self) -> ServerFacts:
         """The facts, read again first if they are in doubt; raises what `read` raises, and TimeoutError."""
-        asked_s = time.monotonic()
-        while self._read is not None and self._in_doubt() and self._read_s < asked_s:
+        requested_s = time.monotonic()
+        while self._read is not None and self._in_doubt() and self._read_s < requested_s:
             if self._reading is None or self._reading.done():
                 self._reading = asyncio.create_task(self._renew(self._read))
                 # Retrieve the exception: all waiters may have been cancelled by then.
@@ -190,25 +190,25 @@ class ServerFactsCache:
 
     def _in_doubt(self) -> bool:
         age_s = time.monotonic() - self._read_s
-        doubts, breaks = self._known
-        if breaks == 0 and self._breaks() == 1 and age_s < PATIENCE_S:
+        doubts, breaks = self._state_at_reading
+        if breaks == 0 and self._breaks() == 1 and age_s < FIRST_TIMEOUT_S:
             # This is the first connection for windows, made right after the start.
-            self._known = (doubts, 1)
-        return age_s > RENEW_S or self._known != (self._doubts, self._breaks())
+            self._state_at_reading = (doubts, 1)
+        return age_s > RENEW_S or self._state_at_reading != (self._doubts, self._breaks())
 
     async def _renew(self, read: Callable[[ServerFacts], Awaitable[ServerFacts]]) -> None:
         began_s, known = time.monotonic(), (self._doubts, self._breaks())
         try:
-            async with asyncio.timeout(self._patience_s):
+            async with asyncio.timeout(self._timeout_s):
                 found = await read(self.now)
         except TimeoutError as error:
-            waited_s = self._patience_s
-            self._patience_s = min(2 * waited_s, self._deadline_s)
+            waited_s = self._timeout_s
+            self._timeout_s = min(2 * waited_s, self._deadline_s)
             raise TimeoutError(f"the server did not report what it serves within {waited_s:.1f} s") from error
-        self._patience_s = min(PATIENCE_S, self._deadline_s)
+        self._timeout_s = min(FIRST_TIMEOUT_S, self._deadline_s)
         self._accept(found)
         self.readings += 1
-        self._read_s, self._known = began_s, known
+        self._read_s, self._state_at_reading = began_s, known
 
     def _accept(self, found: ServerFacts) -> None:
         """Adopts the facts; raises EndpointError if the server is not the one that was connected to."""

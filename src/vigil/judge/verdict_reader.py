@@ -1,4 +1,4 @@
-"""Reads the answer to a question from a response, and reports the verdict of a description as soon as it is known."""
+"""Reads the answer to a question from a response, and the verdict of a streamed description as early as possible."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -21,65 +21,65 @@ MIN_LABEL_PROBABILITY = 0.5
 
 @dataclass(frozen=True, slots=True)
 class AnswerReading:
-    """The label probabilities in an answer, and the label whose word it begins with.
+    """The label probabilities in an answer, and `stated_label`, the label whose word it begins with.
 
     `spelled` is the label whose word the first token begins, which may be less than the whole word.
     """
 
     mass: LabelLogprobs | None
-    said: str | None = None
+    stated_label: str | None = None
     tokens: int = 0
     spelled: str | None = None
 
 
-def read_answer_labels(mass: LabelLogprobs | None, text: str, words: LabelTokens) -> AnswerReading:
+def read_answer_labels(mass: LabelLogprobs | None, text: str, label_tokens: LabelTokens) -> AnswerReading:
     """The reading of an answer with this text."""
-    return AnswerReading(mass, label_at_start(text, words), spelled=spelled(text, words))
+    return AnswerReading(mass, label_at_start(text, label_tokens), spelled=spelled(text, label_tokens))
 
 
 def answer_of_reading(
     reading: AnswerReading,
     question: Question,
-    words: LabelTokens,
+    label_tokens: LabelTokens,
     *,
     min_label_probability: float,
     calibration: Calibration | None,
 ) -> Answer:
-    """The answer in a reading; without probabilities the word itself answers.
+    """The answer in a reading; without probabilities, the label whose word the text begins with.
 
     The answer is unknown if too much of the probability lies outside the labels, or if it spells another label than the
     one that its probabilities favour. `calibration` applies to questions with two labels.
     """
     if not question.labels:
         return Answer(question=question.name, cause=Cause.WORDS_ONLY, tokens=reading.tokens)
-    return replace(_answer(reading, question, words, min_label_probability, calibration), question=question.name)
+    return replace(_answer(reading, question, label_tokens, min_label_probability, calibration), question=question.name)
 
 
 def _answer(
     reading: AnswerReading,
     question: Question,
-    words: LabelTokens,
+    label_tokens: LabelTokens,
     min_label_probability: float,
     calibration: Calibration | None,
 ) -> Answer:
     mass, tokens = reading.mass, reading.tokens
-    if mass is None and reading.said is None:
+    if mass is None and reading.stated_label is None:
         detail = "the answer shows neither verdict word nor their probabilities"
         return Answer.unknown(Cause.UNPARSEABLE, detail=detail, tokens=tokens)
     if mass is None:
-        return Answer(said=reading.said, tokens=tokens)
+        return Answer(stated_label=reading.stated_label, tokens=tokens)
     if 1.0 - mass.outside < min_label_probability:
         detail = f"{mass.outside:.1%} of the probability lies outside the verdict words"
         return Answer.unknown(Cause.OUTSIDE, detail=detail, tokens=tokens)
     if reading.spelled is not None and mass.contradicts(reading.spelled):
-        detail = _contradiction(reading.spelled, mass, words)
+        detail = _contradiction(reading.spelled, mass, label_tokens)
         return Answer.unknown(Cause.CONTRADICTORY, detail=detail, tokens=tokens)
     raw = {label: mass.probability(label) for label in mass.logprobs}
     return Answer(
         probabilities=_calibrated(raw, question, calibration),
         raw_probabilities=raw,
         outside=mass.outside,
-        said=reading.said,
+        stated_label=reading.stated_label,
         tokens=tokens,
     )
 
@@ -91,10 +91,10 @@ def _calibrated(raw: Mapping[str, float], question: Question, calibration: Calib
     return {ALARM: p_alarm, NORMAL: 1.0 - p_alarm}
 
 
-def _contradiction(label: str, mass: LabelLogprobs, words: LabelTokens) -> str:
+def _contradiction(label: str, mass: LabelLogprobs, label_tokens: LabelTokens) -> str:
     likeliest = max(mass.logprobs, key=mass.logprobs.__getitem__)
-    said, other = words.texts[label], words.texts[likeliest]
-    return f"the answer says {said!r}, and its probabilities p={mass.probability(likeliest):.2f} of {other!r}"
+    stated_label, other = label_tokens.texts[label], label_tokens.texts[likeliest]
+    return f"the answer says {stated_label!r}, and its probabilities p={mass.probability(likeliest):.2f} of {other!r}"
 
 
 OnVerdict: TypeAlias = Callable[[Verdict], None]
@@ -103,9 +103,9 @@ OnVerdict: TypeAlias = Callable[[Verdict], None]
 
 @dataclass(slots=True, kw_only=True)
 class EarlyVerdict:
-    """Reports a verdict once, from the stream of its description or from a separate request if the stream is held back.
+    """Reports a verdict once: from the stream of its description, or from a separate request if a proxy buffers it.
 
-    `known` is a verdict that was there before the description was requested.
+    `known` is a verdict that was given before the description was requested.
     """
 
     start_s: float
@@ -119,9 +119,9 @@ class EarlyVerdict:
 
     @property
     def is_enough(self) -> bool:
-        """Whether only the verdict is request, and it is known."""
-        there = self.reported or self.known
-        return there is not None and not self.describe_normal and there.outcome is not Outcome.ALARM
+        """Whether only the verdict was requested, and it is known."""
+        verdict = self.reported or self.known
+        return verdict is not None and not self.describe_normal and verdict.outcome is not Outcome.ALARM
 
     def report(self, verdict: Verdict) -> None:
         """Reports the first verdict that arrives."""
@@ -137,7 +137,7 @@ class EarlyVerdict:
         return replace(verdict, start_s=self.start_s, end_s=self.end_s, latency_ms=since_ms(self.began_s))
 
     def with_description(self, verdict: Verdict, answer: StreamedAnswer, fault: RequestFault | None) -> Verdict:
-        """The verdict with its description, and why that broke off if it did."""
+        """The verdict with its description, and with the reason if the description broke off."""
         broken = "" if fault is None and self.is_enough else broken_off(answer, fault)
         spent = 0 if self.known is not None else verdict.tokens
         return replace(
@@ -146,7 +146,7 @@ class EarlyVerdict:
 
 
 def broken_off(answer: StreamedAnswer, fault: RequestFault | None) -> str:
-    """Why a streamed text is not whole; empty if it is."""
+    """The reason why a streamed text is incomplete; empty if it is complete."""
     if fault is None and answer.complete:
         return ""
     return f"the description broke off: {fault.detail if fault else 'the stream ended early'}"

@@ -89,17 +89,17 @@ def describe_base(folder: Path) -> Base:
     return Base(name=record.model, source=record.source, revision=record.commit or record.revision, sha256=sha256)
 
 
-def known_sha256(folder: Path) -> str | None:
+def recorded_sha256(folder: Path) -> str | None:
     """The digest that `describe_base` would return, if no file has to be read for it; else None."""
     record = read_record(folder)
-    known = {name: record.known_sha256(folder / name, name) for name in _model_files(folder)} if record else {}
-    told = {name: sha256 for name, sha256 in known.items() if sha256 is not None}
-    return _of_all(told) if told and told.keys() == known.keys() else None
+    digests = {name: record.recorded_sha256(folder / name, name) for name in _model_files(folder)} if record else {}
+    recorded = {name: sha256 for name, sha256 in digests.items() if sha256 is not None}
+    return _of_all(recorded) if recorded and recorded.keys() == digests.keys() else None
 
 
 def _sha256(folder: Path, name: str, record: DownloadRecord | None) -> str:
-    known = record.known_sha256(folder / name, name) if record else None
-    return known or sha256_of(folder / name)
+    recorded = record.recorded_sha256(folder / name, name) if record else None
+    return recorded or sha256_of(folder / name)
 
 
 def _as_it_came(record: DownloadRecord, name: str, sha256: str) -> bool:

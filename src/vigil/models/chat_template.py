@@ -82,11 +82,11 @@ def model_chat_template(model_dir: Path) -> str | None:
         return plain.read_text(encoding="utf-8")
     for name in ("chat_template.json", "tokenizer_config.json"):
         try:
-            held = json.loads((model_dir / name).read_text(encoding="utf-8")).get("chat_template")
+            template = json.loads((model_dir / name).read_text(encoding="utf-8")).get("chat_template")
         except (OSError, ValueError, AttributeError):
             continue
-        if isinstance(held, str):
-            return held
+        if isinstance(template, str):
+            return template
     return None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from vigil.errors import EnvironmentMissing, ManifestError, UsageError
 from vigil.manifest import MANIFEST_NAME, Contract, Manifest, read_manifest
 from vigil.models import ModelFamily, family_of
-from vigil.models.base_model import base_digest, known_sha256
+from vigil.models.base_model import base_digest, recorded_sha256
 from vigil.models.lora_adapter import CONFIG_NAME
 from vigil.models.lora_adapter import read_adapter_weights as read_lora
 from vigil.models.lora_compatibility import why_misfit, why_unservable
@@ -75,17 +75,17 @@ def read_checkpoint(path: Path, *, tokenizer: bool = True, own_code: bool = Fals
     )
 
 
-def read_lora_adapter(word: str, base: Path, *, with_tower: bool = False) -> LoraAdapter:
+def read_lora_adapter(argument: str, base: Path, *, with_tower: bool = False) -> LoraAdapter:
     """Reads the adapter given as `NAME=PATH` (or as a path, named after its folder) and checks it against its base.
 
     `with_tower`: vLLM is set to serve trained vision towers. Raises UsageError if vLLM would refuse the adapter or
     ignore a part of it.
     """
-    name, equals, place = ("", "", word) if Path(word).is_dir() else word.partition("=")
-    path = Path(place if equals else word)
+    name, equals, place = ("", "", argument) if Path(argument).is_dir() else argument.partition("=")
+    path = Path(place if equals else argument)
     name = name if equals else path.resolve().name
     if not NAME.fullmatch(name):
-        raise UsageError(f"--lora takes NAME=PATH, not {word!r}")
+        raise UsageError(f"--lora takes NAME=PATH, not {argument!r}")
     adapter = read_lora(path)
     reasons = why_unservable(adapter, with_tower=with_tower)
     if reasons:
@@ -109,25 +109,25 @@ def common_contract(model: Checkpoint, adapters: Sequence[LoraAdapter]) -> Contr
 
     Raises ManifestError if two samplings differ: a server has one set of image settings, so it cannot serve both.
     """
-    held = [(str(model.path), model.contract), *((a.name, a.contract) for a in adapters)]
-    told = [(name, contract) for name, contract in held if contract is not None]
-    for name, contract in told[1:]:
-        if contract.sampling != told[0][1].sampling:
-            differences = "; ".join(contract.differences(told[0][1].alias))
+    contracts = [(str(model.path), model.contract), *((a.name, a.contract) for a in adapters)]
+    declared = [(name, contract) for name, contract in contracts if contract is not None]
+    for name, contract in declared[1:]:
+        if contract.sampling != declared[0][1].sampling:
+            differences = "; ".join(contract.differences(declared[0][1].alias))
             raise ManifestError(
-                f"{told[0][0]} and {name} were trained on pictures cut differently ({differences}, taking the first "
-                "for the server); serve them by two servers"
+                f"{declared[0][0]} and {name} were trained on pictures cut differently ({differences}, taking the "
+                "first for the server); serve them by two servers"
             )
-    return model.contract or (told[-1][1] if told else None)
+    return model.contract or (declared[-1][1] if declared else None)
 
 
 def base_warnings(model: Checkpoint, adapters: Sequence[LoraAdapter]) -> list[str]:
     """Returns one sentence for each adapter that was trained on another base than the one it is served on."""
-    held = [(a, read_manifest(a.path)) for a in adapters if (a.path / MANIFEST_NAME).is_file()]
+    manifests = [(a, read_manifest(a.path)) for a in adapters if (a.path / MANIFEST_NAME).is_file()]
     return [
         f"{adapter.name} was trained on {manifest.base or manifest.base_model}, and {model.path} is another model or "
         "has changed since: its answers may not be what was scored; serve it on its own base, or train again"
-        for adapter, manifest in held
+        for adapter, manifest in manifests
         if _is_another(model.path, manifest)
     ]
 
@@ -137,10 +137,10 @@ def _is_another(base: Path, manifest: Manifest) -> bool:
     try:
         if ends and ends != base_digest(base):
             return True
-        known = known_sha256(base)
+        recorded = recorded_sha256(base)
     except (OSError, EnvironmentMissing):
         return True  # training would not accept it as a base
-    return bool(whole and known and whole != known)
+    return bool(whole and recorded and whole != recorded)
 
 
 def common_lora_rank(adapters: Sequence[LoraAdapter]) -> int:

@@ -19,8 +19,8 @@ CGROUP = Path("/sys/fs/cgroup")
 
 def free_memory_bytes(meminfo: Path = MEMINFO, cgroup: Path = CGROUP) -> int | None:
     """Bytes that a new program can use without swapping another one out; None if the system does not report it."""
-    known = [bytes_ for bytes_ in (_available(meminfo), _below_limit(cgroup)) if bytes_ is not None]
-    return min(known, default=None)
+    limits = [bytes_ for bytes_ in (_available(meminfo), _below_limit(cgroup)) if bytes_ is not None]
+    return min(limits, default=None)
 
 
 def _available(meminfo: Path) -> int | None:

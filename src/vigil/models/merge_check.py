@@ -98,7 +98,7 @@ def compare_merge(base: Path, adapter: AdapterWeights, merged: Path) -> MergeRep
     stop = threading.Event()
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         try:
-            found = list(pool.map(partial(merge.look_at, stop=stop), merge.names()))
+            found = list(pool.map(partial(merge.compare, stop=stop), merge.names()))
         finally:
             stop.set()
     tally = reduce(lambda left, right: left + right, found, MergeTally(problems=tuple(problems)))
@@ -204,7 +204,7 @@ class _Merge:
         common = self.base.keys() & self.merged.keys()
         return sorted(common, key=lambda name: -self.base[name].rows * self.base[name].row_values)
 
-    def look_at(self, name: str, *, stop: threading.Event) -> MergeTally:
+    def compare(self, name: str, *, stop: threading.Event) -> MergeTally:
         base, merged = self.base[name], self.merged[name]
         wrong = _wrong_form(base, merged)
         if wrong:
@@ -213,7 +213,7 @@ class _Merge:
             same = all(np.array_equal(base.read(*rows), merged.read(*rows)) for rows in _slices(base))
             problem = () if same else (f"{merged.name} is not the base's",)
             return MergeTally(tensors=1, values=base.rows * base.row_values, problems=problem)
-        return _look(base, merged, self._change(name, base), stop)
+        return _compare(base, merged, self._change(name, base), stop)
 
     def _change(self, name: str, base: Tensor) -> WeightDelta | None:
         trained = EMBEDDING if name == HEAD and self.shared and HEAD not in self.adapter.saved else name
@@ -232,8 +232,8 @@ class _Merge:
 def _wrong_form(base: Tensor, merged: Tensor) -> str:
     if merged.shape != base.shape:
         return f"has the shape {merged.shape}, not {base.shape}"
-    wanted = "BF16" if base.dtype in FLOATS else base.dtype
-    return "" if merged.dtype == wanted else f"is of type {merged.dtype}, not {wanted}"
+    expected = "BF16" if base.dtype in FLOATS else base.dtype
+    return "" if merged.dtype == expected else f"is of type {merged.dtype}, not {expected}"
 
 
 def _slices(tensor: Tensor, *, values: int = SLICE_VALUES) -> Iterator[tuple[int, int]]:
@@ -242,18 +242,18 @@ def _slices(tensor: Tensor, *, values: int = SLICE_VALUES) -> Iterator[tuple[int
         yield first, min(first + step, tensor.rows)
 
 
-def _look(base: Tensor, merged: Tensor, change: WeightDelta | None, stop: threading.Event) -> MergeTally:
+def _compare(base: Tensor, merged: Tensor, change: WeightDelta | None, stop: threading.Event) -> MergeTally:
     tally = MergeTally(tensors=1, adapted=int(change is not None))
     for first, last in _slices(base, values=SLICE_VALUES if change is None else PRODUCT_VALUES):
         if stop.is_set():
             break
-        tally += _look_at_rows(base, merged, change, first, last)
+        tally += _compare_rows(base, merged, change, first, last)
         if tally.problems:
             break
     return tally
 
 
-def _look_at_rows(base: Tensor, merged: Tensor, change: WeightDelta | None, first: int, last: int) -> MergeTally:
+def _compare_rows(base: Tensor, merged: Tensor, change: WeightDelta | None, first: int, last: int) -> MergeTally:
     start = base.read(first, last) if base.dtype == "BF16" else rounded(base.read_float32(first, last))
     found = merged.read(first, last)
     if change is None:

@@ -49,7 +49,7 @@ def smoke_test(model: Path, contract: Contract, family: ModelFamily, trainer: En
     has_room = free_bytes is None or free_bytes >= needed_bytes
     if not has_room and not gpu_count():
         return SmokeTest(outcome="skipped", words=no_room(needed_bytes, free_bytes or 0))
-    asked = {
+    request = {
         "prompt": family.processor_prompt(contract.question),
         "frames": FRAMES,
         "size_wh": [columns_or_rows * family.pixel_multiple for columns_or_rows in CELLS_WH],
@@ -57,7 +57,7 @@ def smoke_test(model: Path, contract: Contract, family: ModelFamily, trainer: En
         "cpu_dtype": dtype if has_room else "",
         "gpu_bytes": int(weights_bytes * LOADED_FACTOR["bfloat16"]) + PROGRAM_BYTES,
     }
-    return _run(model, json.dumps(asked), trainer)
+    return _run(model, json.dumps(request), trainer)
 
 
 def no_room(needed_bytes: int, free_bytes: int) -> str:
@@ -65,10 +65,10 @@ def no_room(needed_bytes: int, free_bytes: int) -> str:
     return f"running it takes {needed_bytes / 1e9:.1f} GB of memory, and {free_bytes / 1e9:.1f} GB are free"
 
 
-def _run(model: Path, asked: str, trainer: Environment) -> SmokeTest:
+def _run(model: Path, request: str, trainer: Environment) -> SmokeTest:
     try:
         answer = subprocess.run(
-            [str(trainer.python), str(SCRIPT), str(model.absolute()), asked],
+            [str(trainer.python), str(SCRIPT), str(model.absolute()), request],
             capture_output=True,
             text=True,
             # Busy-waiting threads make it ten times slower on two cores with other load.
@@ -83,5 +83,5 @@ def _run(model: Path, asked: str, trainer: Environment) -> SmokeTest:
     if answer.returncode != 0:
         last = (answer.stderr.strip().splitlines() or ["no message"])[-1]
         return SmokeTest(outcome="failed", words=last)
-    told = json.loads(answer.stdout.splitlines()[-1])
-    return SmokeTest(outcome=told["outcome"], words=told["words"])
+    result = json.loads(answer.stdout.splitlines()[-1])
+    return SmokeTest(outcome=result["outcome"], words=result["words"])

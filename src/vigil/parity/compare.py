@@ -117,7 +117,7 @@ async def compare_dataset(
     *,
     limit: int | None = 64,
     model_dir: Path | None = None,
-    on_stage: Callable[[str], None] = lambda words: None,
+    on_stage: Callable[[str], None] = lambda text: None,
     on_done: Callable[[], None] = lambda: None,
 ) -> ParityReport:
     """Compares a dataset's examples (a seeded sample of `limit`, or all) on both sides.
@@ -214,8 +214,8 @@ async def _token_difference(
         frames=len(example.frames),
         what=f"tokens ({len(prompt.ids)} trained, {len(ids)} served)",
         at=place,
-        trained=await asker.words(prompt.ids[shown], model=served.model),
-        served=await asker.words(ids[shown], model=served.model),
+        trained=await asker.text(prompt.ids[shown], model=served.model),
+        served=await asker.text(ids[shown], model=served.model),
     )
 
 

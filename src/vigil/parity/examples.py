@@ -63,17 +63,19 @@ def sample_examples(examples: Sequence[Example], *, limit: int | None) -> list[E
 
 def _example(folder: Path, data: dict[str, Any]) -> Example:
     try:
-        asked = str(data["messages"][0]["content"])
+        prompt = str(data["messages"][0]["content"])
         frames = tuple(folder / frame for frame in data["videos"][0])
     except (KeyError, IndexError, TypeError) as error:
         raise DatasetError(f"{folder} holds an example that is no window of frames: {str(data)[:120]}") from error
-    if not asked.startswith(VIDEO_MARK) or asked.count(VIDEO_MARK) != 1:
-        raise DatasetError(f"an example's question must begin with one {VIDEO_MARK}, as the judge asks: {asked[:80]!r}")
+    if not prompt.startswith(VIDEO_MARK) or prompt.count(VIDEO_MARK) != 1:
+        raise DatasetError(
+            f"an example's question must begin with one {VIDEO_MARK}, as the judge asks: {prompt[:80]!r}"
+        )
     missing = next((frame for frame in frames if not frame.is_file()), None)
     if missing is not None:
         raise DatasetError(f"the frame {missing} is missing; build the dataset again with vigil dataset build")
     name = f"{data.get('clip', frames[0].parent.name)}#{data.get('window', 0)}"
-    return Example(name=name, frames=frames, question=asked.removeprefix(VIDEO_MARK), data=data)
+    return Example(name=name, frames=frames, question=prompt.removeprefix(VIDEO_MARK), data=data)
 
 
 def _json(path: Path) -> Any:

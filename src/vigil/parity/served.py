@@ -17,7 +17,7 @@ from vigil.judge.discovery import require_one_model
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.endpoint_http import EndpointHttp, UnusableAnswerError
 from vigil.judge.error_pages import not_json
-from vigil.judge.faults import asking_while_busy, endpoint_error
+from vigil.judge.faults import endpoint_error, retry_while_busy
 from vigil.judge.model_client import chat_messages
 from vigil.manifest import ALIAS_PREFIX
 from vigil.models import family_in
@@ -63,18 +63,18 @@ class TokenizeClient:
         names = [card["id"] for card in plain]
         if not self.endpoint.model:
             require_one_model({card["id"]: card.get("root") for card in plain}, self.endpoint)
-        wanted = self.endpoint.model or next(iter(names), "")
-        if wanted not in names:
-            raise EndpointError(f"{self.endpoint.url} has no model {wanted!r}; it serves {', '.join(names) or 'none'}")
-        card = plain[names.index(wanted)]
+        name = self.endpoint.model or next(iter(names), "")
+        if name not in names:
+            raise EndpointError(f"{self.endpoint.url} has no model {name!r}; it serves {', '.join(names) or 'none'}")
+        card = plain[names.index(name)]
         roots = {other["id"]: other.get("root") for other in cards}
-        whole = Path(str(roots.get(card.get("parent") or wanted) or ""))
+        whole = Path(str(roots.get(card.get("parent") or name) or ""))
         same = [c["id"] for c in cards if c["id"].startswith(ALIAS_PREFIX) and c.get("root") == card.get("root")]
         folder = whole if (whole / "config.json").is_file() else None
-        contract = (await asking_while_busy(partial(fetch_declared_contracts, self.endpoint, self._http))).get(wanted)
+        contract = (await retry_while_busy(partial(fetch_declared_contracts, self.endpoint, self._http))).get(name)
         alias = contract.alias if contract is not None else next(iter(same), "")
         context = card.get("max_model_len")
-        return ServedSide(model=wanted, alias=alias, folder=folder, context=context)
+        return ServedSide(model=name, alias=alias, folder=folder, context=context)
 
     async def prompt_ids(
         self, examples: Sequence[Example], *, model: str, fps: float, on_done: Callable[[], None]
@@ -95,7 +95,7 @@ class TokenizeClient:
             raise several.exceptions[0] from several
         return [task.result() for task in tasks]
 
-    async def words(self, ids: Sequence[int], *, model: str) -> str:
+    async def text(self, ids: Sequence[int], *, model: str) -> str:
         """Returns the text of tokens, or their numbers if the server has no /detokenize."""
         try:
             answer = await self._json(f"{self.endpoint.root}/detokenize", {"model": model, "tokens": list(ids)})
@@ -124,7 +124,7 @@ class TokenizeClient:
 
     async def _json(self, url: str, body: Any = None) -> dict[str, Any]:
         """Returns the server's JSON response; transient failures are retried for a while; raises EndpointError."""
-        return await asking_while_busy(partial(self._answer, url, body))
+        return await retry_while_busy(partial(self._answer, url, body))
 
     async def _answer(self, url: str, body: Any) -> dict[str, Any]:
         try:
@@ -153,7 +153,7 @@ async def served_pictures(
     except EnvironmentMissing:
         return None
     family = family_in(model_dir)
-    asked, answer = work / "frames.json", work / "served.json"
+    request, answer = work / "frames.json", work / "served.json"
     videos = [[str(frame.absolute()) for frame in example.frames] for example in examples]
     question = {
         "model": str(model_dir.absolute()),
@@ -161,10 +161,10 @@ async def served_pictures(
         "videos": videos,
         "positions": fps if family.counts_seconds else None,
     }
-    asked.write_text(json.dumps(question), encoding="utf-8")
+    request.write_text(json.dumps(question), encoding="utf-8")
     script = INSIDE / "vigil_pixels.py"
-    await run_in_environment(runtime.program("python"), script, asked, answer, variables=runtime.variables())
-    return [PixelDigest.told(entry) for entry in json.loads(answer.read_text(encoding="utf-8"))]
+    await run_in_environment(runtime.program("python"), script, request, answer, variables=runtime.variables())
+    return [PixelDigest.from_record(entry) for entry in json.loads(answer.read_text(encoding="utf-8"))]
 
 
 def checkpoint_folder(served: ServedSide, named: Path | None) -> Path:

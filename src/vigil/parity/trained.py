@@ -35,7 +35,7 @@ class PixelDigest:
     positions: tuple[tuple[int, ...], ...] = ()
 
     @classmethod
-    def told(cls, data: Mapping[str, Any]) -> "PixelDigest":
+    def from_record(cls, data: Mapping[str, Any]) -> "PixelDigest":
         """Parses an entry that one of the scripts wrote."""
         return cls(
             grid_thw=tuple(data["grid_thw"]),
@@ -76,20 +76,20 @@ async def read_trained_prompts(
     columns = {"messages": "messages", "videos": "videos"}
     entry = {"file_name": f"{ENTRY}.json", "formatting": "sharegpt", "columns": columns, "tags": TAGS}
     _write_json(work / "dataset_info.json", {ENTRY: entry})
-    asked, answer = work / "settings.json", work / "trained.json"
-    _write_json(asked, {"settings": settings, "positions": family_in(model_dir).counts_seconds})
-    await run_in_environment(runtime.program("python"), SCRIPT, asked, answer, variables=runtime.variables())
-    told = json.loads(answer.read_text(encoding="utf-8"))
-    _check_order(examples, told)
-    return [TrainedPrompt(ids=tuple(entry["ids"]), pictures=PixelDigest.told(entry)) for entry in told]
+    request, answer = work / "settings.json", work / "trained.json"
+    _write_json(request, {"settings": settings, "positions": family_in(model_dir).counts_seconds})
+    await run_in_environment(runtime.program("python"), SCRIPT, request, answer, variables=runtime.variables())
+    prompts = json.loads(answer.read_text(encoding="utf-8"))
+    _check_order(examples, prompts)
+    return [TrainedPrompt(ids=tuple(entry["ids"]), pictures=PixelDigest.from_record(entry)) for entry in prompts]
 
 
 async def run_in_environment(
-    python: Path, script: Path, asked: Path, answer: Path, *, variables: Mapping[str, str]
+    python: Path, script: Path, request: Path, answer: Path, *, variables: Mapping[str, str]
 ) -> None:
     """Runs a script in another Python environment; raises JobError with its last line on stderr if it fails."""
     child = await asyncio.create_subprocess_exec(
-        *map(str, (python, script, asked, answer)),
+        *map(str, (python, script, request, answer)),
         env=dict(variables) | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
@@ -126,16 +126,16 @@ def _settings(data: Path, model_dir: Path) -> dict[str, Any]:
 
 def _trained_settings(model_dir: Path) -> dict[str, Any]:
     try:
-        held = read_manifest(model_dir).training.get("settings", {})
+        recorded = read_manifest(model_dir).training.get("settings", {})
     except ManifestError:
         return {}
-    return {key: held[key] for key in TRAINED_KEYS if key in held}
+    return {key: recorded[key] for key in TRAINED_KEYS if key in recorded}
 
 
-def _check_order(examples: Sequence[Example], told: Sequence[Mapping[str, Any]]) -> None:
-    if len(told) != len(examples):
-        raise JobError(f"LLaMA-Factory took {len(told)} of {len(examples)} examples; it dropped the rest as invalid")
-    for example, entry in zip(examples, told, strict=True):
+def _check_order(examples: Sequence[Example], prompts: Sequence[Mapping[str, Any]]) -> None:
+    if len(prompts) != len(examples):
+        raise JobError(f"LLaMA-Factory took {len(prompts)} of {len(examples)} examples; it dropped the rest as invalid")
+    for example, entry in zip(examples, prompts, strict=True):
         if [Path(frame).name for frame in entry["frames"]] != [frame.name for frame in example.frames]:
             raise JobError(f"LLaMA-Factory gave the examples back in another order, first at {example.name}")
 

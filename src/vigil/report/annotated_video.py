@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 
 HOLD_S = 15.0
 LIVE_FPS = 2.0
-MOST_HELD = 120
-REMEMBER_S = 300.0
+MAX_PENDING = 120
+TIMELINE_S = 300.0
 
 VideoProgress = Callable[[float, float | None], None]
 """Called with the second written so far and the total length, if that is known."""
@@ -64,13 +64,24 @@ def annotate_video(
     with ExitStack() as late, VideoWriter(out, size_wh=layout.size_wh, fps=info.fps, threads=0) as writer:
         writer.add(overlay.draw(*first), first[1])
         try:
-            for picture, time_s in frames:
-                writer.add(overlay.draw(picture, time_s), time_s)
-                progress(time_s, info.duration_s)
-                if stop is not None and stop.is_set():
-                    return
+            _write_frames(frames, overlay, writer, progress=lambda at_s: progress(at_s, info.duration_s), stop=stop)
         except KeyboardInterrupt as interrupt:
             late.callback(_pass_on, interrupt)
+
+
+def _write_frames(
+    frames: Iterable[tuple[RGB, float]],
+    overlay: Overlay,
+    writer: VideoWriter,
+    *,
+    progress: Callable[[float], None],
+    stop: threading.Event | None,
+) -> None:
+    for picture, time_s in frames:
+        writer.add(overlay.draw(picture, time_s), time_s)
+        progress(time_s)
+        if stop is not None and stop.is_set():
+            return
 
 
 def _pass_on(interrupt: KeyboardInterrupt) -> None:
@@ -80,7 +91,7 @@ def _pass_on(interrupt: KeyboardInterrupt) -> None:
 class LiveAnnotatedVideo:
     """The annotated video of a live source, written by the thread that delivers the frames.
 
-    A frame waits until a verdict covers it, for at most `hold_s`, and at most `most_held` frames wait. Verdicts and
+    A frame waits until a verdict covers it, for at most `hold_s`, and at most `max_pending` frames wait. Verdicts and
     events may come from another thread and never block. If the video cannot be written, this is logged once and kept in
     `problem`; the watch goes on.
     """
@@ -92,34 +103,34 @@ class LiveAnnotatedVideo:
         tiers: TierThresholds | None = None,
         title: str = "",
         hold_s: float = HOLD_S,
-        most_held: int = MOST_HELD,
+        max_pending: int = MAX_PENDING,
     ) -> None:
         self.path = path
         self.problem = ""
         self._tiers = tiers or TierThresholds()
         self._title = title
         self._hold_s = hold_s
-        self._most_held = most_held
-        self._news: deque[JudgedWindow | Event] = deque()
+        self._max_pending = max_pending
+        self._updates: deque[JudgedWindow | Event] = deque()
         self._timeline = SourceTimeline()
         self._covered_s = float("-inf")
-        self._held: deque[tuple[RGB, float]] = deque()
+        self._pending: deque[tuple[RGB, float]] = deque()
         self._rendering: _Rendering | None = None
         self._lock = threading.Lock()
 
     def judged(self, judged: JudgedWindow) -> None:
         """Adds a verdict."""
-        self._news.append(judged)
+        self._updates.append(judged)
 
     def changed(self, event: Event) -> None:
         """Adds or updates an event."""
-        self._news.append(event)
+        self._updates.append(event)
 
     def frame(self, image: RGB, time_s: float) -> None:
         """Adds a sampled frame, `(H, W, 3) uint8 RGB`, at its second of the source; writes those that are due."""
         with self._lock:
             self._update_timeline()
-            self._held.append((image, time_s))
+            self._pending.append((image, time_s))
             self._write(until_s=max(self._covered_s, time_s - self._hold_s))
 
     def close(self) -> None:
@@ -132,17 +143,17 @@ class LiveAnnotatedVideo:
             self._rendering = None
 
     def _update_timeline(self) -> None:
-        while self._news:
-            news = self._news.popleft()
-            if isinstance(news, Event):
-                self._timeline.note(news)
+        while self._updates:
+            update = self._updates.popleft()
+            if isinstance(update, Event):
+                self._timeline.note(update)
             else:
-                self._timeline.add(news)
-                self._covered_s = max(self._covered_s, news.end_s)
+                self._timeline.add(update)
+                self._covered_s = max(self._covered_s, update.end_s)
 
     def _write(self, *, until_s: float) -> None:
-        while self._held and (self._held[0][1] <= until_s or len(self._held) > self._most_held):
-            image, time_s = self._held.popleft()
+        while self._pending and (self._pending[0][1] <= until_s or len(self._pending) > self._max_pending):
+            image, time_s = self._pending.popleft()
             if not self.problem:
                 self._guarded(lambda image=image, time_s=time_s: self._render(image, time_s))  # type: ignore[misc]
 
@@ -152,7 +163,7 @@ class LiveAnnotatedVideo:
             overlay = Overlay(self._timeline, layout, tiers=self._tiers, title=self._title)
             self._rendering = _Rendering(self.path, overlay, start_s=time_s)
         self._rendering.add(image, time_s)
-        self._timeline.forget_before(time_s - REMEMBER_S)
+        self._timeline.drop_before(time_s - TIMELINE_S)
 
     def _guarded(self, write: Callable[[], None]) -> None:
         try:

@@ -160,12 +160,12 @@ def choose_typeface(text: str, *, bold: bool = False) -> tuple[str, Typeface] | 
         if face is None:
             continue
         shown = "".join(c for c in line if ord(c) in face.characters)
-        if line and len(line) - len(shown) <= UNSHOWN_SHARE * len(line) and not _lost_words(line, face):
+        if line and len(line) - len(shown) <= UNSHOWN_SHARE * len(line) and not _has_unshown_words(line, face):
             return shown, face
     return None
 
 
-def _lost_words(line: str, face: Typeface) -> bool:
+def _has_unshown_words(line: str, face: Typeface) -> bool:
     """Whether letters would be missing, as opposed to a stray symbol."""
     return any(c.isalpha() and ord(c) not in face.characters for c in line)
 

@@ -26,7 +26,7 @@ class Mistake:
     """One clip as the page shows it: the frames of its worst window as data URLs."""
 
     answer: Prediction
-    said: str
+    verdict: str
     window: JournalEntry | None
     frames: tuple[str, ...]
     note: str = ""
@@ -70,8 +70,8 @@ def _shown(
         window = _decisive([record for record in records if record.clip == answer.clip])
         frames, note = _frames(clip_of[answer.clip], window)
         verdict = predicted_alarm(answer, threshold=score.threshold)
-        word = "unknown" if verdict is None else "alarm" if verdict else "normal"
-        yield Mistake(answer=answer, said=word, window=window, frames=frames, note=note)
+        outcome = "unknown" if verdict is None else "alarm" if verdict else "normal"
+        yield Mistake(answer=answer, verdict=outcome, window=window, frames=frames, note=note)
 
 
 def _decisive(records: Sequence[JournalEntry]) -> JournalEntry | None:

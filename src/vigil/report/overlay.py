@@ -94,7 +94,7 @@ class Overlay:
         title = _title(self.title, round(font_px * 0.72), width // 2)
         if title is not None:
             _paste(scene, title, left=width - margin - title.shape[1], top=margin + when.shape[0] + font_px // 4)
-        words = _caption(_words(judged, event), round(font_px * 0.85), width - 2 * margin)
+        words = _caption(_event_text(judged, event), round(font_px * 0.85), width - 2 * margin)
         if words is not None:
             _paste(scene, words, left=margin, top=scene.shape[0] - margin - words.shape[0])
 
@@ -140,7 +140,7 @@ def verdict_caption(judged: JudgedWindow | None, tiers: TierThresholds) -> tuple
     return f"{verdict.outcome}  {verdict.p_alarm:.2f}{tier}", colour
 
 
-def _words(judged: JudgedWindow | None, event: Event | None) -> str:
+def _event_text(judged: JudgedWindow | None, event: Event | None) -> str:
     if event is not None and event.text:
         return event.text
     return judged.verdict.text or "" if judged is not None else ""

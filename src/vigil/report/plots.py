@@ -134,10 +134,10 @@ def _write_title(figure: Figure, video: VideoScore) -> None:
     figures = video.figures
     area = "" if figures.window.roc_auc is None else f", window ROC AUC {figures.window.roc_auc:.3f}"
     found = f"{figures.found} of {counted(figures.incidents, 'incident')} found"
-    says = f"{found}, {counted(figures.false_alarms, 'false alarm')}{area}"
-    shown = choose_typeface(f"{video.watched.name}: {says}")
+    title = f"{found}, {counted(figures.false_alarms, 'false alarm')}{area}"
+    shown = choose_typeface(f"{video.watched.name}: {title}")
     if shown is None:
-        figure.suptitle(says, fontsize=11)
+        figure.suptitle(title, fontsize=11)
         return
     text, face = shown
     # Escape dollar signs: matplotlib would read them in a file name as a formula.

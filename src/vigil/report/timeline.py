@@ -64,7 +64,7 @@ class SourceTimeline:
         self.version += 1
         self._events[event.id] = event
 
-    def forget_before(self, time_s: float) -> None:
+    def drop_before(self, time_s: float) -> None:
         """Discards what ended before a second, to bound the memory of a long watch."""
         kept = [one for one in self._judged if one.end_s >= time_s]
         self._judged, self._starts = kept, [one.start_s for one in kept]
@@ -137,11 +137,11 @@ def draw_timeline_strip(
     font_px: int,
     tiers: TierThresholds,
     epoch_s: float | None = None,
-    cause_words: Callable[[str], str] = str,
+    cause_name: Callable[[str], str] = str,
 ) -> RGB:
     """One page of time as `(H, W, 3) uint8 RGB`: event bars on top, then the probability, then the seconds.
 
-    With `epoch_s`, the `time.time()` of second 0, clock times replace seconds; `cause_words` names a cause.
+    With `epoch_s`, the `time.time()` of second 0, clock times replace seconds; `cause_name` names a cause.
     """
     width, height = size_wh
     image = np.empty((height, width, 3), np.uint8)
@@ -154,7 +154,7 @@ def draw_timeline_strip(
     _draw_thresholds(plot, tiers)
     _draw_events(image[GAP_PX:bar_px], timeline, from_s=from_s, to_s=to_s)
     picture = Image.fromarray(image)
-    runs = [(cause_words(cause), start_s, end_s) for cause, start_s, end_s in unknown_runs(shown)]
+    runs = [(cause_name(cause), start_s, end_s) for cause, start_s, end_s in unknown_runs(shown)]
     _write_causes(picture, runs, top=bar_px + 2, bottom=height - axis_px, span=(from_s, to_s), font_px=font_px)
     _write_seconds(picture, top=height - axis_px, from_s=from_s, to_s=to_s, font_px=font_px, epoch_s=epoch_s)
     return np.array(picture)
@@ -227,8 +227,8 @@ def _write_causes(
 ) -> None:
     """Writes the cause of each run of unknown windows, if there is room and a font that can show it."""
     pen = ImageDraw.Draw(picture)
-    for word, start_s, end_s in runs:
-        set_in = choose_typeface(word)
+    for caption, start_s, end_s in runs:
+        set_in = choose_typeface(caption)
         if set_in is None:
             continue
         cause, face = set_in

@@ -1,4 +1,4 @@
-"""The rules of a source from settings: which kinds there are, what they must agree with, and how they are made."""
+"""Builds the rules of a source from their settings, and checks them against the questions they are about."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from vigil.rules.hysteresis import HysteresisRule, HysteresisSettings
 from vigil.rules.rule import Guard, Rule, RuleSet, log_failures
 
 RuleSettings: TypeAlias = HysteresisSettings | DurationSettings
-"""The settings of one rule; `type` says of which kind."""
+"""The settings of one rule; `type` names its kind."""
 
 
 def resolve_questions(
     rules: Sequence[RuleSettings], *, own: Question
 ) -> tuple[tuple[RuleSettings, ...], tuple[Question, ...]]:
-    """The rules, with the names of their questions instead of file names, and the questions, the watch's own first.
+    """The rules, with the names of their questions instead of file names, and the questions, the task's own first.
 
     Raises UsageError if two rules have one name, or one is about a question or a label that does not exist.
     """
@@ -43,9 +43,9 @@ def resolve_questions(
 def _question_of(rule: DurationSettings, own: Question) -> Question:
     question = own if rule.question in ("", own.name) else load_question(rule.question)
     if rule.label not in question.words():
-        known = ", ".join(question.words())
+        labels = ", ".join(question.words())
         raise UsageError(
-            f"the rule {rule.name} is about a label {rule.label!r}; the labels of {question.name} are: {known}"
+            f"the rule {rule.name} is about a label {rule.label!r}; the labels of {question.name} are: {labels}"
         )
     return question
 
@@ -60,7 +60,7 @@ def build_rules(
     camera_id: str = "",
     guard: Guard = log_failures,
 ) -> RuleSet:
-    """Makes the rules of one source; `guard` handles the exceptions of each."""
+    """Builds the rules of one source; `guard` handles the exceptions of each."""
 
     def make(settings: RuleSettings) -> Rule:
         if isinstance(settings, DurationSettings):

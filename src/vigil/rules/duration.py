@@ -41,7 +41,7 @@ class DurationSettings:
     The label holds in a window if its probability is at least `p_from`. After `for_s` seconds in which it holds, an
     event opens, which began with the first of them. It closes after `gap_s` seconds of footage in which the label does
     not hold, after `unknown_timeout_s` without a known verdict, and when the `schedule` ends; one that has been open
-    for `max_event_s` is split. An empty `question` is the watch's own; an empty `schedule` is always open. `timezone`
+    for `max_event_s` is split. An empty `question` is the task's own; an empty `schedule` is always open. `timezone`
     is that of the schedule, empty for this machine's. Raises UsageError for inconsistent values.
     """
 
@@ -114,10 +114,10 @@ class DurationRule:
         self._texts = LateTexts()
         self._run: OpenEvent | None = None
         """The windows since the label began to hold; an event, and with an id, once it has held for long enough."""
-        self._held_s = 0.0
+        self._true_s = 0.0
         self._opened_at_s = 0.0
         self._known_until_s = 0.0
-        self._told_no_clock = False
+        self._has_warned = False
 
     @property
     def name(self) -> str:
@@ -180,12 +180,12 @@ class DurationRule:
         return label_probability(judged, question=self._question_of(judged), label=self.settings.label)
 
     def _question_of(self, judged: JudgedWindow) -> str:
-        """The question whose answer counts; empty where only the verdict is there, which answers the task."""
+        """The question whose answer counts; empty if the window has only a verdict, which answers the task."""
         question = self.settings.question or self.task
         return "" if question == self.task and question not in judged.answers else question
 
     def _measured(self, judged: JudgedWindow, p: float | None) -> float | None:
-        """The probability that an event may show: a label without a measured one is just low, as with hysteresis."""
+        """The probability to show in an event; without a measured one, at most the low tier, as with hysteresis."""
         if p is None or has_probabilities(judged, question=self._question_of(judged)):
             return p
         return min(p, self.settings.tiers.low)
@@ -194,12 +194,12 @@ class DurationRule:
         if self._schedule is None:
             return True
         if self.epoch_s is None:
-            self._tell_no_clock()
+            self._warn_no_clock()
             return False
         return self._schedule.is_open(self.epoch_s + second)
 
-    def _tell_no_clock(self) -> None:
-        if not self._told_no_clock:
+    def _warn_no_clock(self) -> None:
+        if not self._has_warned:
             log.warning(
                 "%s: the rule %s has a schedule (%s) and does not run here: a file has no time of day; watch it with "
                 "--realtime, or take the schedule out of the rule",
@@ -207,17 +207,17 @@ class DurationRule:
                 self.name,
                 self.settings.schedule,
             )
-        self._told_no_clock = True
+        self._has_warned = True
 
     def _count_true(self, evidence: EventWindow, judged: JudgedWindow, new_s: float) -> list[EventChange]:
         changes = self._split(evidence)
         run = self._run = self._run or self._new_run()
         tier = run.tier
         self._texts.add_windows(run, [evidence])
-        self._held_s += new_s
+        self._true_s += new_s
         if self._event is not None:
             return [*changes, EventChange("grew" if run.tier is tier else "raised", run.snapshot())]
-        if self._held_s < self.settings.for_s - EPSILON_S:
+        if self._true_s < self.settings.for_s - EPSILON_S:
             return changes
         run.id, run.epoch_s = self._make_id(), self.epoch_s
         run.announced_s = announced_s(judged, clock=self._clock)
@@ -234,7 +234,7 @@ class DurationRule:
             self._run.add_pending(evidence, quiet_s=false_s)
 
     def _new_run(self) -> OpenEvent:
-        self._held_s = 0.0
+        self._true_s = 0.0
         return OpenEvent(
             id="",
             source=self.source,
@@ -251,7 +251,7 @@ class DurationRule:
         return self._reset(TOO_LONG) if is_due else []
 
     def _reset(self, because: str) -> list[EventChange]:
-        """Forgets for how long the label has held, and closes the open event."""
+        """Ends the current run of the label, and closes the open event."""
         event, self._run = self._event, None
         if event is None:
             return []

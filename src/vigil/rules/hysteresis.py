@@ -30,8 +30,8 @@ class HysteresisSettings:
 
     It opens when `k` of the last `n` known verdicts reach `tiers.low`, and continues with windows that reach
     `keep_from`. It closes after `quiet_s` seconds of judged footage below `keep_from`, or after `unknown_timeout_s`
-    seconds without a known verdict (lost sight). An event longer than `max_event_s` is split. Without a `name` it has
-    that of the task. Raises UsageError for inconsistent values.
+    seconds without a known verdict (lost sight). An event longer than `max_event_s` is split. Without a `name` it takes
+    the task's. Raises UsageError for inconsistent values.
     """
 
     type: Literal["hysteresis"] = "hysteresis"
@@ -67,7 +67,7 @@ class HysteresisSettings:
             raise UsageError("; ".join(problems))
 
     def weight(self, verdict: Verdict) -> float | None:
-        """The probability that a verdict counts with; None if it is unknown.
+        """The probability that a verdict counts as; None if it is unknown.
 
         Without probabilities from the server, an alarm counts as `tiers.low` and anything else as 0.
         """
@@ -108,7 +108,7 @@ class HysteresisRule:
         self._incident: OpenEvent | None = None
         self._texts = LateTexts()
         self._since_over: list[EventWindow] = []
-        self._seen_until_s = 0.0
+        self._covered_until_s = 0.0
         self._known_until_s = 0.0
         self._first: list[JudgedWindow] = []
         self._pushed = 0
@@ -136,11 +136,11 @@ class HysteresisRule:
             end_s=judged.end_s,
             p_alarm=self.rules.weight(judged.verdict),
         )
-        self._remember(judged)
+        self._note_window(judged)
         known = evidence.p_alarm is not None
         changes = self.tick(evidence.start_s if known else evidence.end_s)
-        new_footage_s = evidence.end_s - max(evidence.start_s, self._seen_until_s)
-        self._seen_until_s = max(self._seen_until_s, evidence.end_s)
+        new_footage_s = evidence.end_s - max(evidence.start_s, self._covered_until_s)
+        self._covered_until_s = max(self._covered_until_s, evidence.end_s)
         if known:
             self._known_until_s = evidence.end_s
         changes += self._split(evidence)
@@ -172,10 +172,10 @@ class HysteresisRule:
         self._since_over.clear()
         self._first.clear()
         self._pushed = 0
-        self._seen_until_s = self._known_until_s = 0.0
+        self._covered_until_s = self._known_until_s = 0.0
         return changes
 
-    def _remember(self, judged: JudgedWindow) -> None:
+    def _note_window(self, judged: JudgedWindow) -> None:
         self._pushed += not judged.rest
         if self._pushed < self.rules.k:
             self._first.append(judged)
@@ -188,8 +188,8 @@ class HysteresisRule:
 
     def _maybe_open(self, evidence: EventWindow, judged: JudgedWindow) -> list[EventChange]:
         self._since_over.append(evidence)
-        forgotten_s = evidence.start_s - self.rules.unknown_timeout_s
-        known = [e for e in self._since_over if e.p_alarm is not None and e.end_s > forgotten_s][-self.rules.n :]
+        expired_s = evidence.start_s - self.rules.unknown_timeout_s
+        known = [e for e in self._since_over if e.p_alarm is not None and e.end_s > expired_s][-self.rules.n :]
         over = [e for e in known if self._is_over(e)]
         if len(over) >= self.rules.k:
             return [self._open(self._from(over[0]), judged)]

@@ -35,7 +35,7 @@ class LateTexts:
             event.describe(each.window, self._early.pop(each.window, ""))
 
     def closed(self, event: OpenEvent) -> None:
-        """Remembers a closed event, because a description of one of its windows may follow."""
+        """Keeps a closed event, because a description of one of its windows may follow."""
         self._closed.append(event)
 
     def describe_closed(self, window: int, text: str) -> list[EventChange]:

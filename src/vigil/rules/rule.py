@@ -1,4 +1,4 @@
-"""What a rule is: judged windows in, event changes out; and `RuleSet`, the rules of one source.
+"""The interface of a rule (judged windows in, event changes out) and `RuleSet`, the rules of one source.
 
     rules = RuleSet([HysteresisRule(...), DurationRule(...)])
     for change in rules.push(judged):
@@ -40,14 +40,14 @@ class Rule(Protocol):
 
     @property
     def name(self) -> str:
-        """The name of the rule, which its events bear."""
+        """The name of the rule; its events carry it."""
 
     @property
     def open_events(self) -> tuple[Event, ...]:
         """The events that are open."""
 
     def push(self, judged: JudgedWindow) -> list[EventChange]:
-        """Processes the next window, in order; returns the changes, in order."""
+        """Processes the next window; returns the changes, in order."""
 
     def tick(self, now_s: float) -> list[EventChange]:
         """Closes what is due at `now_s` (seconds of the source); for times when no windows arrive."""
@@ -129,7 +129,7 @@ def label_probability(judged: JudgedWindow, *, question: str, label: str) -> flo
     """The probability of a label of a question's answer on a window; None if it is not known.
 
     An empty `question` is the one that the verdict answers, with the labels `alarm` and `normal`. An answer without
-    probabilities counts as 1 for the label that it says and 0 for the others.
+    probabilities counts as 1 for the stated label and 0 for the others.
     """
     if question:
         answer = judged.answers.get(question)
@@ -141,7 +141,7 @@ def label_probability(judged: JudgedWindow, *, question: str, label: str) -> flo
 
 
 def has_probabilities(judged: JudgedWindow, *, question: str) -> bool:
-    """Whether the answer that `label_probability` reads bears probabilities, and not just a word."""
+    """Whether the answer that `label_probability` reads has probabilities, and not just a word."""
     if not question:
         return judged.verdict.p_alarm is not None
     answer = judged.answers.get(question)
@@ -152,7 +152,7 @@ def _p_label(answer: Answer, label: str) -> float | None:
     if answer.cause is not None:
         return None
     if not answer.probabilities:
-        return 1.0 if answer.said == label else 0.0
+        return 1.0 if answer.stated_label == label else 0.0
     return answer.probabilities.get(label)
 
 

@@ -1,8 +1,7 @@
 """A weekly schedule, such as `22:00-06:00` or `mon-fri 20:00-06:00, sat sun 00:00-24:00`, in a time zone.
 
-It follows the clock on the wall: it is open whenever that clock shows a time within one of its parts. An hour that the
-clock shows twice is open twice, and one that it skips is not there; so a night is an hour longer or shorter on the days
-on which the clock is changed.
+It follows local time: it is open whenever the local clock shows a time within one of its parts. When the clock changes,
+an hour that is repeated is open twice and an hour that is skipped never, so that night is an hour longer or shorter.
 """
 
 import difflib
@@ -56,10 +55,10 @@ class WeeklySchedule:
 
 def _spans(part: str, text: str) -> Iterator[tuple[int, int]]:
     """The times of one part, in seconds since Monday 00:00, cut at the end of the week."""
-    said = PART.fullmatch(part)
-    if said is None:
+    match = PART.fullmatch(part)
+    if match is None:
         raise UsageError(f"the schedule {text!r} has a part {part!r} without times; {_advice(part)}")
-    start_s, end_s = _time_s(said["start"], text), _time_s(said["end"], text)
+    start_s, end_s = _time_s(match["start"], text), _time_s(match["end"], text)
     if start_s == DAY_S:
         raise UsageError(f"the schedule {text!r} has a part that starts at 24:00; write 00:00 of the next day")
     if start_s == end_s:
@@ -67,7 +66,7 @@ def _spans(part: str, text: str) -> Iterator[tuple[int, int]]:
             f"the schedule {text!r} has a part that ends when it starts ({part}); write 00:00-24:00 for a whole day"
         )
     lasts_s = end_s - start_s if end_s > start_s else end_s - start_s + DAY_S
-    for day in _days(said["days"], text):
+    for day in _days(match["days"], text):
         first_s = day * DAY_S + start_s
         yield first_s, min(first_s + lasts_s, WEEK_S)
         if first_s + lasts_s > WEEK_S:
@@ -75,15 +74,15 @@ def _spans(part: str, text: str) -> Iterator[tuple[int, int]]:
 
 
 def _advice(part: str) -> str:
-    only_days = bool(part) and all(word in DAYS for word in re.split(r"[\s-]+", part.lower()))
+    only_days = bool(part) and all(day in DAYS for day in re.split(r"[\s-]+", part.lower()))
     if only_days:
         return f"write {part} 00:00-24:00, and several days with blanks between them: mon wed 20:00-22:00"
     return EXAMPLE
 
 
 def _time_s(text: str, whole: str) -> int:
-    said = TIME.fullmatch(text)
-    hour, minute = (int(said[1]), int(said[2])) if said else (99, 99)
+    match = TIME.fullmatch(text)
+    hour, minute = (int(match[1]), int(match[2])) if match else (99, 99)
     if minute > 59 or hour > 24 or (hour == 24 and minute):
         raise UsageError(f"the schedule {whole!r} has a time {text!r}; times go from 00:00 to 24:00")
     return hour * 3600 + minute * 60
@@ -91,23 +90,23 @@ def _time_s(text: str, whole: str) -> int:
 
 def _days(text: str, whole: str) -> set[int]:
     """The days of a part, 0 for Monday; all if it names none."""
-    words = re.sub(r"\s*-\s*", "-", text.strip().lower()).split()
-    return {day for word in words for day in _range(word, whole)} if words else set(range(7))
+    names = re.sub(r"\s*-\s*", "-", text.strip().lower()).split()
+    return {day for name in names for day in _range(name, whole)} if names else set(range(7))
 
 
-def _range(word: str, whole: str) -> list[int]:
-    first, dash, last = word.partition("-")
+def _range(text: str, whole: str) -> list[int]:
+    first, dash, last = text.partition("-")
     ends = [_day(first, whole), _day(last if dash else first, whole)]
     count = (ends[1] - ends[0]) % 7 + 1
     return [(ends[0] + i) % 7 for i in range(count)]
 
 
-def _day(word: str, whole: str) -> int:
-    if word not in DAYS:
-        near = difflib.get_close_matches(word, DAYS, n=1)
+def _day(name: str, whole: str) -> int:
+    if name not in DAYS:
+        near = difflib.get_close_matches(name, DAYS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"days are {', '.join(DAYS)}"
-        raise UsageError(f"the schedule {whole!r} has a day {word!r}; {hint}")
-    return DAYS.index(word)
+        raise UsageError(f"the schedule {whole!r} has a day {name!r}; {hint}")
+    return DAYS.index(name)
 
 
 def _joined(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:

@@ -184,10 +184,10 @@ def _require_labels(videos: Sequence[LabelledVideo], paths: Sequence[Path], task
     where = ", ".join(map(str, paths))
     if not videos:
         raise UsageError(f"no video files in {where}")
-    known = ", ".join(folder for label in task.labels for folder in label.folders)
+    folders = ", ".join(folder for label in task.labels for folder in label.folders)
     raise UsageError(
         f"{len(unlabelled)} of {len(videos)} clips in {where} lie in no folder that task {task.name!r} knows "
-        f"({known}), for instance {unlabelled[0]}; rename the folder, or leave it out of the paths"
+        f"({folders}), for instance {unlabelled[0]}; rename the folder, or leave it out of the paths"
     )
 
 
@@ -271,6 +271,6 @@ def load_eval_set(
     named = None if task is None else load_question(task)
     resolving = resolve_contract(endpoint, question=named, model_dir=model_dir, dataset=data, max_pixels=max_pixels)
     resolved = asyncio.run(resolving)
-    task_asked, sampling = resolved.question, resolved.sampling
-    clips = dataset_clips(data, split) if data is not None else video_clips(paths, task_asked, sampling)
-    return EvalSet(clips=clips, task=task_asked, sampling=sampling, calibration=resolved.read_calibration())
+    question, sampling = resolved.question, resolved.sampling
+    clips = dataset_clips(data, split) if data is not None else video_clips(paths, question, sampling)
+    return EvalSet(clips=clips, task=question, sampling=sampling, calibration=resolved.read_calibration())

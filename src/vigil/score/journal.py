@@ -72,12 +72,12 @@ class JournalEntry:
 
 
 class Journal:
-    """An append-only file of entries; `known` holds those of an interrupted run."""
+    """An append-only file of entries; `completed` holds those of an interrupted run."""
 
     def __init__(self, path: Path, *, header: dict[str, str], fresh: bool = False) -> None:
         self.path = path
         self._header = header
-        self.known: dict[str, JournalEntry] = {} if fresh else _interrupted(path, header)
+        self.completed: dict[str, JournalEntry] = {} if fresh else _interrupted(path, header)
         self._file: IO[str] | None = None
 
     def __enter__(self) -> "Journal":
@@ -92,7 +92,7 @@ class Journal:
             partial.open("w", encoding="utf-8", errors="backslashreplace") as file,
         ):
             _write(file, {"journal": self._header})
-            for record in self.known.values():
+            for record in self.completed.values():
                 _write(file, asdict(record))
 
     def __exit__(
@@ -181,16 +181,16 @@ class Throughput:
 
 def measure_throughput(records: Iterable[JournalEntry]) -> Throughput:
     """The throughput of the requests behind these entries, even if the run was interrupted in between."""
-    asked = [record for record in records if record.cause not in NEVER_ASKED]
-    if not asked:
+    requests = [record for record in records if record.cause not in NEVER_ASKED]
+    if not requests:
         return Throughput()
-    p50_ms, p95_ms = np.percentile([record.latency_ms for record in asked], (50, 95))
-    busy_s = busy_seconds([(record.asked_s, record.answered_s) for record in asked])
+    p50_ms, p95_ms = np.percentile([record.latency_ms for record in requests], (50, 95))
+    busy_s = busy_seconds([(record.asked_s, record.answered_s) for record in requests])
     return Throughput(
-        requests=len(asked),
+        requests=len(requests),
         p50_ms=round(float(p50_ms), 2),
         p95_ms=round(float(p95_ms), 2),
-        requests_per_s=round(len(asked) / busy_s, 2) if busy_s > 0 else None,
+        requests_per_s=round(len(requests) / busy_s, 2) if busy_s > 0 else None,
     )
 
 

@@ -73,16 +73,16 @@ def _by_clip(records: Iterable[JournalEntry]) -> dict[str, list[JournalEntry]]:
 
 
 def _answer(clip: EvalClip, records: Sequence[JournalEntry], *, rule: CombineRule) -> Prediction:
-    known = [p for record in records if (p := probability(record)) is not None]
+    probabilities = [p for record in records if (p := probability(record)) is not None]
     causes = Counter(record.cause for record in records if record.cause is not None)
     return Prediction(
         clip=clip.name,
         label=clip.label,
         group=clip.group,
-        p_alarm=combine(known, rule=rule) if known else None,
-        cause=None if known else _commonest(causes),
+        p_alarm=combine(probabilities, rule=rule) if probabilities else None,
+        cause=None if probabilities else _commonest(causes),
         windows=len(records),
-        windows_unknown=len(records) - len(known),
+        windows_unknown=len(records) - len(probabilities),
     )
 
 

@@ -70,7 +70,7 @@ class ScoreRun:
     observer: ScoreObserver = field(default_factory=NullScoreObserver)
     in_flight: int = IN_FLIGHT
     records: list[JournalEntry] = field(default_factory=list)
-    _gone: int = 0
+    _consecutive_faults: int = 0
 
     async def ask_all(self, clips: Sequence[EvalClip]) -> list[JournalEntry]:
         """The entries of all windows, in the order of clips and windows.
@@ -99,18 +99,18 @@ class ScoreRun:
                 continue
             self.observer.clip_read(clip.name, len(samples))
             for sample in samples:
-                await self._put_unless_known(sample, queue)
+                await self._put_unless_completed(sample, queue)
         for _ in range(self.in_flight):
             await queue.put(None)
 
-    async def _put_unless_known(self, sample: EvalWindow, queue: WaitingWindows) -> None:
+    async def _put_unless_completed(self, sample: EvalWindow, queue: WaitingWindows) -> None:
         digest = sample.digest
-        known = self.journal.known.get(digest)
-        if known is None:
+        completed = self.journal.completed.get(digest)
+        if completed is None:
             await queue.put((sample, digest))
             return
-        self.records.append(known)
-        self.observer.answered(known)
+        self.records.append(completed)
+        self.observer.answered(completed)
 
     async def _work(self, queue: WaitingWindows) -> None:
         while (waiting := await queue.get()) is not None:
@@ -127,16 +127,16 @@ class ScoreRun:
                     answered_s=time.time(),
                 )
             )
-            self._stop_if_gone(verdict)
+            self._stop_if_unreachable(verdict)
 
     def _keep(self, record: JournalEntry) -> None:
         self.journal.add(record)
         self.records.append(record)
         self.observer.answered(record)
 
-    def _stop_if_gone(self, verdict: Verdict) -> None:
-        self._gone = self._gone + 1 if verdict.cause in ENDPOINT_CAUSES else 0
-        if self._gone < 2 * self.in_flight:
+    def _stop_if_unreachable(self, verdict: Verdict) -> None:
+        self._consecutive_faults = self._consecutive_faults + 1 if verdict.cause in ENDPOINT_CAUSES else 0
+        if self._consecutive_faults < 2 * self.in_flight:
             return
         kept = sum(record.outcome is not Outcome.UNKNOWN for record in self.records)
         raise EndpointError(

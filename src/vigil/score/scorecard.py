@@ -1,8 +1,9 @@
 """The figures of one model on one set of clips, the JSON file they are stored in, and the comparison of two models.
 
-Every clip that was asked counts: one without an answer is an error in accuracy, a miss in recall, and is reported by
-its cause. Areas and calibration are computed from the answered clips. A comparison is paired: who is right where the
-other is wrong, and by how much the areas differ. `docs/scoring.md` has the rules and the sources of the formulas.
+Every clip that was sent to the model counts: one without an answer is an error in accuracy, a miss in recall, and is
+reported by its cause. Areas and calibration are computed from the answered clips. A comparison is paired: on which
+clips one is right and the other wrong, and by how much the areas differ. `docs/scoring.md` has the rules and the
+sources of the formulas.
 """
 
 from collections import Counter

@@ -54,9 +54,9 @@ def match_events(
     """Pairs incidents with events, as many as possible."""
     pairs = _pairs(spans, events, tolerance_s)
     taken = {event for _, event in pairs}
-    seen = {span for span, _ in pairs}
+    matched = {span for span, _ in pairs}
     found = tuple(Detection(spans[s], events[e], announced_s(events[e]) - spans[s].onset_s) for s, e in sorted(pairs))
-    missed = tuple(span for number, span in enumerate(spans) if number not in seen)
+    missed = tuple(span for number, span in enumerate(spans) if number not in matched)
     left = [event for number, event in enumerate(events) if number not in taken]
     repeated = tuple(event for event in left if any(_finds(event, span, tolerance_s) for span in spans))
     return EventMatching(

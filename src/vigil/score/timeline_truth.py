@@ -73,8 +73,8 @@ class GroundTruth:
 
 
 def _means(name: str, video: Path) -> bool:
-    wanted = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in (".", "/")]
-    return bool(wanted) and [readable(part) for part in video.absolute().parts[-len(wanted) :]] == wanted
+    name_parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in (".", "/")]
+    return bool(name_parts) and [readable(part) for part in video.absolute().parts[-len(name_parts) :]] == name_parts
 
 
 def _not_named(video: Path, names: Iterable[str]) -> str:
@@ -96,18 +96,18 @@ def read_ground_truth(path: Path) -> GroundTruth:
             problems.append(f"line {line}: the column video is empty")
             continue
         lines.setdefault(video, line)
-        held = spans.setdefault(video, [])
+        video_spans = spans.setdefault(video, [])
         try:
-            held += _span(row, line)
+            video_spans += _span(row, line)
         except ValueError as error:
             problems.append(f"line {line}: {error}")
-    for held in spans.values():
-        held.sort(key=lambda span: span.onset_s)
-        problems += _overlaps(held)
+    for video_spans in spans.values():
+        video_spans.sort(key=lambda span: span.onset_s)
+        problems += _overlaps(video_spans)
     if not rows:
         problems.append("holds no rows; name each video, with the times of its incidents")
     _refuse(str(path), problems)
-    return GroundTruth(str(path), {video: tuple(held) for video, held in spans.items()}, lines)
+    return GroundTruth(str(path), {video: tuple(video_spans) for video, video_spans in spans.items()}, lines)
 
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:

@@ -21,7 +21,7 @@ from vigil.models.tokens import window_tokens
 from vigil.serving.declared_contracts import CONTRACTS_VARIABLE, declared_contracts
 from vigil.serving.media_domains import DOMAINS_FLAG, OPENING_FLAGS, allowed_domains, media_variables, warn_of_openings
 from vigil.serving.settings import ServeSettings, is_cpu_build
-from vigil.serving.vllm_flags import AUTO, Flags, as_tokens, flags_of, given_flags, given_value, means, words_of
+from vigil.serving.vllm_flags import AUTO, Flags, as_arguments, as_tokens, flags_of, given_flags, given_value, means
 
 INSIDE = Path(__file__).parents[1] / "serving_env"
 MIB = 1024 * 1024
@@ -82,7 +82,7 @@ def serve_command(plan: ServePlan, server: Environment, key: ServerKey) -> Serve
     flags = _place(plan) | _limits(plan, cpu=cpu) | _pictures(plan) | _adapters(plan)
     flags |= dict(plan.model.family.serving_flags) | others
     kept = {flag: values for flag, values in flags.items() if flag not in given}
-    argv = (str(server.program("python")), str(INSIDE / "vigil_server.py"), *words_of(kept), *plan.extra, *FRONT)
+    argv = (str(server.program("python")), str(INSIDE / "vigil_server.py"), *as_arguments(kept), *plan.extra, *FRONT)
     return ServerCommand(argv=argv, variables=_variables(plan, key, cpu=cpu))
 
 
@@ -104,10 +104,10 @@ def check_doors(given: Collection[str]) -> None:
 def web_processes(plan: ServePlan) -> int:
     """Returns the number of vLLM's API server processes: as configured, else one per replica."""
     flags = ("--api-server-count", "--data-parallel-size")
-    asked = [
-        given_value(plan.extra, flag) or given_value(words_of(flags_of(plan.settings.vllm)), flag) for flag in flags
+    values = [
+        given_value(plan.extra, flag) or given_value(as_arguments(flags_of(plan.settings.vllm)), flag) for flag in flags
     ]
-    return next((count for count in map(as_tokens, asked) if count), 1)
+    return next((count for count in map(as_tokens, values) if count), 1)
 
 
 def check_processes(plan: ServePlan) -> None:

@@ -22,8 +22,8 @@ def declared_contracts(
     name: str, contract: Contract | None, sampling: FrameSampling, adapters: Sequence[LoraAdapter]
 ) -> dict[str, Contract | None]:
     """Returns the contract of the model and of each adapter by name (None without one), with the server's sampling."""
-    held = {name: contract, **{adapter.name: adapter.contract for adapter in adapters}}
-    return {name: replace(one, sampling=sampling) if one else None for name, one in held.items()}
+    contracts = {name: contract, **{adapter.name: adapter.contract for adapter in adapters}}
+    return {name: replace(one, sampling=sampling) if one else None for name, one in contracts.items()}
 
 
 def write_declared_contracts(contracts: Mapping[str, Contract | None], sampling: FrameSampling, folder: Path) -> Path:

@@ -116,5 +116,5 @@ def _killed(exit_code: int) -> str:
 
 def _last_error(text: str) -> str:
     errors = [found["error"] for found in ERROR_LINE.finditer(text)]
-    telling = [error for error in errors if not any(word in error for word in VAGUE)]
-    return (telling or errors or [""])[-1][:SHOWN]
+    specific = [error for error in errors if not any(word in error for word in VAGUE)]
+    return (specific or errors or [""])[-1][:SHOWN]

@@ -44,7 +44,7 @@ class LogTail:
     path: Path
     position: int = 0
 
-    def news(self) -> list[str]:
+    def new_lines(self) -> list[str]:
         """The new complete lines."""
         with self.path.open("rb") as file:
             file.seek(self.position)
@@ -79,7 +79,7 @@ def serve_in_foreground(
                 process.wait_until_ready(
                     root_url(settings.host, settings.port),
                     timeout_s=settings.ready_timeout_s,
-                    tick=lambda: _tell_stages(follower, on_stage),
+                    tick=lambda: _report_stages(follower, on_stage),
                 )
             )
             _watch(process, follower)
@@ -107,15 +107,15 @@ def _watch(process: ServerProcess, follower: LogTail) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = process.child.wait(WATCH_S)
             raise JobError(explain_exit(process.log, code))
-        for line in list(filter(TROUBLE.search, follower.news()))[:TROUBLE_LINES]:
+        for line in list(filter(TROUBLE.search, follower.new_lines()))[:TROUBLE_LINES]:
             logger.warning("vLLM: %s", line[:300])
 
 
-def _tell_stages(follower: LogTail, on_stage: Callable[[str], None]) -> None:
-    for line in follower.news():
-        found = ((pattern.search(line), words) for pattern, words in STAGES)
-        for words in [words.format(*match.groups()) for match, words in found if match]:
-            on_stage(words)
+def _report_stages(follower: LogTail, on_stage: Callable[[str], None]) -> None:
+    for line in follower.new_lines():
+        found = ((pattern.search(line), message) for pattern, message in STAGES)
+        for message in [message.format(*match.groups()) for match, message in found if match]:
+            on_stage(message)
 
 
 @contextlib.contextmanager

@@ -60,15 +60,15 @@ class ContractOverrides:
     def over(self, sampling: FrameSampling) -> FrameSampling:
         """Returns the sampling with the user's values applied."""
         names = ("fps", "frames", "overlap", "max_pixels", "jpeg_quality")
-        said = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        return replace(sampling, **said)
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return replace(sampling, **given)
 
 
 def plan_server(
     model_dir: Path,
     *,
     settings: ServeSettings,
-    wanted: ContractOverrides | None = None,
+    overrides: ContractOverrides | None = None,
     name: str = "",
     adapters: Sequence[str] = (),
     templates: Path,
@@ -80,7 +80,7 @@ def plan_server(
     With `alias` each contract is also listed as a model, for older clients. Raises UsageError if something cannot be
     served, ManifestError if the contract is unknown or two contracts contradict each other.
     """
-    wanted = wanted or ContractOverrides()
+    overrides = overrides or ContractOverrides()
     given = given_flags(extra)
     _check_format(extra, settings)
     own_code = switched_on(OWN_CODE_FLAG, extra, {})
@@ -91,13 +91,13 @@ def plan_server(
             "model that comes of it"
         )
     with_tower = switched_on(TOWER_FLAG, extra, settings.vllm)
-    read = tuple(read_lora_adapter(word, model_dir, with_tower=with_tower) for word in adapters)
+    read = tuple(read_lora_adapter(argument, model_dir, with_tower=with_tower) for argument in adapters)
     name = name or model_dir.resolve().name
     _check_names([name, *(adapter.name for adapter in read)])
     for warning in base_warnings(model, read):
         log.warning(warning)
-    usual = wanted.over(FrameSampling(**model.family.grid))
-    contract = _contract(common_contract(model, read), wanted, model_dir, usual)
+    usual = overrides.over(FrameSampling(**model.family.grid))
+    contract = _contract(common_contract(model, read), overrides, model_dir, usual)
     sampling = contract.sampling if contract else usual
     _check_grid(model, sampling)
     contracts = declared_contracts(name, contract, sampling, read)
@@ -117,8 +117,8 @@ def plan_server(
 
 def _check_format(extra: Sequence[str], settings: ServeSettings) -> None:
     flags = [flag for flag in given_flags(extra) if means(FORMAT_FLAG, [flag])]
-    asked = [given_value(extra, flag) for flag in flags] or flags_of(settings.vllm).get(FORMAT_FLAG, ())
-    pickled = next((value for value in asked if value.lower() in PICKLED_FORMATS), None)
+    values = [given_value(extra, flag) for flag in flags] or flags_of(settings.vllm).get(FORMAT_FLAG, ())
+    pickled = next((value for value in values if value.lower() in PICKLED_FORMATS), None)
     if pickled is not None:
         raise UsageError(
             f"{FORMAT_FLAG} {pickled} loads *.bin or *.pt, which can run code when they are loaded; leave it out, and "
@@ -138,14 +138,14 @@ def _check_grid(model: Checkpoint, sampling: FrameSampling) -> None:
 
 
 def _contract(
-    held: Contract | None, wanted: ContractOverrides, model_dir: Path, usual: FrameSampling
+    recorded: Contract | None, overrides: ContractOverrides, model_dir: Path, usual: FrameSampling
 ) -> Contract | None:
-    if held is not None and not wanted.no_manifest:
-        _check_against(held, wanted, model_dir)
-        return held
-    if wanted.task is not None:
-        return Contract.of(wanted.task, usual)
-    if wanted.no_manifest:
+    if recorded is not None and not overrides.no_manifest:
+        _check_against(recorded, overrides, model_dir)
+        return recorded
+    if overrides.task is not None:
+        return Contract.of(overrides.task, usual)
+    if overrides.no_manifest:
         return None
     raise ManifestError(
         f"{model_dir} has no {MANIFEST_NAME}, so how its frames were cut is unknown; a model that Vigil trained "
@@ -154,10 +154,10 @@ def _contract(
     )
 
 
-def _check_against(held: Contract, wanted: ContractOverrides, model_dir: Path) -> None:
-    sampling = wanted.over(held.sampling)
-    asked = replace(held, sampling=sampling) if wanted.task is None else Contract.of(wanted.task, sampling)
-    differences = asked.differences(held.alias)
+def _check_against(recorded: Contract, overrides: ContractOverrides, model_dir: Path) -> None:
+    sampling = overrides.over(recorded.sampling)
+    contract = replace(recorded, sampling=sampling) if overrides.task is None else Contract.of(overrides.task, sampling)
+    differences = contract.differences(recorded.alias)
     if differences:
         raise ManifestError(
             f"{model_dir} was trained otherwise: {'; '.join(differences)} (as its {MANIFEST_NAME} says). Leave that "

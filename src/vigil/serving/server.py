@@ -215,7 +215,7 @@ def run_server(
     plan = plan_server(
         model_dir,
         settings=settings,
-        wanted=ContractOverrides.of(task, sampling),
+        overrides=ContractOverrides.of(task, sampling),
         name=name,
         adapters=adapters,
         templates=log.parent if log else RUN_FOLDER,

@@ -29,29 +29,31 @@ def flags_of(vllm: Mapping[str, Any]) -> Flags:
     return flags
 
 
-def words_of(flags: Flags) -> tuple[str, ...]:
+def as_arguments(flags: Flags) -> tuple[str, ...]:
     """Flags as command line arguments."""
-    return tuple(word for flag, values in flags.items() for word in (flag, *values))
+    return tuple(argument for flag, values in flags.items() for argument in (flag, *values))
 
 
 def given_flags(extra: Sequence[str]) -> set[str]:
     """The flags among arguments for vLLM, as `--max-model-len`; `--no-x` and `--x.part` count as `--x`."""
-    flags = (word.partition("=")[0].partition(".")[0] for word in extra if word.startswith("--"))
+    flags = (argument.partition("=")[0].partition(".")[0] for argument in extra if argument.startswith("--"))
     return {"--" + flag[2:].replace("_", "-").removeprefix("no-") for flag in flags}
 
 
 def given_value(extra: Sequence[str], flag: str) -> str:
     """The value that the user gave a flag, the last one as in vLLM; empty if there is none."""
-    words = [part for word in extra for part in (word.split("=", 1) if word.startswith("--") else [word])]
-    values = [value for name, value in itertools.pairwise(words) if name.replace("_", "-") == flag]
+    arguments = [
+        part for argument in extra for part in (argument.split("=", 1) if argument.startswith("--") else [argument])
+    ]
+    values = [value for name, value in itertools.pairwise(arguments) if name.replace("_", "-") == flag]
     return values[-1] if values else ""
 
 
 def switched_on(flag: str, extra: Sequence[str], vllm: Mapping[str, Any]) -> bool:
     """Whether a switch is on: the user's last `--x` or `--no-x` counts; without one, the settings."""
-    words = ("--" + word[2:].replace("_", "-") for word in extra if word.startswith("--"))
-    said = [word for word in words if word in (flag, f"--no-{flag[2:]}")]
-    return said[-1] == flag if said else flag in flags_of(vllm)
+    arguments = ("--" + argument[2:].replace("_", "-") for argument in extra if argument.startswith("--"))
+    given = [argument for argument in arguments if argument in (flag, f"--no-{flag[2:]}")]
+    return given[-1] == flag if given else flag in flags_of(vllm)
 
 
 def as_tokens(value: str) -> int | None:
@@ -65,4 +67,4 @@ def as_tokens(value: str) -> int | None:
 
 def means(flag: str, given: Collection[str]) -> bool:
     """Whether one of the given flags is this one or a prefix of it, which vLLM accepts too."""
-    return any(len(word) > 2 and flag.startswith(word) for word in given)
+    return any(len(argument) > 2 and flag.startswith(argument) for argument in given)

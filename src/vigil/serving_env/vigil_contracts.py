@@ -1,7 +1,7 @@
-"""Answers `GET /vigil.json`: under which contract each model was trained. Runs in vLLM's environment, without Vigil.
+"""Serves `GET /vigil.json`: the contract under which each model was trained. Runs in vLLM's environment, without Vigil.
 
 The contracts of the models that the server was started with are in the file named by `$VIGIL_CONTRACTS`. An adapter
-loaded since has its contract in its own folder; frames are read as set at the server's start, whatever it says there.
+loaded since has its contract in its own folder; frames are read as set at the server's start, not as it says.
 """
 
 import json
@@ -27,7 +27,7 @@ class ContractPage:
     def __init__(self, app: App) -> None:
         self.app = app
         file = os.environ.get("VIGIL_CONTRACTS", "")
-        self._told = json.loads(Path(file).read_text(encoding="utf-8")) if file else {"sampling": {}, "models": {}}
+        self._declared = json.loads(Path(file).read_text(encoding="utf-8")) if file else {"sampling": {}, "models": {}}
 
     async def __call__(self, scope: Scope, receive: Any, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "GET" and scope["path"] == PAGE:
@@ -45,15 +45,15 @@ class ContractPage:
         await send({"type": "http.response.body", "body": body})
 
     def _contract(self, card: dict[str, Any]) -> dict[str, Any] | None:
-        known: dict[str, dict[str, Any] | None] = self._told["models"]
-        if card["id"] in known:
-            return known[card["id"]]
+        models: dict[str, dict[str, Any] | None] = self._declared["models"]
+        if card["id"] in models:
+            return models[card["id"]]
         if not card.get("parent") or card["id"].startswith(ALIAS_PREFIX):
             return None
         try:
-            held = json.loads((Path(str(card["root"])) / "vigil.json").read_text(encoding="utf-8"))
-            beside = {key: held["training"][key] for key in BESIDE if key in held["training"]}
-            return {**held["contract"], **beside, "sampling": self._told["sampling"]}
+            manifest = json.loads((Path(str(card["root"])) / "vigil.json").read_text(encoding="utf-8"))
+            beside = {key: manifest["training"][key] for key in BESIDE if key in manifest["training"]}
+            return {**manifest["contract"], **beside, "sampling": self._declared["sampling"]}
         except (OSError, ValueError, LookupError, TypeError):
             return None
 

@@ -78,7 +78,7 @@ PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 SCHEMES = tuple(PORTS)
 CAMERA_FILE_BYTES = 64_000
 EXAMPLE = "rtsp://HOST/PATH"
-LONGEST = 160
+MAX_SHOWN_CHARS = 160
 """The maximum length of a word in a message; the middle is cut because the end of a path says more."""
 
 SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):(//)?")
@@ -119,16 +119,16 @@ class Address:
         return self.name
 
 
-def find_sources(words: Sequence[str]) -> list[Address]:
-    """Returns the sources that words name: files, folders, webcam numbers, addresses, or a `camera.txt`.
+def find_sources(arguments: Sequence[str]) -> list[Address]:
+    """Returns the sources that command-line arguments name: files, folders, webcam numbers, addresses, a `camera.txt`.
 
     Files of a folder are sorted; unreadable ones are included, so that they are reported. Duplicates are dropped with a
-    warning. Raises UsageError for a word that cannot be a source, SourceError for a file that does not exist.
+    warning. Raises UsageError for an argument that cannot be a source, SourceError for a file that does not exist.
     """
-    if not words:
+    if not arguments:
         raise UsageError("no source; name a video file, a folder, a webcam number, an address or a camera.txt")
     found: dict[tuple[str, str], Address] = {}
-    for address in (address for word in words for address in _expand(word)):
+    for address in (address for argument in arguments for address in _expand(argument)):
         key = (address.kind, _identity(address))
         if key in found:
             log.warning("%s is named twice; it is watched once", address.name)
@@ -136,30 +136,30 @@ def find_sources(words: Sequence[str]) -> list[Address]:
     return _unique(list(found.values()))
 
 
-def find_available_sources(words: Sequence[str]) -> tuple[list[Address], list[str]]:
+def find_available_sources(arguments: Sequence[str]) -> tuple[list[Address], list[str]]:
     """Returns the sources that can be found, and an error message for each of the others."""
-    there, problems = [], []
-    for word in words:
+    available, problems = [], []
+    for argument in arguments:
         try:
-            find_sources([word])
+            find_sources([argument])
         except VigilError as error:
             problems.append(str(error))
             continue
-        there.append(word)
-    return (find_sources(there) if there else []), problems
+        available.append(argument)
+    return (find_sources(available) if available else []), problems
 
 
 def _identity(address: Address) -> str:
     return str(Path(address.location).resolve()) if address.kind == "file" else address.location
 
 
-def _expand(word: str) -> Iterator[Address]:
-    camera = _camera(word)
+def _expand(argument: str) -> Iterator[Address]:
+    camera = _camera(argument)
     if camera is not None:
         yield camera
         return
-    path = Path(word)
-    if _is_folder(path, word):
+    path = Path(argument)
+    if _is_folder(path, argument):
         yield from _folder(path)
     elif path.suffix.lower() == ".txt":
         yield read_camera_file(path)
@@ -167,37 +167,37 @@ def _expand(word: str) -> Iterator[Address]:
         yield Address("file", strip_invisible(path.name), str(path))
 
 
-def _camera(word: str) -> Address | None:
-    """Returns the webcam or stream that a word names; None if it may be a path."""
-    if word.isascii() and word.isdecimal() and len(word) <= 4:
-        return Address("webcam", f"webcam {int(word)}", str(int(word)))
-    match = SCHEME.match(word)
+def _camera(argument: str) -> Address | None:
+    """Returns the webcam or stream that an argument names; None if it may be a path."""
+    if argument.isascii() and argument.isdecimal() and len(argument) <= 4:
+        return Address("webcam", f"webcam {int(argument)}", str(int(argument)))
+    match = SCHEME.match(argument)
     if match is None or not match[2]:
         return None
     scheme = match[1].lower()
     if scheme not in SCHEMES:
         hint = "; name the file itself" if scheme == "file" else ""
-        raise UsageError(f"{shorten_for_display(word)} is no address to watch: only {', '.join(SCHEMES)} are{hint}")
+        raise UsageError(f"{shorten_for_display(argument)} is no address to watch: only {', '.join(SCHEMES)} are{hint}")
     try:
-        location = parse_address(word).location
+        location = parse_address(argument).location
     except ValueError as error:
-        raise UsageError(f"the address {shorten_for_display(word)} {error}") from error
+        raise UsageError(f"the address {shorten_for_display(argument)} {error}") from error
     return Address("stream", without_secrets(location), location)
 
 
-def shorten_for_display(word: str) -> str:
-    """Returns a word as it may be shown in a message: cut in the middle, without what precedes an @."""
-    scheme = WHOLE_SCHEME.search(word)
-    before, at, after = word.rpartition("@")
+def shorten_for_display(argument: str) -> str:
+    """Returns an argument as it may be shown in a message: shortened in the middle, without what precedes an @."""
+    scheme = WHOLE_SCHEME.search(argument)
+    before, at, after = argument.rpartition("@")
     if scheme is not None:
-        shown = f"{'...' if scheme.start() else ''}{without_secrets(word[scheme.start() :])}"
+        shown = f"{'...' if scheme.start() else ''}{without_secrets(argument[scheme.start() :])}"
     elif before:
         shown = f"...{at}{without_secrets(f'://{after}').removeprefix('://')}"
     else:
-        shown = redact(word)
+        shown = redact(argument)
     shown = strip_invisible(shown)
-    if len(shown) > LONGEST:
-        shown = f"{shown[: LONGEST // 2]}...{shown[-LONGEST // 2 :]}"
+    if len(shown) > MAX_SHOWN_CHARS:
+        shown = f"{shown[: MAX_SHOWN_CHARS // 2]}...{shown[-MAX_SHOWN_CHARS // 2 :]}"
     return repr(shown)
 
 
@@ -206,16 +206,17 @@ def strip_invisible(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in readable(text))
 
 
-def _is_folder(path: Path, word: str) -> bool:
+def _is_folder(path: Path, argument: str) -> bool:
     try:
-        if not word or not path.exists():
+        if not argument or not path.exists():
             raise SourceError(
-                f"there is no {shorten_for_display(word)}; name a video file, a folder, a webcam number or an address"
+                f"there is no {shorten_for_display(argument)}; "
+                "name a video file, a folder, a webcam number or an address"
             )
         return path.is_dir()
     except (OSError, ValueError) as error:
         raise SourceError(
-            f"{shorten_for_display(word)} cannot be read as a path: {getattr(error, 'strerror', error)}"
+            f"{shorten_for_display(argument)} cannot be read as a path: {getattr(error, 'strerror', error)}"
         ) from error
 
 

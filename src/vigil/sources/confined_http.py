@@ -1,6 +1,6 @@
 """An HTTP client for FFmpeg that is confined to one camera's host and port.
 
-FFmpeg follows redirects and whatever a playlist names, and cannot be restricted to a host. So a camera named by a
+FFmpeg follows redirects and every address in a playlist, and cannot be restricted to a host. So a camera named by a
 visitor, or one whose certificate is verified, is read through `ConfinedHttp`: frames, playlists and segments.
 """
 
@@ -34,21 +34,21 @@ logging.getLogger("httpx2").addFilter(_without_secrets)
 class ConfinedBody:
     """The body of a response, read in chunks as FFmpeg requests them."""
 
-    def __init__(self, response: httpx2.Response, *, name: str, patience_s: float) -> None:
+    def __init__(self, response: httpx2.Response, *, name: str, read_timeout_s: float) -> None:
         self.name = name
         self.kind = str(response.headers.get("Content-Type", "")).lower()
         length = str(response.headers.get("Content-Length", ""))
-        self.told_bytes = int(length) if length.isascii() and length.isdecimal() else 0
+        self.declared_bytes = int(length) if length.isascii() and length.isdecimal() else 0
         self._response = response
-        self._patience_s = patience_s
+        self._read_timeout_s = read_timeout_s
         self._pieces: Iterator[bytes] = response.iter_raw()
         self._left = b""
 
-    def read(self, most_bytes: int) -> bytes:
-        """Returns up to `most_bytes` bytes, empty at the end; raises SourceError if it times out or breaks off."""
+    def read(self, max_bytes: int) -> bytes:
+        """Returns up to `max_bytes` bytes, empty at the end; raises SourceError if it times out or breaks off."""
         if not self._left:
             self._left = self._next()
-        piece, self._left = self._left[:most_bytes], self._left[most_bytes:]
+        piece, self._left = self._left[:max_bytes], self._left[max_bytes:]
         return piece
 
     def begins_with(self, start: bytes) -> bool:
@@ -60,7 +60,7 @@ class ConfinedBody:
         try:
             return next(self._pieces, b"")
         except httpx2.TimeoutException as error:
-            raise SourceError(f"no pictures for {self._patience_s:g} s") from error
+            raise SourceError(f"no pictures for {self._read_timeout_s:g} s") from error
         except httpx2.HTTPError as error:
             raise SourceError("the stream broke off") from error
 
@@ -72,61 +72,61 @@ class ConfinedBody:
 class ConfinedHttp:
     """Opens addresses for FFmpeg (`io_open` of `av.open`), but only on one camera's host and port.
 
-    `open_s` limits connecting, `patience_s` each wait for data. Certificates are verified with those in `ca_file`
+    `open_s` limits connecting, `read_timeout_s` each wait for data. Certificates are verified with those in `ca_file`
     (PEM); without it they are not verified, because cameras usually sign their own.
     """
 
-    def __init__(self, camera: NetworkAddress, *, open_s: float, patience_s: float, ca_file: str = "") -> None:
+    def __init__(self, camera: NetworkAddress, *, open_s: float, read_timeout_s: float, ca_file: str = "") -> None:
         self._camera = camera
-        self._patience_s = patience_s
-        self._ahead: dict[str, ConfinedBody] = {}
+        self._read_timeout_s = read_timeout_s
+        self._prefetched: dict[str, ConfinedBody] = {}
         self._client = httpx2.Client(
-            timeout=httpx2.Timeout(patience_s, connect=open_s),
+            timeout=httpx2.Timeout(read_timeout_s, connect=open_s),
             verify=ssl.create_default_context(cafile=ca_file) if ca_file else False,
             trust_env=False,
             follow_redirects=False,
             headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "Vigil"},
         )
 
-    def ask(self, url: str) -> ConfinedBody:
+    def prefetch(self, url: str) -> ConfinedBody:
         """Opens an address for inspection before `open` passes it to FFmpeg; raises as `open` does."""
-        self._ahead[url] = self.open(url, 0, {})
-        return self._ahead[url]
+        self._prefetched[url] = self.open(url, 0, {})
+        return self._prefetched[url]
 
     def open(self, url: str, flags: int, options: Mapping[str, str]) -> ConfinedBody:
         """Returns the body of an address; raises SourceError for another host, port or scheme, and for a redirect."""
-        if url in self._ahead:
-            return self._ahead.pop(url)
-        asked = self._inside(url)
+        if url in self._prefetched:
+            return self._prefetched.pop(url)
+        address = self._checked_address(url)
         try:
-            response = self._fetch(asked)
+            response = self._fetch(address)
         except httpx2.TimeoutException as error:
-            raise SourceError(f"no pictures for {self._patience_s:g} s") from error
+            raise SourceError(f"no pictures for {self._read_timeout_s:g} s") from error
         except httpx2.HTTPError as error:
             raise SourceError(f"it cannot be reached: {error}") from error
         if not response.is_success:
             response.close()
             raise SourceError(_refusal(response))
-        return ConfinedBody(response, name=asked.path, patience_s=self._patience_s)
+        return ConfinedBody(response, name=address.path, read_timeout_s=self._read_timeout_s)
 
     def close(self) -> None:
-        """Lets go of every connection."""
+        """Closes all connections."""
         self._client.close()
 
-    def _inside(self, url: str) -> NetworkAddress:
+    def _checked_address(self, url: str) -> NetworkAddress:
         try:
-            asked = parse_address(url)
+            address = parse_address(url)
         except ValueError as error:
             raise SourceError(f"it leads to an address that {error}") from error
-        if asked.scheme != self._camera.scheme or _place(asked) != _place(self._camera):
+        if address.scheme != self._camera.scheme or _host_port(address) != _host_port(self._camera):
             raise SourceError(
-                f"it leads elsewhere, to {asked.scheme}://{_place(asked)}; a camera that a visitor names, or whose "
-                "certificate is checked, is only read from its own host and port"
+                f"it leads elsewhere, to {address.scheme}://{_host_port(address)}; a camera that a visitor names, or "
+                "whose certificate is checked, is only read from its own host and port"
             )
-        return asked
+        return address
 
-    def _fetch(self, asked: NetworkAddress) -> httpx2.Response:
-        url = replace(asked, userinfo="").location
+    def _fetch(self, address: NetworkAddress) -> httpx2.Response:
+        url = replace(address, userinfo="").location
         name, _, password = (unquote(part) for part in self._camera.userinfo.partition(":"))
         if not self._camera.userinfo:
             return self._send(url, auth=None)
@@ -140,7 +140,7 @@ class ConfinedHttp:
         return self._client.send(self._client.build_request("GET", url), stream=True, auth=auth)
 
 
-def _place(address: NetworkAddress) -> HostPort:
+def _host_port(address: NetworkAddress) -> HostPort:
     return HostPort(address.host, address.port or PORTS.get(address.scheme, 0))
 
 

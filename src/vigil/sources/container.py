@@ -86,10 +86,10 @@ def moving_streams(container: Any, path: Path | str) -> list[Any]:
     moving = [s for s in container.streams.video if not is_cover_art(s)]
     if not moving:
         raise SourceError(f"{path} holds no moving pictures ({stream_types(container) or 'nothing at all'})")
-    known = [s for s in moving if s.codec_context is not None]
-    if not known:
+    decodable = [s for s in moving if s.codec_context is not None]
+    if not decodable:
         raise SourceError(f"{path} is compressed in a way that cannot be decoded here; convert it to H.264")
-    return known
+    return decodable
 
 
 def prepared(stream: Any, *, fast: bool = False) -> Any:
@@ -118,10 +118,10 @@ def stream_types(container: Any) -> str:
 
 def frame_rate(stream: Any) -> float:
     """Returns the frame rate that the file declares, or 25 if it declares none or nonsense."""
-    return told_rate(stream) or USUAL_RATE
+    return declared_rate(stream) or USUAL_RATE
 
 
-def told_rate(stream: Any) -> float | None:
+def declared_rate(stream: Any) -> float | None:
     """Returns the frame rate that the container (for raw bitstreams, the codec) declares; None if it declares none."""
     rates: list[Fraction | None] = [stream.average_rate, stream.guessed_rate]
     if is_raw(stream.container):

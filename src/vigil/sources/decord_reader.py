@@ -16,7 +16,7 @@ import av
 from vigil.errors import EnvironmentMissing, SourceError
 from vigil.frames import RGB, Frame, FrameSampling, resize
 from vigil.sources import container as containers
-from vigil.sources.file_timeline import vouched_s
+from vigil.sources.file_timeline import plausible_gap_s
 from vigil.sources.orientation import AS_STORED, Orientation, orientation_of
 from vigil.sources.timestamps import FileClock, FrameSampler
 from vigil.sources.video_tracks import main_video_stream
@@ -31,15 +31,15 @@ def read_frames_decord(path: Path, sampling: FrameSampling) -> Iterator[Frame]:
     Raises EnvironmentMissing if decord is not installed, SourceError if it cannot read the file.
     """
     decord = import_decord()
-    looks = _looks(path)
+    properties = _read_properties(path)
     try:
         reader = decord.VideoReader(str(path), num_threads=1)
-        wanted = _wanted(reader, sampling, vouched_s=looks.vouched_s)
+        wanted = _wanted(reader, sampling, plausible_gap_s=properties.plausible_gap_s)
         for start in range(0, len(wanted), BATCH):
             batch = wanted[start : start + BATCH]
             pictures = reader.get_batch([index for index, _ in batch]).asnumpy()
             for picture, (_, time_s) in zip(pictures, batch, strict=True):
-                yield Frame(_sized(picture, looks, sampling), time_s)
+                yield Frame(_sized(picture, properties, sampling), time_s)
     except (decord.DECORDError, RuntimeError) as error:
         raise SourceError(
             f"{path} cannot be read by decord ({_first_line(error)}); the reader pyav reads more kinds of files"
@@ -56,40 +56,40 @@ def import_decord() -> Any:
         ) from error
 
 
-def _wanted(reader: Any, sampling: FrameSampling, *, vouched_s: float) -> list[tuple[int, float]]:
+def _wanted(reader: Any, sampling: FrameSampling, *, plausible_gap_s: float) -> list[tuple[int, float]]:
     """Returns index and time in seconds of each frame to keep."""
     fps = float(reader.get_avg_fps() or containers.USUAL_RATE)
-    clock, sampler = FileClock(frame_s=1 / fps, vouched_s=vouched_s), FrameSampler(sampling.fps)
+    clock, sampler = FileClock(frame_s=1 / fps, plausible_gap_s=plausible_gap_s), FrameSampler(sampling.fps)
     stamps = reader.get_frame_timestamp(list(range(len(reader))))[:, 0]
     placed = ((index, clock.place(float(stamp))) for index, stamp in enumerate(stamps))
     return [(index, time_s) for index, time_s in placed if time_s is not None and sampler.accept(time_s)]
 
 
 @dataclass(frozen=True, slots=True)
-class _Looks:
+class _VideoProperties:
     pixel_aspect: float
-    vouched_s: float
+    plausible_gap_s: float
     orientation: Orientation = AS_STORED
 
 
-def _looks(path: Path) -> _Looks:
+def _read_properties(path: Path) -> _VideoProperties:
     """Reads what decord does not report: pixel aspect ratio, orientation, and the length of plausible gaps.
 
     It also rejects files that are no video, which decord does not check.
     """
     with containers.open_container(path) as container:
         stream: av.VideoStream = main_video_stream(container, path)
-        looks = _Looks(containers.sample_aspect_ratio(stream), vouched_s(container, stream))
+        properties = _VideoProperties(containers.sample_aspect_ratio(stream), plausible_gap_s(container, stream))
         try:
-            return replace(looks, orientation=orientation_of(next(container.decode(stream))))
+            return replace(properties, orientation=orientation_of(next(container.decode(stream))))
         except (StopIteration, IndexError, *containers.UNREADABLE):
-            return looks
+            return properties
 
 
-def _sized(picture: RGB, looks: _Looks, sampling: FrameSampling) -> RGB:
-    upright = looks.orientation.unmirrored(picture)
+def _sized(picture: RGB, properties: _VideoProperties, sampling: FrameSampling) -> RGB:
+    upright = properties.orientation.unmirrored(picture)
     height, width = upright.shape[:2]
-    return resize(upright, sampling.fit(max(1, round(width * looks.pixel_aspect)), height))
+    return resize(upright, sampling.fit(max(1, round(width * properties.pixel_aspect)), height))
 
 
 def _first_line(error: BaseException) -> str:

@@ -41,7 +41,7 @@ class FileTimeline:
             frame_s=1 / containers.frame_rate(stream),
             start_s=self.start_s,
             first_s=from_s,
-            vouched_s=vouched_s(container, stream),
+            plausible_gap_s=plausible_gap_s(container, stream),
         )
 
     @property
@@ -77,7 +77,7 @@ def _start_s(container: Any, stream: Any) -> float | None:
     return whole_s if own_s - whole_s > LATE_S else own_s
 
 
-def vouched_s(container: Any, stream: Any) -> float:
+def plausible_gap_s(container: Any, stream: Any) -> float:
     """Returns the second up to which a forward step of the file's clock is a pause, however long."""
     if container.format.name in LEAPING | STORED_IN_ORDER:
         return 0.0

@@ -154,10 +154,10 @@ def nearest_frame(pictures: Iterable[tuple[RGB, float]], at_s: float) -> RGB | N
 
 def _pictures(stream: Any, pieces: Sequence[EncodedPacket]) -> Iterator[tuple[RGB, float]]:
     """Yields upright pictures at display size, with their times in seconds."""
-    developer = FrameConverter(sampling=None, pixel_aspect=containers.sample_aspect_ratio(stream))
+    converter = FrameConverter(sampling=None, pixel_aspect=containers.sample_aspect_ratio(stream))
     frame_s = 1 / containers.frame_rate(stream)
     for frame, time_s in decode_packets(stream.codec_context, pieces, frame_s=frame_s):
-        yield developer.develop(frame), time_s
+        yield converter.convert(frame), time_s
 
 
 def _pieces(
@@ -179,15 +179,15 @@ def _pieces(
 
 def _gather(pieces: Iterable[EncodedPacket], *, from_s: float, to_s: float) -> list[EncodedPacket]:
     """Returns the packets from the last keyframe at or before `from_s` up to `to_s`; holds one earlier GOP at most."""
-    held: list[EncodedPacket] = []
+    kept: list[EncodedPacket] = []
     for piece in pieces:
-        if piece.time_s > to_s and held:
+        if piece.time_s > to_s and kept:
             break
         if piece.is_key and piece.time_s <= from_s:
-            held.clear()
-        if held or piece.is_key:
-            held.append(piece)
-    return held if held and held[0].time_s <= to_s else []
+            kept.clear()
+        if kept or piece.is_key:
+            kept.append(piece)
+    return kept if kept and kept[0].time_s <= to_s else []
 
 
 def _by_stamp(container: Any, stream: Any, timeline: FileTimeline) -> Iterator[EncodedPacket]:

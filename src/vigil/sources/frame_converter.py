@@ -39,10 +39,10 @@ class FrameConverter:
         self.pixel_aspect = pixel_aspect
         self.sizes: list[tuple[int, int]] = []
         self._scaler = VideoReformatter()
-        self._looked_at: tuple[int, int, float] | None = None
+        self._geometry: tuple[int, int, float] | None = None
         self._turn = AS_STORED
 
-    def develop(self, frame: Any) -> RGB:
+    def convert(self, frame: Any) -> RGB:
         """Returns the image of an `av.VideoFrame`, resized by `FrameSampling.fit`: `(H, W, 3) uint8 RGB`."""
         self._note(frame)
         orientation = self._orientation(frame)
@@ -54,9 +54,9 @@ class FrameConverter:
 
     def _orientation(self, frame: Any) -> Orientation:
         """Cached until size or angle change: reading PyAV's side data keeps a frame alive until garbage collection."""
-        seen = (frame.width, frame.height, frame.rotation)
-        if seen != self._looked_at:
-            self._looked_at, self._turn = seen, orientation_of(frame)
+        geometry = (frame.width, frame.height, frame.rotation)
+        if geometry != self._geometry:
+            self._geometry, self._turn = geometry, orientation_of(frame)
         return self._turn
 
     def _sized(self, width: int, height: int) -> tuple[int, int]:

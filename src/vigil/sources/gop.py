@@ -51,20 +51,20 @@ class Gop:
 
 def split_gops(packets: Iterable[Any], *, codec: str, extradata: bytes | None) -> Iterator[Gop]:
     """Groups packets into GOPs; those too large to hold are yielded in parts."""
-    held: list[Any] = []
-    held_bytes = 0
+    pending: list[Any] = []
+    pending_bytes = 0
     started = False
     for packet in packets:
         entry = is_random_access_point(packet, codec, extradata)
-        too_much = held_bytes > HOLD_BYTES or len(held) >= HOLD_PACKETS
-        if held and (entry or too_much):
-            yield Gop(held, whole=started and entry)
-            held, held_bytes, started = [], 0, False
-        started = started or (entry and not held)
-        held.append(packet)
-        held_bytes += packet.size
-    if held:
-        yield Gop(held, whole=started)
+        too_much = pending_bytes > HOLD_BYTES or len(pending) >= HOLD_PACKETS
+        if pending and (entry or too_much):
+            yield Gop(pending, whole=started and entry)
+            pending, pending_bytes, started = [], 0, False
+        started = started or (entry and not pending)
+        pending.append(packet)
+        pending_bytes += packet.size
+    if pending:
+        yield Gop(pending, whole=started)
 
 
 def is_random_access_point(packet: Any, codec: str, extradata: bytes | None) -> bool:
@@ -154,13 +154,13 @@ class GopDecoder:
         self, groups: Iterable[Gop], *, skip: bool = True, all_wanted: Callable[[], bool] = lambda: False
     ) -> Iterator[Any]:
         """Yields decoded `av.VideoFrame`s in presentation order; all of them without `skip` or while `all_wanted()`."""
-        held: Gop | None = None
+        pending: Gop | None = None
         for group in groups:
-            if held is not None:
-                yield from self._decode(held, following=group, skip=skip and not all_wanted())
-            held = group
-        if held is not None:
-            yield from self._decode(held, following=None, skip=skip and not all_wanted())
+            if pending is not None:
+                yield from self._decode(pending, following=group, skip=skip and not all_wanted())
+            pending = group
+        if pending is not None:
+            yield from self._decode(pending, following=None, skip=skip and not all_wanted())
         yield from self._send(None)
 
     def _decode(self, group: Gop, *, following: Gop | None, skip: bool) -> Iterator[Any]:
@@ -177,9 +177,9 @@ class GopDecoder:
 
     def _decode_alone(self, packets: list[Any], plan: DecodePlan) -> Iterator[Any]:
         """Decodes a GOP as planned, and again in full if damage cost a wanted frame."""
-        bad_before, seen, missing = self.bad_packets, None, set(plan.wanted)
+        bad_before, last_pts, missing = self.bad_packets, None, set(plan.wanted)
         for frame in self._send_all(packets[: plan.needed], wanted=plan.wanted):
-            seen = frame.pts
+            last_pts = frame.pts
             missing.discard(frame.pts)
             yield frame
         self._fresh = True
@@ -187,7 +187,7 @@ class GopDecoder:
             return
         self.bad_packets = bad_before
         for frame in self._send_all(packets):
-            if seen is None or (frame.pts is not None and frame.pts > seen):
+            if last_pts is None or (frame.pts is not None and frame.pts > last_pts):
                 yield frame
 
     def _plan(self, group: Gop, following: Gop | None) -> DecodePlan | None:

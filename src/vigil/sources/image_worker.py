@@ -32,13 +32,13 @@ DEADLINE_S = 30.0
 """Time limit for one file, allowing for a busy machine; the process itself may use 20 s of CPU time."""
 
 TURN_S = 60.0
-"""How long a file waits for its turn before it is refused."""
+"""How long a file waits for the process before it is refused."""
 
 IDLE_S = 60.0
 HEAD_BYTES = 64 * 1024
-LONGEST_REASON = 1000
-LARGEST_FILE = 3 * MAX_PIXELS
-KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TMPDIR")
+MAX_REASON_CHARS = 1000
+MAX_IMAGE_BYTES = 3 * MAX_PIXELS
+PASSED_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TMPDIR")
 """The environment variables passed on to the process; secrets such as API keys are not."""
 
 FEW_THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
@@ -72,13 +72,13 @@ class ImageWorker:
     ) -> RGB:
         """Like `vigil.sources.images.read_image`, for a file; raises SourceError."""
         limits = {"max_pixels": max_pixels, "pixel_multiple": pixel_multiple, "most_pixels": most_pixels}
-        asked = {"do": "read", "path": str(path), **limits}
-        head, data = self._ask(asked, Path(path))
+        request = {"do": "read", "path": str(path), **limits}
+        head, data = self._request(request, Path(path))
         return np.frombuffer(data, np.uint8).reshape(head["shape"])
 
-    def look_into(self, path: Path) -> MediaContent:
+    def inspect(self, path: Path) -> MediaContent:
         """Like `vigil.sources.media_content.inspect_content`; raises SourceError."""
-        head, _ = self._ask({"do": "look", "path": str(path)}, Path(path))
+        head, _ = self._request({"do": "inspect", "path": str(path)}, Path(path))
         kind, format = head.get("kind"), head.get("format")
         if kind == "picture" and isinstance(format, str) and format in FORMATS:
             return MediaContent(kind="picture", format=format)
@@ -89,44 +89,44 @@ class ImageWorker:
         with self._turn:
             self._end()
 
-    def _ask(self, asked: dict[str, Any], path: Path) -> tuple[dict[str, Any], bytearray]:
+    def _request(self, request: dict[str, Any], path: Path) -> tuple[dict[str, Any], bytearray]:
         if not self._turn.acquire(timeout=self._turn_s):
-            raise SourceError(f"{path} waits behind too many others; send it again in a moment")
+            raise SourceError(f"too many files are waiting before {path}; send it again in a moment")
         try:
-            return self._answer(asked, path)
+            return self._response(request, path)
         finally:
             self._turn.release()
 
-    def _answer(self, asked: dict[str, Any], path: Path) -> tuple[dict[str, Any], bytearray]:
+    def _response(self, request: dict[str, Any], path: Path) -> tuple[dict[str, Any], bytearray]:
         if self._idle is not None:
             self._idle.cancel()
         child = self._running()
         try:
-            head, data = _exchange(child, json.dumps(asked).encode() + b"\n", deadline_s=self._deadline_s)
+            head, data = _exchange(child, json.dumps(request).encode() + b"\n", deadline_s=self._deadline_s)
         except TimeoutError as error:
             self._end()
             raise SourceError(f"{path} could not be decoded in {self._deadline_s:g} s; make it smaller") from error
         except (OSError, ValueError, TypeError, AttributeError, EOFError) as error:
             self._end()
             raise SourceError(
-                f"{path} could not be decoded: the program that did it ended (out of memory or time, or the file is "
-                "made to harm it)"
+                f"{path} could not be decoded: the decoding process ended (out of memory or time, or the file is "
+                "malicious)"
             ) from error
-        self._rest()
+        self._start_idle_timer()
         if "error" in head:
-            raise SourceError(str(head["error"])[:LONGEST_REASON])
+            raise SourceError(str(head["error"])[:MAX_REASON_CHARS])
         return head, data
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
             self._end()
-            variables = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+            variables = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
             self._child = subprocess.Popen(
                 COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables | FEW_THREADS, bufsize=0
             )
         return self._child
 
-    def _rest(self) -> None:
+    def _start_idle_timer(self) -> None:
         self._idle = threading.Timer(self._idle_s, self._end_if_idle)
         self._idle.daemon = True
         self._idle.start()
@@ -151,10 +151,10 @@ class ImageWorker:
                     pipe.close()
 
 
-def _exchange(child: subprocess.Popen[bytes], asked: bytes, *, deadline_s: float) -> tuple[dict[str, Any], bytearray]:
-    """Sends a request line and returns the response; raises TimeoutError, EOFError, or what `read_answer` raises."""
+def _exchange(child: subprocess.Popen[bytes], request: bytes, *, deadline_s: float) -> tuple[dict[str, Any], bytearray]:
+    """Sends a request line and returns the response; raises TimeoutError, EOFError, or what `read_response` raises."""
     assert child.stdin is not None and child.stdout is not None
-    child.stdin.write(asked)
+    child.stdin.write(request)
     until_s = time.monotonic() + deadline_s
     with selectors.DefaultSelector() as selector:
         selector.register(child.stdout, selectors.EVENT_READ)
@@ -167,10 +167,10 @@ def _exchange(child: subprocess.Popen[bytes], asked: bytes, *, deadline_s: float
                 raise EOFError
             return part
 
-        return read_answer(more)
+        return read_response(more)
 
 
-def read_answer(more: Callable[[int], bytes]) -> tuple[dict[str, Any], bytearray]:
+def read_response(more: Callable[[int], bytes]) -> tuple[dict[str, Any], bytearray]:
     """Reads a response, head and image bytes; `more(n)` returns its next bytes, at most n.
 
     Raises ValueError, TypeError or AttributeError if it is malformed: the process may be compromised.
@@ -184,7 +184,7 @@ def read_answer(more: Callable[[int], bytes]) -> tuple[dict[str, Any], bytearray
     head = json.loads(line)
     height, width, colours = head.get("shape", (0, 0, 3))
     length = int(height) * int(width) * int(colours)
-    if colours != 3 or not len(rest) <= length <= LARGEST_FILE:
+    if colours != 3 or not len(rest) <= length <= MAX_IMAGE_BYTES:
         raise ValueError("no picture")
     data = bytearray(length)
     data[: len(rest)] = rest

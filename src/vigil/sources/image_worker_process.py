@@ -28,22 +28,22 @@ OPEN_FILES = 32
 
 def main() -> None:
     """Serves requests until stdin is closed."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    # Whatever a library prints must not corrupt the responses.
+    responses = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    # The output of libraries must not corrupt the responses.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     _limit()
     for line in sys.stdin.buffer:
         _allow_cpu()
-        _tell(answers, *_answer(json.loads(line)))
+        _respond(responses, *_process(json.loads(line)))
 
 
-def _answer(asked: dict[str, Any]) -> tuple[dict[str, Any], RGB | None]:
-    path = Path(asked["path"])
+def _process(request: dict[str, Any]) -> tuple[dict[str, Any], RGB | None]:
+    path = Path(request["path"])
     try:
-        if asked["do"] == "look":
+        if request["do"] == "inspect":
             content = inspect_content(path)
             return {"kind": content.kind, "format": content.format, "codec": content.codec}, None
-        limits = {name: asked[name] for name in ("max_pixels", "pixel_multiple", "most_pixels")}
+        limits = {name: request[name] for name in ("max_pixels", "pixel_multiple", "most_pixels")}
         image = read_image(path, **limits)
     except SourceError as error:
         return {"error": str(error)}, None
@@ -52,11 +52,11 @@ def _answer(asked: dict[str, Any]) -> tuple[dict[str, Any], RGB | None]:
     return {"shape": image.shape}, image
 
 
-def _tell(answers: BinaryIO, head: dict[str, Any], image: RGB | None) -> None:
-    answers.write(json.dumps(head).encode() + b"\n")
+def _respond(responses: BinaryIO, head: dict[str, Any], image: RGB | None) -> None:
+    responses.write(json.dumps(head).encode() + b"\n")
     if image is not None:
-        answers.write(np.ascontiguousarray(image).data)
-    answers.flush()
+        responses.write(np.ascontiguousarray(image).data)
+    responses.flush()
 
 
 def _limit() -> None:

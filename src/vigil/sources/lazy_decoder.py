@@ -1,8 +1,8 @@
 """Decodes a live stream only as far as the sampled frames need, without delaying them.
 
-Frames after the last sampled one of a GOP are useless once the next keyframe is here. So while no sampled frame is due
-before the next expected keyframe, packets are queued undecoded: the keyframe discards them, and if a frame becomes due
-first they are decoded at once. With a keyframe every two seconds this saves a fifth of the decoding, every second
+Frames after the last sampled one of a GOP are useless once the next keyframe has arrived. So while no sampled frame is
+due before the next expected keyframe, packets are queued undecoded: the keyframe discards them, and if a frame becomes
+due first they are decoded at once. With a keyframe every two seconds this saves a fifth of the decoding, every second
 almost half, with MJPEG nearly all. Unreferenced frames are skipped unless sampled. Sampled frames are bit-identical.
 
 Packets that are needed but not urgent are decoded in batches, which saves a seventh through the processor's cache
@@ -53,7 +53,7 @@ CLOCK_S = 1e-4
 class LazyDecoder:
     """Decodes the packets of one live stream as they arrive, in one thread.
 
-    `sampler` selects the frames; `previewer` may want more of them; `fast` skips every unreferenced frame.
+    `sampler` selects the frames, `previewer` further ones; `fast` skips every unreferenced frame.
     """
 
     def __init__(
@@ -68,8 +68,8 @@ class LazyDecoder:
         self._droppable = has_droppable_frames(self._name, codec_context.extradata)
         self._fast = fast
         self._keyframe_interval = KeyframeInterval()
-        self._held: list[Any] = []
-        self._held_bytes = 0
+        self._pending: list[Any] = []
+        self._pending_bytes = 0
         self._crowding = 1.0
         self._sent_s = float("-inf")
         self._instants: dict[int, float] = {}
@@ -78,13 +78,13 @@ class LazyDecoder:
     @property
     def is_holding(self) -> bool:
         """Whether packets are queued undecoded because no frame is due."""
-        return bool(self._held)
+        return bool(self._pending)
 
     @property
     def _due_s(self) -> float | None:
         """The time of the next frame that is wanted, for sampling or preview; None before the first."""
-        due_s, seen_s = self._sampler.next_s, self._previewer.next_s if self._previewer else None
-        return due_s if due_s is None or seen_s is None else min(due_s, seen_s)
+        due_s, preview_s = self._sampler.next_s, self._previewer.next_s if self._previewer else None
+        return due_s if due_s is None or preview_s is None else min(due_s, preview_s)
 
     def push(self, packet: Any, time_s: float) -> list[Any]:
         """Returns the frames (`av.VideoFrame`) that are decoded once a packet with time `time_s` arrives."""
@@ -93,23 +93,23 @@ class LazyDecoder:
         elif self._is_undecodable_leading(packet):
             return []
         if self._can_defer(packet, time_s):
-            self._held.append(packet)
-            self._held_bytes += packet.size
+            self._pending.append(packet)
+            self._pending_bytes += packet.size
             return []
         with DECODE_SLOTS:
-            if self._held:
-                self._decode_held()
+            if self._pending:
+                self._decode_pending()
             self._sent_s = max(self._sent_s, time_s)
             return self._send(packet, wanted=self._is_first(time_s))
 
     def _on_keyframe(self, key: Any, time_s: float) -> None:
         """Handles a random access point: discards queued packets that no due frame needs."""
-        self._keyframe_interval.beat(time_s)
+        self._keyframe_interval.record(time_s)
         self._leading_before = None
-        if not self._held or not self._starts_clean(time_s):
+        if not self._pending or not self._starts_clean(time_s):
             return
-        self.left_out += len(self._held)
-        self._held, self._held_bytes = [], 0
+        self.left_out += len(self._pending)
+        self._pending, self._pending_bytes = [], 0
         self._leading_before = key.pts
         self._sent_s = float("-inf")
 
@@ -132,26 +132,26 @@ class LazyDecoder:
 
         Also, no frame may be due soon, unless a keyframe expected before it may make this packet needless.
         """
-        due_s, held = self._due_s, len(self._held)
-        if due_s is None or packet.pts is None or self._held_bytes > HOLD_BYTES or held >= HOLD_PACKETS:
+        due_s, pending = self._due_s, len(self._pending)
+        if due_s is None or packet.pts is None or self._pending_bytes > HOLD_BYTES or pending >= HOLD_PACKETS:
             return False
         until_due_s = due_s - max(time_s, self._sent_s)
         if self._expects_key_before(due_s):
             return until_due_s > 0
         head_start_s = 0.0 if self._crowding > CROWDED else HEAD_START_S
-        return until_due_s > head_start_s and held < BATCH_PACKETS - 1
+        return until_due_s > head_start_s and pending < BATCH_PACKETS - 1
 
     def _expects_key_before(self, due_s: float) -> bool:
         key_s = self._keyframe_interval.next_s
         return key_s is not None and due_s > key_s - HALF_A_FRAME_S
 
-    def _decode_held(self) -> None:
+    def _decode_pending(self) -> None:
         """Decodes the queued packets; none of their frames is due, but later frames refer to them."""
         if self._due_s is not None and self._expects_key_before(self._due_s):
-            self._keyframe_interval.lost()
-        held, self._held, self._held_bytes = self._held, [], 0
+            self._keyframe_interval.reset()
+        pending, self._pending, self._pending_bytes = self._pending, [], 0
         began_s, cpu_began_s = time.perf_counter(), time.thread_time()
-        for packet in held:
+        for packet in pending:
             self._send(packet, wanted=False)
         took_s, cpu_s = time.perf_counter() - began_s, time.thread_time() - cpu_began_s
         self._crowding += SMOOTHING * (took_s / max(cpu_s, CLOCK_S) - self._crowding)
@@ -194,12 +194,12 @@ class KeyframeInterval:
             return None
         return self._last_s + min(self._periods_s)
 
-    def beat(self, time_s: float) -> None:
+    def record(self, time_s: float) -> None:
         """Records a keyframe."""
         if self._last_s is not None and time_s > self._last_s:
             self._periods_s = [*self._periods_s[-1:], time_s - self._last_s]
         self._last_s = time_s
 
-    def lost(self) -> None:
-        """Resets the prediction, because the keyframe did not arrive when expected."""
+    def reset(self) -> None:
+        """Discards the prediction, because the keyframe did not arrive when expected."""
         self._periods_s = []

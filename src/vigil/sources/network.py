@@ -46,14 +46,14 @@ class StreamHealth:
     @property
     def problems(self) -> tuple[str, ...]:
         """One sentence for each kind of problem."""
-        told = (
+        counts = (
             (self.bad_packets, f"{self.bad_packets} packets could not be decoded"),
             (self.clock_corrections, f"the camera's clock was put right {self.clock_corrections} times"),
             (self.clock_distrusted, "the camera's clock runs wrong; pictures are timed by their arrival"),
             (self.size_changes, f"the picture changed its size {self.size_changes} times"),
             (self.waits_for_key, f"its first key picture came late {self.waits_for_key} times; {GOP_ADVICE}"),
         )
-        return tuple(sentence for count, sentence in told if count)
+        return tuple(sentence for count, sentence in counts if count)
 
 
 class StreamReader:
@@ -94,12 +94,12 @@ class StreamReader:
         self._pacer = StreamPacer(stop=stop) if paced else None
         self._clock = ArrivalClock(trusted=not by_arrival)
         self._sampler = FrameSampler(sampling.fps)
-        self._developer = FrameConverter(sampling=sampling, pixel_aspect=containers.sample_aspect_ratio(stream))
+        self._converter = FrameConverter(sampling=sampling, pixel_aspect=containers.sample_aspect_ratio(stream))
         self._packet_s = self._picture_s = time.monotonic()
         self._has_begun = False
         # Frames before the first keyframe refer to frames that were never received and decode to grey at best.
         self._awaits_key = self._codec.codec.canonical_name in STARTS_AFRESH
-        self._has_told = False
+        self._has_warned = False
         if skip_unreferenced:
             containers.skip_loop_filter(self._codec)
         self._decoder = LazyDecoder(self._codec, self._sampler, previewer=previewer, fast=skip_unreferenced)
@@ -141,9 +141,9 @@ class StreamReader:
             if time_s is None:
                 continue
             if self._sampler.accept(time_s):
-                yield Frame(self._developer.develop(picture), time_s, captured_s)
+                yield Frame(self._converter.convert(picture), time_s, captured_s)
             if self._previewer is not None:
-                self._previewer.show_frame(picture, time_s, pixel_aspect=self._developer.pixel_aspect)
+                self._previewer.show_frame(picture, time_s, pixel_aspect=self._converter.pixel_aspect)
 
     def _packets(self) -> Iterator[Any]:
         """Yields the video packets as they arrive, or in real time if paced."""
@@ -151,11 +151,11 @@ class StreamReader:
             if self._stop.is_set():
                 return
             self._packet_s = time.monotonic()
-            self._check_patience(self._packet_s - self._picture_s)
+            self._check_timeout(self._packet_s - self._picture_s)
             if packet.size and packet.stream_index == self._stream.index:
                 yield self._paced(packet)
 
-    def _check_patience(self, waited_s: float) -> None:
+    def _check_timeout(self, waited_s: float) -> None:
         if self._awaits_key and waited_s > self._key_timeout_s:
             raise SourceError(f"data but no key picture for {self._key_timeout_s:g} s; {GOP_ADVICE}")
         if not self._awaits_key and waited_s > self._picture_timeout_s:
@@ -171,8 +171,8 @@ class StreamReader:
 
     def _waiting(self) -> Iterator[Waiting]:
         """Yields `Waiting` once if the first keyframe takes longer than `KEY_SOON_S`."""
-        if not self._has_told and self._packet_s - self._picture_s > min(KEY_SOON_S, self._picture_timeout_s):
-            self._has_told = True
+        if not self._has_warned and self._packet_s - self._picture_s > min(KEY_SOON_S, self._picture_timeout_s):
+            self._has_warned = True
             self._health.waits_for_key += 1
             yield Waiting("it is connected, and its next key picture is waited for")
 
@@ -208,7 +208,7 @@ class StreamReader:
     def _account(self) -> None:
         self._health.clock_corrections += self._clock.corrections
         self._health.clock_distrusted += self._clock.corrections > 0 and not self._clock.trusted
-        self._health.size_changes += max(0, len(self._developer.sizes) - 1)
+        self._health.size_changes += max(0, len(self._converter.sizes) - 1)
 
 
 BY_ARRIVAL = frozenset({"mpjpeg", "mjpeg"})

@@ -26,8 +26,8 @@ class Orientation:
         swapped = cv2.transpose(image) if self.swaps_sides else image
         if not (self.mirrors_x or self.mirrors_y):
             return np.asarray(swapped, np.uint8)
-        way = -1 if self.mirrors_x and self.mirrors_y else int(self.mirrors_x)
-        return np.asarray(cv2.flip(swapped, way), np.uint8)
+        flip_code = -1 if self.mirrors_x and self.mirrors_y else int(self.mirrors_x)
+        return np.asarray(cv2.flip(swapped, flip_code), np.uint8)
 
     def unmirrored(self, image: RGB) -> RGB:
         """Returns the displayed image, from one that a reader has only rotated by the angle it read from the matrix."""

@@ -1,4 +1,4 @@
-"""Encodes preview images of a source for viewers, more often than the model's frames and only on demand.
+"""Encodes preview images of a source on demand, more often than the model's frames.
 
 A capture decodes nearly every frame anyway. While there are viewers, some of these frames are resized and compressed;
 otherwise a preview costs one function call per frame.
@@ -41,7 +41,7 @@ class PreviewEncoder:
         self.wait: WaitUntil = no_wait
         self._show = show
         self._due_s = float("-inf")
-        self._developer: FrameConverter | None = None
+        self._converter: FrameConverter | None = None
 
     @property
     def next_s(self) -> float | None:
@@ -65,9 +65,9 @@ class PreviewEncoder:
         """Shows a decoded `av.VideoFrame` if a preview is due."""
         if not self.accept(time_s) or self.wait(time_s):
             return
-        if self._developer is None or self._developer.pixel_aspect != pixel_aspect:
-            self._developer = FrameConverter(sampling=None, longest_px=self.longest_px, pixel_aspect=pixel_aspect)
-        self._compress(self._developer.develop(frame), time_s)
+        if self._converter is None or self._converter.pixel_aspect != pixel_aspect:
+            self._converter = FrameConverter(sampling=None, longest_px=self.longest_px, pixel_aspect=pixel_aspect)
+        self._compress(self._converter.convert(frame), time_s)
 
     def show_image(self, image: RGB, time_s: float) -> None:
         """Shows an image `(H, W, 3) uint8 RGB` for which `accept` returned True."""

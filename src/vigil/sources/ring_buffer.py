@@ -45,7 +45,7 @@ class PacketRun:
     head: bytes = b""
     setup: Any | None = None
     pieces: deque[EncodedPacket] = field(default_factory=deque)
-    held_bytes: int = 0
+    buffered_bytes: int = 0
 
     def covers_s(self, from_s: float, to_s: float) -> float:
         """Returns how many of these seconds the run covers; below 0 if none."""
@@ -55,8 +55,8 @@ class PacketRun:
         """Records a new description of the stream, as FLV sends when a camera changes its size."""
         if packet.has_sidedata(NEW_EXTRADATA):
             setup = packet.get_sidedata(NEW_EXTRADATA)
-            known = self.stream.codec_context.extradata if self.setup is None else self.setup
-            self.setup = self.setup if known is not None and bytes(setup) == bytes(known) else setup
+            current = self.stream.codec_context.extradata if self.setup is None else self.setup
+            self.setup = self.setup if current is not None and bytes(setup) == bytes(current) else setup
 
     def drop_group(self) -> None:
         """Evicts the oldest GOP."""
@@ -65,7 +65,7 @@ class PacketRun:
             self._drop()
 
     def _drop(self) -> None:
-        self.held_bytes -= len(self.pieces.popleft().data)
+        self.buffered_bytes -= len(self.pieces.popleft().data)
 
     def second_key_s(self) -> float | None:
         """Returns the time of the second keyframe; None if there is only one."""
@@ -111,14 +111,14 @@ class PacketRingBuffer:
                 run.head = _head(run.stream, packet)
             piece = encoded_packet(packet, time_s, setup=run.setup)
             run.pieces.append(piece)
-            run.held_bytes += len(piece.data)
+            run.buffered_bytes += len(piece.data)
             self._trim(time_s)
 
     @property
-    def held_bytes(self) -> int:
+    def buffered_bytes(self) -> int:
         """The size of all buffered packets."""
         with self._lock:
-            return sum(run.held_bytes for run in self._runs)
+            return sum(run.buffered_bytes for run in self._runs)
 
     @property
     def span_s(self) -> tuple[float, float] | None:
@@ -159,7 +159,7 @@ class PacketRingBuffer:
             oldest.drop_group()
         elif len(self._runs) > 1 and now_s - oldest.pieces[-1].time_s > self.keep_s:
             self._runs.popleft()
-        while sum(run.held_bytes for run in self._runs) > self.max_bytes:
+        while sum(run.buffered_bytes for run in self._runs) > self.max_bytes:
             self._shed()
 
     def _shed(self) -> None:
@@ -240,7 +240,7 @@ class JpegRingBuffer:
         self.max_bytes = max_bytes
         self.name = name
         self._stills: deque[_Still] = deque()
-        self._held_bytes = 0
+        self._buffered_bytes = 0
         self._lock = threading.Lock()
 
     def add(self, image: RGB, time_s: float) -> None:
@@ -248,17 +248,17 @@ class JpegRingBuffer:
         still = _Still(encode_jpeg(image, quality=PICTURE_QUALITY), time_s)
         with self._lock:
             self._stills.append(still)
-            self._held_bytes += len(still.jpeg)
+            self._buffered_bytes += len(still.jpeg)
             while len(self._stills) > 1 and (
-                time_s - self._stills[0].time_s > self.keep_s or self._held_bytes > self.max_bytes
+                time_s - self._stills[0].time_s > self.keep_s or self._buffered_bytes > self.max_bytes
             ):
-                self._held_bytes -= len(self._stills.popleft().jpeg)
+                self._buffered_bytes -= len(self._stills.popleft().jpeg)
 
     @property
-    def held_bytes(self) -> int:
+    def buffered_bytes(self) -> int:
         """The size of all buffered images."""
         with self._lock:
-            return self._held_bytes
+            return self._buffered_bytes
 
     def clip(self, path: Path, *, from_s: float, to_s: float) -> None:
         """Writes an mp4 of these seconds, each frame at its own time; raises SourceError."""

@@ -21,10 +21,10 @@ SALT = b"vigil source"
 
 USERINFO = re.compile(r"://[^/?#]*@")
 
-Known = Mapping[str, Collection[str]]
+KnownNames = Mapping[str, Collection[str]]
 """The known identities by source name."""
 
-Renamed = Mapping[tuple[str, str], str]
+RenamedSources = Mapping[tuple[str, str], str]
 """The name that users gave a source, by its identity and previous name."""
 
 
@@ -40,7 +40,9 @@ def identity_of(address: Address) -> str:
     return _slow(USERINFO.sub("://", address.location))
 
 
-def named_apart(addresses: Sequence[Address], known: Known, renamed: Renamed | None = None) -> list[Address]:
+def named_apart(
+    addresses: Sequence[Address], known: KnownNames, renamed: RenamedSources | None = None
+) -> list[Address]:
     """Returns the sources, each with a name that no other source in the store has had.
 
     A source that was renamed before, automatically or by users (`renamed`), keeps that name. Otherwise files are
@@ -49,7 +51,7 @@ def named_apart(addresses: Sequence[Address], known: Known, renamed: Renamed | N
     taken = {address.name for address in addresses}
     apart: list[Address] = []
     for address in addresses:
-        name = _apart(address, known, taken - {address.name})
+        name = _distinct_name(address, known, taken - {address.name})
         if renamed and (given := renamed.get((identity_of(address), name))) and given not in taken:
             name = given
         taken.add(name)
@@ -57,20 +59,20 @@ def named_apart(addresses: Sequence[Address], known: Known, renamed: Renamed | N
     return apart
 
 
-def names_of_others(address: Address, known: Known) -> set[str]:
+def names_of_others(address: Address, known: KnownNames) -> set[str]:
     """Returns the names that belong to other sources than this one."""
     identity = identity_of(address) if known else ""
     return {name for name, identities in known.items() if {*identities} - {identity}}
 
 
-def _apart(address: Address, known: Known, taken: set[str]) -> str:
+def _distinct_name(address: Address, known: KnownNames, taken: set[str]) -> str:
     if not known.get(address.name):
         return address.name
     others = taken | names_of_others(address, known)
     return next(name for name in _candidates(address, known) if name not in others)
 
 
-def _candidates(address: Address, known: Known) -> Iterator[str]:
+def _candidates(address: Address, known: KnownNames) -> Iterator[str]:
     identity = identity_of(address)
     yield address.name
     yield from (name for name, identities in known.items() if {*identities} == {identity})

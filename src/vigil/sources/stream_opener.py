@@ -54,7 +54,7 @@ class _Refused(SourceError):
 
 
 class StreamOpener:
-    """Opens one address repeatedly, and remembers which format worked."""
+    """Opens one address repeatedly, starting with the format that worked last."""
 
     def __init__(self, address: Address, *, settings: CaptureSettings) -> None:
         # Rebuilt from the checked parts, because FFmpeg would parse some addresses differently.
@@ -65,7 +65,7 @@ class StreamOpener:
         self._settings = settings
         self._is_hls = self._address.path.lower().endswith(".m3u8")
         self._format = USUAL
-        self._told_bytes = 0
+        self._declared_bytes = 0
         self._warned = False
 
     @property
@@ -83,7 +83,7 @@ class StreamOpener:
         return self._address.scheme in ("https", "rtsps")
 
     @property
-    def _is_ours(self) -> bool:
+    def _reads_confined(self) -> bool:
         """Whether FFmpeg reads through `ConfinedHttp`; alone it verifies certificates of playlists, not of segments."""
         checked = self._is_tls and bool(self._settings.ca_file)
         return not self.is_rtsp and (self._confined or checked)
@@ -117,7 +117,7 @@ class StreamOpener:
             return False
         if container.duration and container.duration > 0:
             return True
-        return container.format.name != PLAYLIST and max(container.size or 0, self._told_bytes) > 0
+        return container.format.name != PLAYLIST and max(container.size or 0, self._declared_bytes) > 0
 
     def broke_off(self, container: Any, error: BaseException) -> None:
         """Uses the error that ended a stream to choose the format for the next attempt."""
@@ -135,14 +135,14 @@ class StreamOpener:
 
     def _open(self, format: str, stack: ExitStack) -> Any:
         limit_s, began_s = self._settings.open_timeout_s, time.monotonic()
-        ways = self._ways(format, stack)
+        input_options = self._input_options(format, stack)
         try:
-            container = self._av_open(self._options(format), ways)
+            container = self._av_open(self._options(format), input_options)
         except containers.UNREADABLE as error:
             reason = self.why(error, waited_s=time.monotonic() - began_s, limit_s=limit_s)
             # FFmpeg's error contains the address with its password, so it must not become the cause.
             raise (_Refused if isinstance(error, REFUSALS) else SourceError)(reason) from None
-        if container.format.name in (MIXED, BARE) and not _knows_size(container):
+        if container.format.name in (MIXED, BARE) and not _has_frame_size(container):
             container.close()
             raise _Refused(f"not one JPEG can be found in it{HINTS[av.error.InvalidDataError]}")
         if container.format.name == PLAYLIST and not self._is_hls:
@@ -152,31 +152,31 @@ class StreamOpener:
             return self._open(format, stack)
         return container
 
-    def _av_open(self, options: Mapping[str, str], ways: Mapping[str, Any]) -> Any:
+    def _av_open(self, options: Mapping[str, str], input_options: Mapping[str, Any]) -> Any:
         # At the first timeout an RTSP connection still returns buffered data, so it waits twice.
         read_s = self.read_timeout_s / (2 if self.is_rtsp else 1)
         return av.open(
             self._location,
             container_options=dict(options),
             timeout=(self._settings.open_timeout_s, read_s),
-            **ways,
+            **input_options,
             **containers.FIRST_LOOK,
             **containers.LENIENT,
         )
 
-    def _ways(self, format: str, stack: ExitStack) -> dict[str, Any]:
+    def _input_options(self, format: str, stack: ExitStack) -> dict[str, Any]:
         """Returns how FFmpeg reads its data: by itself, or for a confined camera through `ConfinedHttp`."""
-        if not self._is_ours:
+        if not self._reads_confined:
             return {"format": format or None}
         http = confined_http.ConfinedHttp(
             self._address,
             open_s=self._settings.open_timeout_s,
-            patience_s=self.read_timeout_s,
+            read_timeout_s=self.read_timeout_s,
             ca_file=self._settings.ca_file,
         )
         stack.enter_context(closing(http))
-        body = http.ask(self._location)
-        self._told_bytes = body.told_bytes
+        body = http.prefetch(self._location)
+        self._declared_bytes = body.declared_bytes
         return {"io_open": http.open, "format": format or _detected_format(body)}
 
     def _options(self, format: str) -> dict[str, str]:
@@ -192,7 +192,7 @@ class StreamOpener:
         # Start a live playlist at its last segment: older ones are of no use for alarms.
         return (
             common
-            | (confined_http.OPTIONS if self._is_ours else {})
+            | (confined_http.OPTIONS if self._reads_confined else {})
             | {
                 "protocol_whitelist": HTTP_PROTOCOLS,
                 "rw_timeout": str(round(self.read_timeout_s * MICROSECONDS)),
@@ -210,6 +210,6 @@ def _detected_format(body: confined_http.ConfinedBody) -> str | None:
     return PLAYLIST if body.begins_with(FIRST_LINE) else None
 
 
-def _knows_size(container: Any) -> bool:
+def _has_frame_size(container: Any) -> bool:
     """Returns whether a frame was found in what was read so far."""
     return any(stream.codec_context.width for stream in container.streams.video)

@@ -38,13 +38,13 @@ class FileClock:
 
     A pause of up to a minute is kept. A clock that is set back or jumps ahead is spliced: the frame follows the
     previous one at the usual interval, and later times shift with it. `first_s` is roughly the time of the first frame
-    if reading begins in the middle. Up to `vouched_s`, the duration in the file's own index, any step forward is a
-    pause. Frames without a timestamp follow at the usual interval, as in MPEG streams, where few frames have one; if
+    if reading begins in the middle. Up to `plausible_gap_s`, the duration in the file's own index, any step forward is
+    a pause. Frames without a timestamp follow at the usual interval, as in MPEG streams, where few frames have one; if
     the next timestamp disagrees with that, they count as `missing` one.
     """
 
     def __init__(
-        self, *, frame_s: float, start_s: float | None = None, first_s: float = 0.0, vouched_s: float = 0.0
+        self, *, frame_s: float, start_s: float | None = None, first_s: float = 0.0, plausible_gap_s: float = 0.0
     ) -> None:
         self.frame_s = frame_s
         self.last_s: float | None = None
@@ -56,8 +56,8 @@ class FileClock:
         self._sparse_left = 0
         self._off_frames = 0.0
         self._jump_s = max(FILE_JUMP_S, 10 * frame_s)
-        self._vouched_s = vouched_s
-        self._latest_first_s = max(first_s + self._jump_s, vouched_s)
+        self._vouched_s = plausible_gap_s
+        self._latest_first_s = max(first_s + self._jump_s, plausible_gap_s)
         self._stuck_after = max(2, round(1 / frame_s))
         self._stuck = 0
         self._shift_s = None if start_s is None else -start_s
@@ -197,8 +197,8 @@ class FrameSampler:
 FAR_S = 2.0
 """Timestamps that stay this far from the arrival of their frames are re-synchronised."""
 
-PATIENCE_S = 1.0
-"""How long timestamps may lag: network delays come late but all at once, a clock set back stays late."""
+LAG_TOLERANCE_S = 1.0
+"""How long timestamps may lag: a network delay ends in a burst, a clock that was set back stays late."""
 
 STILL_S = 1.0
 STILL_PACKETS = 4
@@ -231,7 +231,7 @@ class ArrivalClock:
         self._shift_s: float | None = None
         self._last_s: float | None = None
         self._first_s = 0.0
-        self._seen_s = 0.0
+        self._last_arrival_s = 0.0
         self._late_since_s: float | None = None
         self._pulled_s = 0.0
         self._still = StalledClock()
@@ -247,7 +247,7 @@ class ArrivalClock:
             return arrived_s
         if self._shift_s is None:
             self._shift_s = arrived_s - stamp_s
-            self._first_s = self._seen_s = arrived_s
+            self._first_s = self._last_arrival_s = arrived_s
         late_s = arrived_s - stamp_s - self._shift_s
         if self._is_wrong(late_s, arrived_s):
             self._correct(arrived_s)
@@ -274,11 +274,11 @@ class ArrivalClock:
             return late_s < -FAR_S
         if self._late_since_s is None:
             self._late_since_s = arrived_s
-        return arrived_s - self._late_since_s >= PATIENCE_S
+        return arrived_s - self._late_since_s >= LAG_TOLERANCE_S
 
     def _pull_s(self, late_s: float, arrived_s: float) -> float:
         """Returns the correction of the timestamps: back at once if ahead of arrival, forward only gradually."""
-        elapsed_s, self._seen_s = arrived_s - self._seen_s, arrived_s
+        elapsed_s, self._last_arrival_s = arrived_s - self._last_arrival_s, arrived_s
         if late_s >= 0:
             return min(late_s, GIVE_S * elapsed_s)
         if arrived_s - self._first_s > BURST_S:
@@ -296,7 +296,7 @@ class ArrivalClock:
 
 
 class StalledClock:
-    """Detects that one timestamp repeats on and on. A stalled clock never recovers, so it is not tried again."""
+    """Detects a timestamp that repeats without end. A stalled clock never recovers, so it is not tried again."""
 
     def __init__(self) -> None:
         self._stamp_s: float | None = None

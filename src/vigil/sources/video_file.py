@@ -48,7 +48,7 @@ class DecodeReport:
     @property
     def problems(self) -> tuple[str, ...]:
         """One sentence for each kind of damage; empty for an intact file."""
-        told = (
+        findings = (
             (self.ended_by, f"it breaks off early ({self.ended_by}); what comes before was read"),
             (self.missing_s, f"the last {self.missing_s:.1f} s that its header promises are not there"),
             (self.bad_packets, f"packets that could not be decoded: {self.bad_packets}"),
@@ -58,7 +58,7 @@ class DecodeReport:
             (self.missing_stamps, f"frames without a time, placed by the frame rate: {self.missing_stamps}"),
             (self.size_changes, f"changes of its picture size: {self.size_changes}"),
         )
-        return tuple(sentence for happened, sentence in told if happened)
+        return tuple(sentence for found, sentence in findings if found)
 
     def __bool__(self) -> bool:
         return bool(self.problems)
@@ -131,7 +131,7 @@ class VideoFile:
         self._damaged_pictures = 0
         self._kept = 0
         self._reached: int | None = None
-        self._heard_s = 0.0
+        self._audio_s = 0.0
 
     def __enter__(self) -> "VideoFile":
         return self
@@ -148,7 +148,7 @@ class VideoFile:
     def _describe(self) -> None:
         stream = self._stream
         self._is_raw = containers.is_raw(self._container)
-        self._is_rate_guessed = self._is_raw and containers.told_rate(stream) is None
+        self._is_rate_guessed = self._is_raw and containers.declared_rate(stream) is None
         self.source_fps = containers.frame_rate(stream)
         self.size_wh = (int(stream.codec_context.width), int(stream.codec_context.height))
         self.codec = str(stream.codec_context.codec.canonical_name)
@@ -156,7 +156,7 @@ class VideoFile:
         self._others = self._vouching_streams()
         self._timeline = FileTimeline(self._container, stream, from_s=self._from_s)
         self._sampler = FrameSampler(self.sampling.fps, from_s=self._from_s, origin_s=0.0)
-        self._developer = FrameConverter(sampling=self.sampling, pixel_aspect=containers.sample_aspect_ratio(stream))
+        self._converter = FrameConverter(sampling=self.sampling, pixel_aspect=containers.sample_aspect_ratio(stream))
         self._decoder = GopDecoder(
             stream.codec_context,
             tick_s=self._timeline.tick_s,
@@ -188,7 +188,7 @@ class VideoFile:
             spliced_jumps=self._timeline.clock.jumps,
             repeated_stamps=self._timeline.clock.repeats,
             missing_stamps=0 if self._timeline.by_arrival or self._is_raw else self._timeline.clock.missing,
-            size_changes=max(0, len(self._developer.sizes) - 1),
+            size_changes=max(0, len(self._converter.sizes) - 1),
             missing_s=self._missing_s() if self._finished else 0.0,
             ended_by=self._ended_by,
         )
@@ -203,12 +203,12 @@ class VideoFile:
         """Remarks about the file that are not damage, one sentence each."""
         rate = f"nothing in it tells its frame rate; {containers.USUAL_RATE:g} a second is a guess"
         none = self._finished and not self._kept
-        told = (
+        findings = (
             (self._track_note, self._track_note),
             (self._is_rate_guessed, rate),
             (none, f"it has no picture from second {self._from_s:.1f} on"),
         )
-        return tuple(sentence for happened, sentence in told if happened)
+        return tuple(sentence for found, sentence in findings if found)
 
     def frames(self, *, skip: bool = True, previewer: PreviewEncoder | None = None) -> Iterator[Frame]:
         """Yields the sampled frames in order; raises SourceError if there is none, or if called twice.
@@ -226,9 +226,9 @@ class VideoFile:
                 continue
             if self._sampler.accept(time_s):
                 self._kept += 1
-                yield Frame(self._developer.develop(picture), time_s)
+                yield Frame(self._converter.convert(picture), time_s)
             if previewer is not None:
-                previewer.show_frame(picture, time_s, pixel_aspect=self._developer.pixel_aspect)
+                previewer.show_frame(picture, time_s, pixel_aspect=self._converter.pixel_aspect)
         self._finished = True
         if not self._kept and not self._from_s:
             why = "; ".join(self.problems) or "it holds no picture data"
@@ -247,7 +247,7 @@ class VideoFile:
         try:
             for packet in packets:
                 if packet.stream_index != self._stream.index:
-                    self._heard_s = max(self._heard_s, float((packet.pts or 0) * (packet.time_base or 0)))
+                    self._audio_s = max(self._audio_s, float((packet.pts or 0) * (packet.time_base or 0)))
                 elif packet.size:
                     self._reached = max(packet.pts or 0, self._reached or 0)
                     yield packet
@@ -263,5 +263,5 @@ class VideoFile:
             return 0.0
         # Matroska counts its duration from zero even if the first frame is later.
         reached_s = max(self._reached, self._reached - (self._stream.start_time or 0)) * self._timeline.tick_s
-        missing_s = self.duration_s - max(reached_s, self._heard_s) - 1 / self.source_fps
+        missing_s = self.duration_s - max(reached_s, self._audio_s) - 1 / self.source_fps
         return missing_s if missing_s > SLACK_S else 0.0

@@ -40,11 +40,11 @@ def full_size_frames(path: Path) -> Iterator[tuple[RGB, float]]:
     with containers.open_container(path) as container:
         stream = main_video_stream(container, path)
         timeline = FileTimeline(container, stream)
-        developer = FrameConverter(sampling=None, pixel_aspect=containers.sample_aspect_ratio(stream))
+        converter = FrameConverter(sampling=None, pixel_aspect=containers.sample_aspect_ratio(stream))
         for frame in _frames(container, stream):
             time_s = timeline.place(frame)
             if time_s is not None:
-                yield developer.develop(frame), time_s
+                yield converter.convert(frame), time_s
 
 
 def _frames(container: Any, stream: Any) -> Iterator[Any]:

@@ -81,10 +81,10 @@ def assign_timestamps(pieces: Sequence[EncodedPacket], *, frame_s: float) -> lis
 def _shown_s(pieces: Sequence[EncodedPacket], *, frame_s: float) -> list[float] | None:
     """Returns the presentation time of each frame, all distinct; None if timestamps are missing, jump or run wrong."""
     stamps = _without_repeats(piece.pts_s for piece in pieces)
-    known = [stamp for stamp in stamps if stamp is not None]
-    reordered = any(later < earlier for earlier, later in pairwise(known))
-    holes = len(stamps) - len(known)
-    if not known or (holes and reordered) or 2 * holes > len(stamps):
+    present = [stamp for stamp in stamps if stamp is not None]
+    reordered = any(later < earlier for earlier, later in pairwise(present))
+    holes = len(stamps) - len(present)
+    if not present or (holes and reordered) or 2 * holes > len(stamps):
         return None
     filled = _filled(stamps, frame_s=frame_s)
     offsets = [piece.time_s - stamp for piece, stamp in zip(pieces, filled, strict=True)]

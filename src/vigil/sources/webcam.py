@@ -53,7 +53,7 @@ class Webcam:
         self._settings = settings
         self._opener = opener
         self._ring = JpegRingBuffer(footage_s, name=f"webcam {number}")
-        self._keeps = footage_s > 0
+        self._keeps_footage = footage_s > 0
         self._previewer = previewer
         self._grabber: WebcamThread | None = None
 
@@ -74,7 +74,7 @@ class Webcam:
                     height, width = picture.image.shape[:2]
                     yield Connected((width, height), grabber.fps, "", time_s)
                 for_model, for_footage, for_people = picture.wanted_by
-                if self._keeps and (for_model or for_footage):
+                if self._keeps_footage and (for_model or for_footage):
                     self._ring.add(picture.image, time_s)
                 if for_model:
                     yield self._frame(picture, time_s)
@@ -85,9 +85,9 @@ class Webcam:
 
     def _new_grabber(self) -> "WebcamThread":
         """Starts a driver thread if the last one has ended: otherwise each attempt would leave one more blocked."""
-        if self._grabber is not None and not self._grabber.wait_gone(POLL_S):
+        if self._grabber is not None and not self._grabber.wait_ended(POLL_S):
             raise SourceError(f"webcam {self.number} is still held by its driver; unplug it and plug it in again")
-        footage = FrameSampler(FOOTAGE_FPS) if self._keeps else None
+        footage = FrameSampler(FOOTAGE_FPS) if self._keeps_footage else None
         return WebcamThread(
             self.number, self._opener, wanted=(FrameSampler(self._sampling.fps), footage, self._previewer)
         )
@@ -133,7 +133,7 @@ class WebcamThread:
         self._number = number
         self._opener = opener
         self._wanted = wanted
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._picture: GrabbedFrame | None = None
         self._failure: str | None = None
         self._ended = threading.Event()
@@ -143,8 +143,8 @@ class WebcamThread:
 
     def take(self, *, wait_s: float) -> GrabbedFrame | None:
         """Returns the newest frame, once, or None after `wait_s`; raises SourceError if the camera has failed."""
-        with self._news:
-            self._news.wait_for(lambda: self._picture is not None or self._failure is not None, wait_s)
+        with self._changed:
+            self._changed.wait_for(lambda: self._picture is not None or self._failure is not None, wait_s)
             picture, self._picture = self._picture, None
         if picture is None and self._failure is not None:
             raise SourceError(self._failure)
@@ -154,7 +154,7 @@ class WebcamThread:
         """Asks the thread to release the camera; returns at once."""
         self._ended.set()
 
-    def wait_gone(self, wait_s: float) -> bool:
+    def wait_ended(self, wait_s: float) -> bool:
         """Waits up to `wait_s` for the thread to end; returns whether it has."""
         self._thread.join(wait_s)
         return not self._thread.is_alive()
@@ -166,9 +166,9 @@ class WebcamThread:
         except cv2.error as error:
             failure = f"webcam {self._number} failed: {error.err or error}"
         finally:
-            with self._news:
+            with self._changed:
                 self._failure = failure
-                self._news.notify()
+                self._changed.notify()
 
     def _grab_all(self) -> str:
         """Grabs frames until `end` is called or the camera fails; returns why it ended."""
@@ -182,27 +182,27 @@ class WebcamThread:
             self.fps = float(camera.get(cv2.CAP_PROP_FPS))
             began_s = time.monotonic()
             while not self._ended.is_set() and camera.grab():
-                self._look(camera, began_s)
+                self._decode_if_wanted(camera, began_s)
         finally:
             camera.release()
         return f"webcam {self._number} gives no more pictures; is it still plugged in?"
 
-    def _look(self, camera: Any, began_s: float) -> None:
+    def _decode_if_wanted(self, camera: Any, began_s: float) -> None:
         """Decodes the grabbed frame if any selector wants it."""
         at_s, captured_s = time.monotonic(), time.time()
-        wanted_by = tuple(chooser is not None and chooser.accept(at_s - began_s) for chooser in self._wanted)
+        wanted_by = tuple(selector is not None and selector.accept(at_s - began_s) for selector in self._wanted)
         if not any(wanted_by):
             return
         ok, bgr = camera.retrieve()
         if not ok:
             return
-        with self._news:
+        with self._changed:
             if self._picture is not None and self._picture.wanted_by[0] and not wanted_by[0]:
                 # A frame for the model is waiting; one for previews or clips must not replace it.
                 return
             image = np.ascontiguousarray(bgr[:, :, ::-1])
             self._picture = GrabbedFrame(image, at_s, captured_s, wanted_by)
-            self._news.notify()
+            self._changed.notify()
 
 
 def open_device(number: int, opener: OpenDevice) -> Any | None:
@@ -218,7 +218,7 @@ def open_device(number: int, opener: OpenDevice) -> Any | None:
     return camera
 
 
-MOST_WAITING = 8
+MAX_PENDING = 8
 BROWSER_POLL_S = 0.1
 
 
@@ -228,14 +228,14 @@ class BrowserWebcam:
     def __init__(self, *, name: str = "webcam", silent_s: float = 15.0) -> None:
         self.name = name
         self.silent_s = silent_s
-        self._news = threading.Condition()
-        self._waiting: deque[tuple[RGB, float]] = deque(maxlen=MOST_WAITING)
+        self._changed = threading.Condition()
+        self._waiting: deque[tuple[RGB, float]] = deque(maxlen=MAX_PENDING)
 
     def push(self, image: RGB) -> None:
         """Adds a frame, `(H, W, 3) uint8 RGB`, captured now; the oldest is dropped if the queue is full."""
-        with self._news:
+        with self._changed:
             self._waiting.append((image, time.time()))
-            self._news.notify()
+            self._changed.notify()
 
     def open(
         self, _: Address, sampling: FrameSampling, *, stop: threading.Event, settings: CaptureSettings, **__: object
@@ -247,8 +247,8 @@ class BrowserWebcam:
         """Yields frames and their `time.time()` until `stop`; raises SourceError after `silent_s` without a frame."""
         last_s = time.monotonic()
         while not stop.is_set():
-            with self._news:
-                self._news.wait_for(lambda: bool(self._waiting), BROWSER_POLL_S)
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._waiting), BROWSER_POLL_S)
                 picture = self._waiting.popleft() if self._waiting else None
             if picture is not None:
                 last_s = time.monotonic()

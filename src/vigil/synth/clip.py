@@ -79,7 +79,7 @@ class _Stage:
     camera: CameraEffects
     actors: list[Actor]
     figures: list[Figure]
-    things: list[MovingObject]
+    moving_objects: list[MovingObject]
     size_wh: tuple[int, int]
 
     @cached_property
@@ -106,8 +106,8 @@ def _tracks(stage: _Stage, times: FloatArray) -> FloatArray:
         height = _height(scene, actor)
         movement = actor.motion(times)
         body = joint_positions(figure, movement.angles) * height
-        x = actor.x + (actor.offset + movement.way[:, 0]) * height / stage.aspect
-        y = scene.floor_y(actor.depth) + movement.way[:, 1] * height
+        x = actor.x + (actor.offset + movement.path_xy[:, 0]) * height / stage.aspect
+        y = scene.floor_y(actor.depth) + movement.path_xy[:, 1] * height
         joints[:, number, :, 0] = body[:, :, 0] / stage.aspect + (x - offsets[:, 0])[:, None]
         joints[:, number, :, 1] = body[:, :, 1] * scene.squash + (y - offsets[:, 1])[:, None]
     return joints
@@ -134,8 +134,8 @@ def _frames(stage: _Stage, joints: FloatArray, times: FloatArray, *, seed: int) 
 def _picture(stage: _Stage, joints: FloatArray, view: FloatArray, time_s: float) -> Image:
     """The whole scene at one instant, drawn back to front."""
     image = _view(stage.scene.background, view, stage.size_wh)
-    for thing in stage.things:
-        draw_moving_object(image, thing, time_s)
+    for moving_object in stage.moving_objects:
+        draw_moving_object(image, moving_object, time_s)
     _shadows(image, stage.scene, stage.actors, joints)
     for number in sorted(range(len(stage.actors)), key=lambda number: stage.actors[number].depth):
         height_px = _height(stage.scene, stage.actors[number]) * stage.size_wh[1]

@@ -46,7 +46,7 @@ class Movement:
     """Joint angles (T, 11) in radians, and the displacement (T, xy) in heights."""
 
     angles: FloatArray
-    way: FloatArray
+    path_xy: FloatArray
 
 
 Motion = Callable[[FloatArray], Movement]
@@ -109,8 +109,8 @@ def walking(rng: np.random.Generator, facing: int, *, pace: float = 1.0) -> Moti
         angles[:, 6], angles[:, 8] = swing * step, -swing * step
         angles[:, 7] = -facing * swing * np.maximum(0, lift * facing)
         angles[:, 9] = -facing * swing * np.maximum(0, -lift * facing)
-        way = facing * speed * times_s
-        return Movement(angles, np.stack((way, slope * np.abs(way)), axis=1))
+        path_xy = facing * speed * times_s
+        return Movement(angles, np.stack((path_xy, slope * np.abs(path_xy)), axis=1))
 
     return move
 
@@ -180,7 +180,7 @@ def dancing(rng: np.random.Generator, facing: int) -> Motion:
     def move(times_s: FloatArray) -> Movement:
         movement = base(times_s)
         beat = np.sin(2 * np.pi * beat_hz * times_s[:, None] + phases)
-        return Movement(movement.angles + gain * beat, movement.way)
+        return Movement(movement.angles + gain * beat, movement.path_xy)
 
     return move
 
@@ -200,8 +200,8 @@ def fighting(rng: np.random.Generator, facing: int, *, force: float = 1.0, reach
         angles[:, 0] += facing * lean
         angles[:, [2, 4]] += facing * reach
         angles[:, [3, 5]] += facing * 0.5
-        way = force * np.array([0.16, 0.05]) * shove.at(times_s) + np.array([0.15, 0.05]) * drift.at(times_s)
-        return Movement(angles, way)
+        path_xy = force * np.array([0.16, 0.05]) * shove.at(times_s) + np.array([0.15, 0.05]) * drift.at(times_s)
+        return Movement(angles, path_xy)
 
     return move
 

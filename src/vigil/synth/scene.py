@@ -212,11 +212,11 @@ class MovingObject:
 
 def random_moving_objects(rng: np.random.Generator, *, difficulty: float, light: float) -> list[MovingObject]:
     """Choose the moving objects of a clip; most clips have none."""
-    things = []
+    moving_objects = []
     for _ in range(int(rng.random() < 0.2 * difficulty) + int(rng.random() < 0.1 * difficulty)):
         passes = rng.random() < 0.6
         red, green, blue = rng.uniform(10, 240, 3) * light
-        things.append(
+        moving_objects.append(
             MovingObject(
                 x=float(rng.uniform(0, 1)), y=float(rng.uniform(0.1, 0.9)),
                 width=float(rng.uniform(0.06, 0.3)), height=float(rng.uniform(0.05, 0.2)),
@@ -225,19 +225,19 @@ def random_moving_objects(rng: np.random.Generator, *, difficulty: float, light:
                 colour=(float(red), float(green), float(blue)),
             )
         )  # fmt: skip
-    return things
+    return moving_objects
 
 
-def draw_moving_object(image: Image, thing: MovingObject, time_s: float) -> None:
+def draw_moving_object(image: Image, moving_object: MovingObject, time_s: float) -> None:
     """Draw one object into `image`, behind the people."""
     height, width = image.shape[:2]
-    if thing.blink_hz and int(time_s * thing.blink_hz * 2) % 2:
+    if moving_object.blink_hz and int(time_s * moving_object.blink_hz * 2) % 2:
         return
-    left = int((((thing.x + thing.speed * time_s) + 0.5) % 2.0 - 0.5) * width)
-    top, right = int(thing.y * height), left + int(thing.width * width)
-    bottom = top + int(thing.height * height)
-    cv2.rectangle(image, (left, top), (right, bottom), thing.colour, -1)
-    if not thing.speed:
+    left = int((((moving_object.x + moving_object.speed * time_s) + 0.5) % 2.0 - 0.5) * width)
+    top, right = int(moving_object.y * height), left + int(moving_object.width * width)
+    bottom = top + int(moving_object.height * height)
+    cv2.rectangle(image, (left, top), (right, bottom), moving_object.colour, -1)
+    if not moving_object.speed:
         return
     for wheel in (left + (right - left) // 5, right - (right - left) // 5):
         cv2.circle(image, (wheel, bottom), max(1, (bottom - top) // 4), (20, 20, 20), -1, cv2.LINE_AA)

@@ -181,10 +181,10 @@ def _not_evaluable(full: TrainingConfig, dataset: TrainingData) -> list[str]:
     """Checked here because LLaMA-Factory reports it for another key, and only after loading the model."""
     if dataset.evaluated or full.get("val_size"):
         return []
-    asked = [key for key in ("eval_strategy", "load_best_model_at_end") if full.get(key) not in (None, False, "no")]
+    keys = [key for key in ("eval_strategy", "load_best_model_at_end") if full.get(key) not in (None, False, "no")]
     return [
         f"{key} is {full[key]}, but this dataset has no val split; build it with --val-share 0.15, or leave it out"
-        for key in asked
+        for key in keys
     ]
 
 
@@ -297,9 +297,9 @@ def check_hardware(settings: TrainingConfig, *, gpus: int) -> None:
 def check_loggers(settings: TrainingConfig, trainer: Environment) -> None:
     """Raises EnvironmentMissing if a package that `report_to` needs is not installed."""
     reports = settings.get("report_to") or ()
-    asked = {reports} if isinstance(reports, str) else set(reports)
-    asked |= {"swanlab"} if settings.get("use_swanlab") else set()
-    needed = {LOGGERS[name] for name in asked if name in LOGGERS}
+    requested = {reports} if isinstance(reports, str) else set(reports)
+    requested |= {"swanlab"} if settings.get("use_swanlab") else set()
+    needed = {LOGGERS[name] for name in requested if name in LOGGERS}
     missing = sorted(needed - trainer.versions(needed).keys())
     if missing:
         raise EnvironmentMissing(

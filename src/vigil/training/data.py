@@ -172,10 +172,10 @@ def _tokens(
 ) -> tuple[int, int]:
     """Returns an upper bound of an example's tokens, and its visual tokens; extra turns are allowed for."""
     lines = ["", "", *_lines(example)]
-    asked, answer = lines[:-1], lines[-1]
-    more = TURN_TOKENS * max(0, len(asked) - 3)
+    prompt_lines, answer = lines[:-1], lines[-1]
+    more = TURN_TOKENS * max(0, len(prompt_lines) - 3)
     counter = ByteBound()
-    tokens = example_tokens(family, answer, "".join(asked), frames, size_wh, fps=fps, counter=counter)
+    tokens = example_tokens(family, answer, "".join(prompt_lines), frames, size_wh, fps=fps, counter=counter)
     return tokens + more, family.visual_tokens(frames, size_wh)
 
 

@@ -264,7 +264,7 @@ def _merge(plan: ExportPlan, trainer: Environment) -> None:
     plan.partial.mkdir()
     config = plan.partial / CONFIG_NAME
     plan.log.unlink(missing_ok=True)
-    job = LlamaFactoryProcess(environment=trainer, words=("export", str(config)), log=plan.log, variables=QUIET)
+    job = LlamaFactoryProcess(environment=trainer, arguments=("export", str(config)), log=plan.log, variables=QUIET)
     with plain_adapter(settings) as plain:
         config.write_text(yaml.safe_dump(plain, allow_unicode=True), encoding="utf-8", errors="backslashreplace")
         job.run()

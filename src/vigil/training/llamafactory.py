@@ -69,7 +69,7 @@ class LlamaFactoryProcess:
     """
 
     environment: Environment
-    words: tuple[str, ...]
+    arguments: tuple[str, ...]
     log: Path
     variables: Mapping[str, str]
     forks: bool = False
@@ -82,7 +82,7 @@ class LlamaFactoryProcess:
         """
         with self.log.open("ab") as log, _stop_requests() as stop:
             child = subprocess.Popen(
-                [*self._program(), *self.words],
+                [*self._program(), *self.arguments],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -104,17 +104,19 @@ class LlamaFactoryProcess:
         return [whole] if self.forks else [str(self.environment.python), str(IN_ONE_PROCESS)]
 
     def _wait(self, child: "subprocess.Popen[bytes]", stop: list[int], tick: Callable[[], None]) -> None:
-        asked_s: float | None = None
-        asked = 0
+        stop_requested_s: float | None = None
+        num_requests = 0
         while child.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(POLL_S)
             if not stop:
                 tick()  # not after a stop request: if the terminal is gone, writing to it fails
-            if stop and asked_s is None:
-                asked_s, asked = time.monotonic(), len(stop)
+            if stop and stop_requested_s is None:
+                stop_requested_s, num_requests = time.monotonic(), len(stop)
                 self._ask_to_stop(child)
-            if asked_s is not None and (len(stop) > asked or time.monotonic() - asked_s > CHECKPOINT_GRACE_S):
+            if stop_requested_s is not None and (
+                len(stop) > num_requests or time.monotonic() - stop_requested_s > CHECKPOINT_GRACE_S
+            ):
                 return
 
     def _ask_to_stop(self, child: "subprocess.Popen[bytes]") -> None:
@@ -129,7 +131,7 @@ class LlamaFactoryProcess:
         error = next((m["error"] for line in reversed(tail) if (m := ERROR_LINE.match(line.strip()))), "")
         killed = f" (killed by {signal.Signals(-code).name}; out of memory?)" if code < 0 else ""
         hint = next((advice for sign, advice in HINTS if any(sign in line for line in tail)), "")
-        parts = [f"llamafactory-cli {self.words[0]} stopped with code {code}{killed}", error[:400], hint]
+        parts = [f"llamafactory-cli {self.arguments[0]} stopped with code {code}{killed}", error[:400], hint]
         return "; ".join(part for part in [*parts, f"the full output is in {self.log}"] if part)
 
 
@@ -139,7 +141,7 @@ def _tail(log: Path) -> list[str]:
 
 def _end(child: "subprocess.Popen[bytes]") -> None:
     """Kills whatever is left of the child's process group, even if the child itself has ended."""
-    # By group, not by parent: a trainer whose parent has died is nobody's child any more, but still in the group.
+    # By group, not by parent: a trainer whose parent has died has another parent, but stays in the group.
     if child.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGTERM)
@@ -204,7 +206,7 @@ class TrainerLog:
         self._offset = path.stat().st_size if path.exists() and not from_start else 0
         self.last: TrainingProgress | None = None
 
-    def news(self) -> Iterator[TrainingProgress]:
+    def read_new(self) -> Iterator[TrainingProgress]:
         """Yields every complete line added; an incomplete last line is left for the next call."""
         try:
             with self._path.open("rb") as log:

@@ -112,8 +112,8 @@ def prepare_output(folder: Path, run: RunRecord, *, fresh: bool) -> ResumePoint:
 
 def _shell_setting(key: str, folder: Path) -> str:
     """A setting quoted for the shell, with the folder relative to the working directory if it is below it."""
-    seen = folder.absolute().relative_to(Path.cwd()) if folder.absolute().is_relative_to(Path.cwd()) else folder
-    return shlex.quote(f"{key}={seen}")
+    relative = folder.absolute().relative_to(Path.cwd()) if folder.absolute().is_relative_to(Path.cwd()) else folder
+    return shlex.quote(f"{key}={relative}")
 
 
 @contextlib.contextmanager

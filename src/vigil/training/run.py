@@ -76,12 +76,12 @@ class TrainingPlan:
 
 def check_family(base: Path, dataset: TrainingData) -> None:
     """Raises UsageError if the dataset was built for another model family than the base model's."""
-    held, wanted = family_named(dataset.manifest.family), family_in(base)
-    if held is not wanted:
+    recorded, expected = family_named(dataset.manifest.family), family_in(base)
+    if recorded is not expected:
         raise UsageError(
-            f"{dataset.folder} was built for {held.title} (frames in multiples of {held.pixel_multiple} px) and {base} "
-            f"is of {wanted.title} ({wanted.pixel_multiple} px); build it with: vigil dataset build CLIPS --out FOLDER "
-            f"--family {wanted.name}"
+            f"{dataset.folder} was built for {recorded.title} (frames in multiples of {recorded.pixel_multiple} px) "
+            f"and {base} is of {expected.title} ({expected.pixel_multiple} px); build it with: "
+            f"vigil dataset build CLIPS --out FOLDER --family {expected.name}"
         )
 
 
@@ -210,7 +210,7 @@ def _run(
     config = plan.output / CONFIG_NAME
     job = LlamaFactoryProcess(
         environment=trainer,
-        words=("train", str(config)),
+        arguments=("train", str(config)),
         log=plan.output / OUTPUT_NAME,
         variables=launch_environment(settings, gpus=plan.gpus, environ=os.environ),
         forks=is_distributed(settings) or plan.gpus > 1,
@@ -225,14 +225,14 @@ def _run(
             config.write_text(
                 yaml.safe_dump(plain, allow_unicode=True, sort_keys=False), encoding="utf-8", errors="backslashreplace"
             )
-            job.run(tick=lambda: _tell(follow, on_progress))
+            job.run(tick=lambda: _report_progress(follow, on_progress))
     except TrainingStopped as stopped:
         raise JobError(_stopped_message(plan)) from stopped
     return time.monotonic() - started_s
 
 
-def _tell(follow: TrainerLog, on_progress: Callable[[TrainingProgress], None]) -> None:
-    for progress in follow.news():
+def _report_progress(follow: TrainerLog, on_progress: Callable[[TrainingProgress], None]) -> None:
+    for progress in follow.read_new():
         on_progress(progress)
 
 
@@ -247,7 +247,7 @@ def _figures(
 ) -> dict[str, Any]:
     results = _json_or_empty(plan.output / "train_results.json")
     last = TrainerLog(plan.output / LOG_NAME, from_start=True)
-    losses = [progress.loss for progress in last.news() if progress.loss is not None]
+    losses = [progress.loss for progress in last.read_new() if progress.loss is not None]
     steps = last.last.step if last.last else 0
     speed = speed_of_run(results.get("train_samples_per_second"), steps=steps, begun_at=start.step)
     return {

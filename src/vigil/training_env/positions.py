@@ -63,8 +63,8 @@ def _number(types: Sequence[int], blocks: dict[int, Iterator[torch.Tensor]]) -> 
 
 def _videos(grids: Any, seconds: Any, vision: Any) -> Iterator[torch.Tensor]:
     # In single precision, as in vLLM: otherwise products such as those of 2/7 s may truncate to another integer.
-    told = itertools.repeat(1.0) if seconds is None else torch.as_tensor(seconds, dtype=torch.float32).tolist()
-    for grid, seconds_per_group in zip(_rows(grids), told, strict=False):
+    seconds_list = itertools.repeat(1.0) if seconds is None else torch.as_tensor(seconds, dtype=torch.float32).tolist()
+    for grid, seconds_per_group in zip(_rows(grids), seconds_list, strict=False):
         yield _block(grid, vision.spatial_merge_size, seconds_per_group * vision.tokens_per_second)
 
 

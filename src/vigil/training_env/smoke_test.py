@@ -37,15 +37,15 @@ def fixed_window(frames: int, size_wh: tuple[int, int]) -> np.ndarray:
     return window
 
 
-def prompt_inputs(processor: Any, asked: dict[str, Any], config: Any) -> dict[str, torch.Tensor]:
+def prompt_inputs(processor: Any, request: dict[str, Any], config: Any) -> dict[str, torch.Tensor]:
     """Returns the processor's inputs for the window and the question, in the form used in training."""
-    frames = asked["frames"]
+    frames = request["frames"]
     metadata = VideoMetadata(
         total_num_frames=frames, fps=FPS, frames_indices=list(range(frames)), duration=frames / FPS
     )
     inputs = processor(
-        text=[asked["prompt"]],
-        videos=[torch.from_numpy(fixed_window(frames, tuple(asked["size_wh"]))).permute(0, 3, 1, 2)],
+        text=[request["prompt"]],
+        videos=[torch.from_numpy(fixed_window(frames, tuple(request["size_wh"]))).permute(0, 3, 1, 2)],
         video_metadata=[metadata],
         do_sample_frames=False,
         return_tensors="pt",
@@ -60,16 +60,16 @@ def logits_of(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         return model(**{key: value.to(model.device) for key, value in inputs.items()}).logits[0].float().cpu()
 
 
-def place(asked: dict[str, Any]) -> tuple[str, str]:
+def place(request: dict[str, Any]) -> tuple[str, str]:
     """Returns a device with enough memory and the dtype to use on it; two empty strings if there is none."""
-    if torch.cuda.is_available() and torch.cuda.mem_get_info()[0] >= asked["gpu_bytes"]:
+    if torch.cuda.is_available() and torch.cuda.mem_get_info()[0] >= request["gpu_bytes"]:
         return "cuda", "bfloat16"
-    return ("cpu", asked["cpu_dtype"]) if asked["cpu_dtype"] else ("", "")
+    return ("cpu", request["cpu_dtype"]) if request["cpu_dtype"] else ("", "")
 
 
-def run(folder: str, asked: dict[str, Any]) -> dict[str, str]:
+def run(folder: str, request: dict[str, Any]) -> dict[str, str]:
     """Loads the model, runs it once, and returns whether all weights fit and all logits are finite."""
-    device, dtype = place(asked)
+    device, dtype = place(request)
     if not device:
         return {"outcome": "skipped", "words": "there is not enough memory free for it, on a GPU or beside it"}
     mend_positions()
@@ -81,22 +81,22 @@ def run(folder: str, asked: dict[str, Any]) -> dict[str, str]:
     if absent:
         return {"outcome": "failed", "words": f"{absent[0]} and {len(absent) - 1} more are not as the class wants them"}
     model = model.eval()
-    inputs = prompt_inputs(processor, asked, model.config)
+    inputs = prompt_inputs(processor, request, model.config)
     started_s = time.monotonic()
     logits = logits_of(model, inputs)
     seconds = time.monotonic() - started_s
     if not torch.isfinite(logits).all():
         return {"outcome": "failed", "words": "its answer holds values that are no numbers"}
-    words = [processor.tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in asked["words"]]
+    words = [processor.tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in request["words"]]
     p_alarm = float(logits[-1][words].softmax(-1)[0])
     where = f"{device}, {dtype}, {logits.shape[0]} tokens in {seconds:.1f} s"
     return {"outcome": "passed", "words": f"one window ran ({where}), p(alarm) {p_alarm:.4f}"}
 
 
-def main(folder: str, asked: dict[str, Any]) -> dict[str, str]:
+def main(folder: str, request: dict[str, Any]) -> dict[str, str]:
     """Like `run`, but running out of memory counts as skipped, not as a fault of the model."""
     try:
-        return run(folder, asked)
+        return run(folder, request)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in NO_MEMORY):
             raise

@@ -39,7 +39,7 @@ def trained_prompts(settings: dict[str, Any], *, positions: bool) -> list[dict[s
     dataset = get_dataset(template, model_args, data_args, training_args, stage="sft", **loaded)["train_dataset"]
     model = _empty_model(model_args.model_name_or_path) if positions else None
     collator = SFTDataCollatorWith4DAttentionMask(template=template, model=model, **loaded)
-    return [_told(example, collator) for example in dataset]
+    return [_prompt_record(example, collator) for example in dataset]
 
 
 def _empty_model(folder: str) -> Any:
@@ -48,7 +48,7 @@ def _empty_model(folder: str) -> Any:
         return AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder))
 
 
-def _told(example: dict[str, Any], collator: Any) -> dict[str, Any]:
+def _prompt_record(example: dict[str, Any], collator: Any) -> dict[str, Any]:
     frames = list(example["videos"][0])
     prompt = sum(label == IGNORE_INDEX for label in example["labels"])
     ids = [int(token) for token in example["input_ids"]]
@@ -60,17 +60,17 @@ def _told(example: dict[str, Any], collator: Any) -> dict[str, Any]:
         "answer": ids[prompt],
         "grid_thw": batch["video_grid_thw"][0].tolist(),
         **pixel_digest(pixels),
-        **({"positions": _told_positions(batch, collator.model.config)} if "position_ids" in batch else {}),
+        **({"positions": _relative_positions(batch, collator.model.config)} if "position_ids" in batch else {}),
     }
 
 
-def _told_positions(batch: Any, config: Any) -> list[list[int]]:
+def _relative_positions(batch: Any, config: Any) -> list[list[int]]:
     """Returns time, height and width of each video token and the token after it, relative to the first video token."""
     places = (batch["input_ids"][0] == config.video_token_id).nonzero().ravel()
     first, last = int(places[0]), int(places[-1])
     numbered = batch["position_ids"][-3:, 0, first : last + 2]
-    told: list[list[int]] = (numbered - first).tolist()
-    return told
+    prompts: list[list[int]] = (numbered - first).tolist()
+    return prompts
 
 
 def pixel_digest(pixels: np.ndarray) -> dict[str, Any]:
@@ -85,6 +85,6 @@ if __name__ == "__main__":
     gc.freeze()
     gc.enable()
     atexit.register(gc.freeze)  # skips the collection of loaded modules at exit, which takes seconds
-    asked, answer = map(Path, sys.argv[1:3])
-    told = trained_prompts(**json.loads(asked.read_text(encoding="utf-8")))
-    answer.write_text(json.dumps(told), encoding="utf-8")
+    request, answer = map(Path, sys.argv[1:3])
+    prompts = trained_prompts(**json.loads(request.read_text(encoding="utf-8")))
+    answer.write_text(json.dumps(prompts), encoding="utf-8")

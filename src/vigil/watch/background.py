@@ -25,7 +25,7 @@ from vigil.judge import Judge
 from vigil.judge.circuit_breaker import CircuitBreaker
 from vigil.sources.address import Address
 from vigil.verdict import Cause
-from vigil.watch.cameras import CameraList, import_room_file, names_in, renamed_in
+from vigil.watch.cameras import CameraList, names_in, renamed_in, room_file
 from vigil.watch.observers import HistoryPoint, PersistentObserverGroup, PreviewCache, VerdictHistory, WatchObserver
 from vigil.watch.run import ASK_AGAIN_S, run_watch
 from vigil.watch.settings import WatchSettings
@@ -65,7 +65,7 @@ class BackgroundWatcher:
         self._observers = PersistentObserverGroup([self._history, self._previews, *observers])
         self._camera_list = CameraList(
             settings.sources,
-            file=room or import_room_file(settings.store, settings.store_folder),
+            file=room or room_file(settings.store, settings.store_folder),
             most_cameras=settings.most_cameras,
             known=partial(names_in, settings.store, settings.store_folder),
             renamed=partial(renamed_in, settings.store, settings.store_folder),
@@ -75,7 +75,7 @@ class BackgroundWatcher:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watch: Watcher | None = None
         self._ending = threading.Event()
-        self._over: asyncio.Event | None = None
+        self._stopped: asyncio.Event | None = None
 
     @property
     def watch(self) -> Watcher | None:
@@ -123,15 +123,15 @@ class BackgroundWatcher:
         if thread.is_alive():
             log.error("the watch did not end within %.0f s", ENDS_WITHIN_S)
 
-    def add(self, word: str, *, name: str = "", confined: bool = False) -> list[str]:
-        """Watches the sources that a word stands for (an address, a webcam number, a file, a camera.txt).
+    def add(self, source: str, *, name: str = "", confined: bool = False) -> list[str]:
+        """Watches the sources that `source` names (an address, a webcam number, a file, a camera.txt).
 
         Returns their names. A `confined` stream must stay on its host and port (`vigil.sources.address.Address`).
-        Raises UsageError and SourceError if the word is not a source, is watched already or exceeds `most_cameras` of
-        the settings.
+        Raises UsageError and SourceError if it is not a source, is watched already or exceeds `most_cameras` of the
+        settings.
         """
         try:
-            return self._camera_list.add(word, name=name, confined=confined)
+            return self._camera_list.add(source, name=name, confined=confined)
         finally:
             self._apply()
 
@@ -152,9 +152,9 @@ class BackgroundWatcher:
         """Disconnects a camera until `resume`; raises UsageError if it cannot be paused."""
         address = self._camera_list.check(name)
         if not self._is_live(address):
-            raise UsageError(f"{name} is a file and waits for nobody; only what is watched live can be paused")
+            raise UsageError(f"{name} is a file and cannot be paused; only live sources can")
         if self._state(address).stage in (SourceStatus.ENDED, SourceStatus.UNREADABLE):
-            raise UsageError(f"{name} is over; remove it, and add it again to watch it again")
+            raise UsageError(f"{name} has ended; remove it and add it again to watch it again")
         self._camera_list.pause(name)
         self._apply()
 
@@ -193,25 +193,25 @@ class BackgroundWatcher:
 
     async def _serve(self) -> None:
         """Runs one watcher after another until `stop` is called."""
-        self._over = asyncio.Event()
+        self._stopped = asyncio.Event()
         with self._lock:
             self._loop = asyncio.get_running_loop()
             if self._ending.is_set():
-                self._over.set()
+                self._stopped.set()
         try:
-            while not self._over.is_set():
-                await self._until_over(self._run_once())
-                await self._until_over(asyncio.sleep(ASK_AGAIN_S))
+            while not self._stopped.is_set():
+                await self._run_until_stopped(self._run_once())
+                await self._run_until_stopped(asyncio.sleep(ASK_AGAIN_S))
         finally:
             with self._lock:
                 self._loop = None
                 self.problem = STOPPED
             self._observers.dismiss()
 
-    async def _until_over(self, work: Coroutine[None, None, None]) -> None:
+    async def _run_until_stopped(self, work: Coroutine[None, None, None]) -> None:
         """Awaits work, and cancels it on `stop` unless a watcher is running, as that ends by itself."""
-        assert self._over is not None
-        doing, over = asyncio.create_task(work), asyncio.create_task(self._over.wait())
+        assert self._stopped is not None
+        doing, over = asyncio.create_task(work), asyncio.create_task(self._stopped.wait())
         await asyncio.wait({doing, over}, return_when=asyncio.FIRST_COMPLETED)
         over.cancel()
         if self._watch is None:
@@ -221,7 +221,7 @@ class BackgroundWatcher:
 
     async def _run_once(self) -> None:
         """Runs one watcher from its connection to its end."""
-        leaving = asyncio.create_task(self._leave_what_was_exchanged())
+        exchange_check = asyncio.create_task(self._stop_when_exchanged())
         try:
             await run_watch(
                 self.settings,
@@ -237,10 +237,10 @@ class BackgroundWatcher:
             log.exception("the watch failed; this is a fault in Vigil, please report it")
             self._failed("the watch failed and is started again; the log says why")
         finally:
-            leaving.cancel()
+            exchange_check.cancel()
             self._watch = None
 
-    async def _leave_what_was_exchanged(self) -> None:
+    async def _stop_when_exchanged(self) -> None:
         """Stops the watcher if the server's contract has changed, unless one is set locally; the next one adopts it."""
         while self.settings.model_dir is None:
             await asyncio.sleep(ASK_AGAIN_S)
@@ -266,10 +266,10 @@ class BackgroundWatcher:
         self.problem = why
 
     def _end(self) -> None:
-        assert self._over is not None
-        if self._watch is not None and not self._over.is_set():
+        assert self._stopped is not None
+        if self._watch is not None and not self._stopped.is_set():
             self._watch.stop()
-        self._over.set()
+        self._stopped.set()
 
     def _reconcile(self) -> None:
         """Adds, removes, pauses and resumes sources until the watcher matches the camera list."""

@@ -1,4 +1,4 @@
-"""The list of cameras to watch: those of the settings, those added since, and without those removed since.
+"""The list of cameras to watch: those of the settings and those added since, without those removed since.
 
 Changes are saved in a YAML file, written atomically. It may contain passwords, so only its owner can read it.
 """
@@ -16,7 +16,7 @@ from vigil.config import from_mapping, read_yaml
 from vigil.errors import StoreError, UsageError, redact
 from vigil.files import make_private_folder, write_atomically
 from vigil.sources.address import Address, find_available_sources, find_sources
-from vigil.sources.source_identity import Known, Renamed, named_apart, names_of_others
+from vigil.sources.source_identity import KnownNames, RenamedSources, named_apart, names_of_others
 from vigil.store import Store
 from vigil.store.cameras import CAMERA_ID
 from vigil.store.database import parse_url, sqlite_path
@@ -28,9 +28,9 @@ HEAD = """\
 # Written by Vigil; it may hold passwords, so keep it to yourself. Without it, the room starts as it is configured.
 """
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
-LONGEST_NAME = 80
+MAX_NAME_CHARS = 80
 ROOM = "room.yaml"
 
 
@@ -44,7 +44,7 @@ class Added:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remembered:
+class SavedChanges:
     """The content of the file."""
 
     added: tuple[Added, ...] = ()
@@ -65,12 +65,12 @@ class CameraList:
         *,
         file: Path | None,
         most_cameras: int = 64,
-        known: Callable[[], Known] = dict,
-        renamed: Callable[[], Renamed] = dict,
+        known: Callable[[], KnownNames] = dict,
+        renamed: Callable[[], RenamedSources] = dict,
     ) -> None:
         self.file = file
         self.most_cameras = most_cameras
-        self._known = known
+        self._stored_names = known
         self._renamed = renamed
         self.warnings: tuple[str, ...] = ()
         self._sources = tuple(sources)
@@ -78,7 +78,7 @@ class CameraList:
         self._loaded = False
         self._configured: dict[str, Address] = {}
         self._added: dict[str, Address] = {}
-        self._away: list[Added] = []
+        self._missing: list[Added] = []
         self._removed: set[str] = set()
         self._paused: set[str] = set()
 
@@ -88,14 +88,14 @@ class CameraList:
             if self._loaded:
                 return
             warnings: list[str] = []
-            configured = named_apart(self._found(self._sources, warnings), self._known(), self._renamed())
+            configured = named_apart(self._found(self._sources, warnings), self._stored_names(), self._renamed())
             self._configured = {address.name: address for address in configured}
             kept = self._read()
-            self._removed = {_shown_now(name) for name in kept.removed}
+            self._removed = {_without_secret(name) for name in kept.removed}
             for added in kept.added:
                 found = self._found([added.location], warnings)
-                self._away += [added] * (not found)
-                self._take_back(added, [replace(address, confined=added.confined) for address in found])
+                self._missing += [added] * (not found)
+                self._restore(added, [replace(address, confined=added.confined) for address in found])
             self.warnings = tuple(warnings)
             self._loaded = True
 
@@ -113,16 +113,16 @@ class CameraList:
         with self._lock:
             return frozenset(self._paused)
 
-    def add(self, word: str, *, name: str = "", confined: bool = False) -> list[str]:
-        """Adds the sources that a word stands for and saves them; returns their names.
+    def add(self, source: str, *, name: str = "", confined: bool = False) -> list[str]:
+        """Adds the sources that `source` names and saves them; returns their names.
 
-        Raises UsageError and SourceError if the word is not a source, UsageError if a source is in the list already or
+        Raises UsageError and SourceError if it is not a source, UsageError if a source is in the list already or
         there would be more than `most_cameras`.
         """
         with self._lock:
             self.load()
-            found = [replace(_settled(address), confined=confined) for address in find_sources([word])]
-            found = found if name else named_apart(found, self._known(), self._renamed())
+            found = [replace(_with_absolute_path(address), confined=confined) for address in find_sources([source])]
+            found = found if name else named_apart(found, self._stored_names(), self._renamed())
             self._check_room(sum(address.is_live for address in found))
             names = self._add_all(found, name=name)
             self._write()
@@ -167,16 +167,16 @@ class CameraList:
 
     def _check_room(self, more: int) -> None:
         """Raises UsageError if there would be too many cameras; every address counts, even if two reach one camera."""
-        there = sum(address.is_live for address in self.addresses) + len(self._away)
-        if more and there + more > self.most_cameras:
+        num_live = sum(address.is_live for address in self.addresses) + len(self._missing)
+        if more and num_live + more > self.most_cameras:
             raise UsageError(
-                f"{there} cameras are watched, and {self.most_cameras} are the most; remove one first, or raise "
-                f"most_cameras in the settings of the watch (--set most_cameras={there + more})"
+                f"{num_live} cameras are watched, and {self.most_cameras} are the most; remove one first, or raise "
+                f"most_cameras in the settings of the watch (--set most_cameras={num_live + more})"
             )
 
     def _add(self, address: Address, *, name: str) -> str:
-        same = {_identity(known): known.name for known in (*self._configured.values(), *self.addresses)}
-        known = same.get(_identity(address))
+        names = {_identity(known): known.name for known in (*self._configured.values(), *self.addresses)}
+        known = names.get(_identity(address))
         if known in self._removed:
             self._removed.discard(known)
             return known
@@ -184,37 +184,37 @@ class CameraList:
             raise UsageError(f"{known} is being watched already")
         taken = {*self._configured, *self._added}
         if not name:
-            taken |= names_of_others(address, self._known())
-        named = replace(address, name=_free(_checked(name) or address.name, taken))
+            taken |= names_of_others(address, self._stored_names())
+        named = replace(address, name=_free(_valid_name(name) or address.name, taken))
         self._added[named.name] = named
         return named.name
 
-    def _take_back(self, added: Added, found: Sequence[Address]) -> None:
+    def _restore(self, added: Added, found: Sequence[Address]) -> None:
         """Restores a saved camera unless it is in the settings by now; if its name is taken, it gets another one."""
         known = {_identity(address) for address in (*self._configured.values(), *self._added.values())}
         for address in found[:1]:
             if _identity(address) not in known:
-                name = _free(_shown_now(added.name), {*self._configured, *self._added})
+                name = _free(_without_secret(added.name), {*self._configured, *self._added})
                 self._added[name] = replace(address, name=name)
 
-    def _found(self, words: Sequence[str], warnings: list[str]) -> list[Address]:
+    def _found(self, sources: Sequence[str], warnings: list[str]) -> list[Address]:
         """The sources that can be found now; a missing one is logged and does not affect the others."""
-        found, problems = find_available_sources(words)
+        found, problems = find_available_sources(sources)
         for problem in problems:
             log.error("not watched: %s", problem)
         warnings += problems
         return found
 
-    def _read(self) -> Remembered:
+    def _read(self) -> SavedChanges:
         if self.file is None or not self.file.exists():
-            return Remembered()
-        return from_mapping(Remembered, read_yaml(self.file), where=str(self.file))
+            return SavedChanges()
+        return from_mapping(SavedChanges, read_yaml(self.file), where=str(self.file))
 
     def _write(self) -> None:
         if self.file is None:
             return
         # Cameras that cannot be found now, such as a file on an unmounted disk, are kept.
-        kept: list[Address | Added] = [*self._added.values(), *self._away]
+        kept: list[Address | Added] = [*self._added.values(), *self._missing]
         added = [{"name": each.name, "location": each.location, "confined": each.confined} for each in kept]
         text = HEAD + _dump({"added": added, "removed": sorted(self._removed)})
         try:
@@ -222,28 +222,28 @@ class CameraList:
             write_atomically(self.file, text, private=True)
         except OSError as error:
             raise StoreError(
-                f"the change holds until Vigil ends, but cannot be remembered: {self.file}: {error.strerror}"
+                f"the change holds until Vigil ends, but cannot be saved: {self.file}: {error.strerror}"
             ) from error
 
 
-def import_room_file(store: str, folder: Path | None) -> Path | None:
-    """The file in which changes are saved: `room.yaml` beside the store; None without a store."""
+def room_file(store: str, folder: Path | None) -> Path | None:
+    """The path of the file in which changes are saved: `room.yaml` beside the store; None without a store."""
     path = sqlite_path(parse_url(store)) if store else None
     beside = folder or (None if path is None else path.parent)
     return beside / ROOM if store and beside is not None else None
 
 
-def names_in(store: str, folder: Path | None) -> Known:
+def names_in(store: str, folder: Path | None) -> KnownNames:
     """The names that sources have had in a store; empty if there is no store or it cannot be read."""
-    return _asked(store, folder, lambda opened: opened.cameras.names()) or {}
+    return _query(store, folder, lambda opened: opened.cameras.names()) or {}
 
 
-def renamed_in(store: str, folder: Path | None) -> Renamed:
+def renamed_in(store: str, folder: Path | None) -> RenamedSources:
     """The names that users gave to cameras of a store; empty if there is no store or it cannot be read."""
-    return _asked(store, folder, lambda opened: opened.cameras.renamed()) or {}
+    return _query(store, folder, lambda opened: opened.cameras.renamed()) or {}
 
 
-def _asked(store: str, folder: Path | None, ask: Callable[[Store], Answer]) -> Answer | None:
+def _query(store: str, folder: Path | None, ask: Callable[[Store], Result]) -> Result | None:
     path = sqlite_path(parse_url(store)) if store else None
     if not store or (path is not None and not path.exists()):
         return None
@@ -260,25 +260,25 @@ def _dump(data: dict[str, Any]) -> str:
     return text
 
 
-def _settled(address: Address) -> Address:
+def _with_absolute_path(address: Address) -> Address:
     """A file with its absolute path, as the next start may be from another working directory."""
     return replace(address, location=str(Path(address.location).resolve())) if address.kind == "file" else address
 
 
 def _identity(address: Address) -> tuple[str, str]:
-    return address.kind, _settled(address).location
+    return address.kind, _with_absolute_path(address).location
 
 
-def _checked(name: str) -> str:
+def _valid_name(name: str) -> str:
     name = name.strip()
-    if not name.isprintable() or len(name) > LONGEST_NAME:
-        raise UsageError(f"a camera's name has at most {LONGEST_NAME} characters, all of them printable")
+    if not name.isprintable() or len(name) > MAX_NAME_CHARS:
+        raise UsageError(f"a camera's name has at most {MAX_NAME_CHARS} characters, all of them printable")
     if CAMERA_ID.fullmatch(name):
         raise UsageError(f"{name!r} looks like the id of a camera; choose another name")
     return name
 
 
-def _shown_now(name: str) -> str:
+def _without_secret(name: str) -> str:
     """A saved name; one that an older version made from an address may contain a password, which is removed."""
     return redact(name) if "://" in name else name
 

@@ -16,7 +16,7 @@ from vigil.watch.state import SourceState
 from vigil.windows import Window
 
 MOST_WAITING = 64
-"""How many alarms can wait for a description; beyond that, live sources skip it, which is counted."""
+"""How many alarms can wait for a description; beyond that, live sources skip and count it."""
 
 
 class AlarmDescriber:
@@ -26,7 +26,7 @@ class AlarmDescriber:
         self._judge = judge
         self._settings = settings
         self._slots = asyncio.Semaphore(settings.describe_in_flight)
-        self._asked: set[asyncio.Task[Verdict]] = set()
+        self._pending: set[asyncio.Task[Verdict]] = set()
         self._cancelled = False
 
     async def start(
@@ -38,22 +38,22 @@ class AlarmDescriber:
         """
         if not self._should_describe(judged, changes):
             return None
-        if len(self._asked) >= MOST_WAITING:
+        if len(self._pending) >= MOST_WAITING:
             if state.live:
-                state.words_skipped += 1
+                state.descriptions_skipped += 1
                 return None
-            await asyncio.wait(self._asked, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(self._pending, return_when=asyncio.FIRST_COMPLETED)
         if self._cancelled:
             return None
         task = asyncio.create_task(self._ask(window, judged.verdict))
-        self._asked.add(task)
-        task.add_done_callback(self._asked.discard)
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
         return task
 
     def cancel(self) -> None:
         """Cancels all descriptions and starts no more, because the watcher is being stopped."""
         self._cancelled = True
-        for task in self._asked:
+        for task in self._pending:
             task.cancel()
 
     def _should_describe(self, judged: JudgedWindow, changes: Sequence[EventChange]) -> bool:
@@ -73,10 +73,10 @@ class AlarmDescriber:
             )
 
 
-async def await_description(words: "asyncio.Task[Verdict] | None") -> Verdict | None:
+async def await_description(task: "asyncio.Task[Verdict] | None") -> Verdict | None:
     """Waits for the answer with the description; returns None if none was requested or it was cancelled."""
-    if words is None:
+    if task is None:
         return None
     # Descriptions are cancelled when the watcher is stopped; the verdict is valid without one.
-    await asyncio.wait([words])
-    return None if words.cancelled() else words.result()
+    await asyncio.wait([task])
+    return None if task.cancelled() else task.result()

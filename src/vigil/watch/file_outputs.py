@@ -1,8 +1,8 @@
 """Observers that write files: JSON lines of verdicts and events, and SRT subtitles.
 
-A verdict's line is written when its description is there, in order per source. An event has a line when it opens, when
-its tier rises and when it ends: `event` is its id, `end_s` is null while it is open, `sequence` is the number of the
-change in the store. `late` is true, and otherwise absent, if an earlier watcher was killed before it published the
+A verdict's line is written once its description is complete, in order per source. An event has a line when it opens,
+when its tier rises and when it ends: `event` is its id, `end_s` is null while it is open, `sequence` is the number of
+the change in the store. `late` is true, and otherwise absent, if an earlier watcher was killed before it published the
 change.
 
 If lines cannot be written, as on a full disk, they are buffered in memory and written in order once there is room.
@@ -57,12 +57,12 @@ def written_in(path: Path) -> set[LineKey]:
 
 def _key(line: bytes) -> LineKey | None:
     try:
-        said = json.loads(line)
+        record = json.loads(line)
     except ValueError:
         return None
-    if not isinstance(said, dict) or not isinstance(said.get("event"), str):
+    if not isinstance(record, dict) or not isinstance(record.get("event"), str):
         return None
-    return said["event"], said.get("sequence")
+    return record["event"], record.get("sequence")
 
 
 class JsonLinesWriter(WatchObserver):
@@ -144,7 +144,7 @@ class JsonLinesWriter(WatchObserver):
         line = self._waiting[0]
         written = self._file.write(line)
         if not written:
-            raise BlockingIOError(errno.EAGAIN, "nothing was taken")
+            raise BlockingIOError(errno.EAGAIN, "nothing was written")
         self._is_torn = written < len(line)
         if self._is_torn:
             self._waiting[0] = line[written:]
@@ -168,8 +168,8 @@ class SubtitleFile(WatchObserver):
         if change.late:
             # Its seconds count from the start of an earlier session.
             return
-        known = [event for event in self._events if event.id != change.event.id]
-        self._events = deque([*known, change.event], maxlen=RECENT_EVENTS)
+        others = [event for event in self._events if event.id != change.event.id]
+        self._events = deque([*others, change.event], maxlen=RECENT_EVENTS)
 
     def on_result(self, judged: JudgedWindow) -> None:
         try:

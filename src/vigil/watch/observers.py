@@ -39,7 +39,7 @@ class WatchObserver:
         """Called for each sampled frame, in the source's own thread, which it may block briefly."""
 
     def wants_preview(self, source: str) -> bool:
-        """Returns True if it wants previews of a source now; called for each frame, in the source's threads."""
+        """Returns True if previews of a source are needed now; called for each frame, in the source's threads."""
         return False
 
     def on_preview(self, source: str, jpeg: bytes, time_s: float) -> None:
@@ -67,7 +67,7 @@ class WatchObserver:
         """Called when the watcher has ended."""
 
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class ObserverGroup(WatchObserver):
@@ -119,21 +119,21 @@ class ObserverGroup(WatchObserver):
     def on_close(self) -> None:
         self._each(lambda observer: observer.on_close())
 
-    def _each(self, tell: Callable[[WatchObserver], None]) -> None:
+    def _each(self, call: Callable[[WatchObserver], None]) -> None:
         for observer in self._observers:
-            self._guarded(observer, tell)
+            self._guarded(observer, call)
 
-    def _guarded(self, observer: WatchObserver, ask: Callable[[WatchObserver], Answer]) -> Answer | None:
+    def _guarded(self, observer: WatchObserver, call: Callable[[WatchObserver], Result]) -> Result | None:
         """Calls an observer; logs an exception and returns None."""
         try:
-            return ask(observer)
+            return call(observer)
         except Exception:
             name = type(observer).__name__
             self._failures[name] += 1
             # Some methods are called for every frame of every camera, so only the 1st, 2nd, 4th, 8th ... failure is
             # logged.
             if self._failures[name].bit_count() == 1:
-                log.exception("%s failed to follow the watch, which goes on (%d so far)", name, self._failures[name])
+                log.exception("the observer %s failed (%d so far); watching continues", name, self._failures[name])
             return None
 
 
@@ -194,7 +194,7 @@ class VerdictHistory(WatchObserver):
             self._points.pop(source, None)
 
 
-LOOKS_S = 5.0
+REQUESTED_S = 5.0
 """How long previews are made after the last call of `PreviewCache.of`."""
 
 
@@ -220,7 +220,7 @@ class PreviewCache(WatchObserver):
             if now_s >= self._until_s.get(source, 0.0):
                 # Not requested for a while: the cached preview is out of date.
                 self._latest.pop(source, None)
-            self._until_s[source] = now_s + LOOKS_S
+            self._until_s[source] = now_s + REQUESTED_S
             return self._latest.get(source)
 
     def forget(self, source: str) -> None:

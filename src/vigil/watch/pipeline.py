@@ -42,21 +42,21 @@ SIDE_PX = 64
 
 
 class MotionGate:
-    """Detects windows of one source in which no frame differs from the previous one by `least` grey levels (of 255)."""
+    """Detects windows in which no frame differs from the previous one by `threshold` grey levels (of 255)."""
 
-    def __init__(self, least: float) -> None:
-        self.least = least
+    def __init__(self, threshold: float) -> None:
+        self.threshold = threshold
         self._small: dict[float, NDArray[np.uint8]] = {}
 
     def is_still(self, window: Window) -> bool:
-        """Returns True if nothing moves in a window; always False if the gate is off (`least` is 0)."""
-        return self.least > 0 and self.motion(window) < self.least
+        """Returns True if nothing moves in a window; always False if the gate is off (`threshold` is 0)."""
+        return self.threshold > 0 and self.motion(window) < self.threshold
 
     def motion(self, window: Window) -> float:
         """The largest mean absolute difference between two neighbouring frames, in grey levels."""
-        known = self._small
+        cached = self._small
         self._small = {
-            shot.time_s: known[shot.time_s] if shot.time_s in known else _small(shot.image) for shot in window.shots
+            shot.time_s: cached[shot.time_s] if shot.time_s in cached else _small(shot.image) for shot in window.shots
         }
         frames = [self._small[shot.time_s] for shot in window.shots]
         pairs = pairwise(frames)
@@ -69,7 +69,7 @@ def _small(image: RGB) -> NDArray[np.uint8]:
 
 
 UNKNOWN_BETWEEN = 8
-"""Recent windows kept in addition to `n`, so that the frames of an onset are still there if unknowns came between."""
+"""Recent windows kept in addition to `n`, so that the frames of an onset remain if unknown windows come between."""
 
 TIERS = tuple(Tier)
 
@@ -151,16 +151,16 @@ class SourcePipeline:
             self.under_way[entry.window.index] = entry.window
         return entry
 
-    def judged(self, window: Window, found: WindowAnswers) -> JudgedWindow:
-        """A window of this source with what was answered about it."""
+    def judged(self, window: Window, answers: WindowAnswers) -> JudgedWindow:
+        """A window of this source with its verdict and answers."""
         return JudgedWindow(
             source=self.name,
             camera_id=self.state.camera_id,
             window=window.index,
-            verdict=replace(found.verdict, start_s=window.start_s, end_s=window.end_s),
+            verdict=replace(answers.verdict, start_s=window.start_s, end_s=window.end_s),
             captured_s=window.captured_s,
             rest=window.rest,
-            answers=found.answers,
+            answers=answers.answers,
         )
 
     def count_result(self, window: Window, judged: JudgedWindow) -> None:
@@ -170,7 +170,7 @@ class SourcePipeline:
         self.under_way.pop(window.index, None)
 
     def abandon(self) -> list[Window]:
-        """Stops the source after a failure; returns the windows that will get no outcome of their own."""
+        """Stops the source after a failure; returns the windows that have no outcome yet."""
         self.stop_reading(FAILED)
         self.queue.close()
         while self.take() is not None:
@@ -210,7 +210,7 @@ class SourcePipeline:
                 return
             self.rules.epoch_s = self.capture.started_utc_s
             if isinstance(item, Frame):
-                self.state.saw(item.time_s)
+                self.state.count_frame(item.time_s)
                 self._observers.on_frame(self.name, item)
                 self._enqueue(self._windower.push(item))
             elif isinstance(item, Disconnected):
@@ -303,7 +303,7 @@ def build_pipeline(
 
 
 def _windows_before_onset(rules: Iterable[RuleSettings]) -> int:
-    """Of how many windows an event may consist when it opens; that of a duration has too many to keep their frames."""
+    """The maximum number of windows of an event when it opens; a duration rule's has too many to keep their frames."""
     return max((rule.n for rule in rules if isinstance(rule, HysteresisSettings)), default=1)
 
 

@@ -23,7 +23,7 @@ from vigil.errors import UsageError
 from vigil.events import EventChange
 from vigil.verdict import JudgedWindow
 from vigil.watch.observers import WatchObserver
-from vigil.watch.state import PASSED_OVER, SourceState, SourceStatus
+from vigil.watch.state import NOT_JUDGED, SourceState, SourceStatus
 from vigil.watch.watcher import Watcher
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ END_OF_HEAD = b"\r\n\r\n"
 
 
 class MetricsServer:
-    """Answers every GET with the metrics of a registry, from `start` until `stop` or the end of the process."""
+    """Serves the metrics of a registry in response to every GET, until `stop` or the end of the process."""
 
     def __init__(
         self,
@@ -88,24 +88,24 @@ class MetricsServer:
         self._open[writer] = None
         try:
             async with asyncio.timeout(self._connection_s):
-                writer.write(await self._answer_to(reader))
+                writer.write(await self._response_to(reader))
                 # A connection that has sent its request is evicted after those that have not.
                 self._open[writer] = self._open.pop(writer, None)
                 writer.close()
                 await writer.wait_closed()
         except (TimeoutError, asyncio.IncompleteReadError, OSError) as error:
-            log.debug("a connection for metrics ended unanswered: %r", error)
+            log.debug("a metrics connection ended without a response: %r", error)
         finally:
             # A client that does not read its response would keep the connection open forever.
             writer.transport.abort()
             self._open.pop(writer, None)
 
-    async def _answer_to(self, reader: asyncio.StreamReader) -> bytes:
+    async def _response_to(self, reader: asyncio.StreamReader) -> bytes:
         try:
             head = await reader.readuntil(END_OF_HEAD)
         except asyncio.LimitOverrunError:
             return _refusal("431 Request Header Fields Too Large")
-        return self._answer(head.decode("latin-1"))
+        return self._response(head.decode("latin-1"))
 
     def _make_room(self) -> None:
         while len(self._open) >= self._most_connections:
@@ -113,19 +113,19 @@ class MetricsServer:
             del self._open[oldest]
             oldest.transport.abort()
 
-    def _answer(self, head: str) -> bytes:
-        first, *lines = head.split("\r\n")
-        words = first.split(" ")
-        if len(words) != 3 or not words[2].startswith("HTTP/1."):
+    def _response(self, head: str) -> bytes:
+        request_line, *lines = head.split("\r\n")
+        parts = request_line.split(" ")
+        if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
             return _refusal("400 Bad Request")
-        if words[0] not in ("GET", "HEAD"):
+        if parts[0] not in ("GET", "HEAD"):
             return _refusal("405 Method Not Allowed")
         headers = Headers([(name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in lines)])
-        path, _, query = words[1].partition("?")
-        told: list[tuple[str, list[tuple[str, str]]]] = []
+        path, _, query = parts[1].partition("?")
+        responses: list[tuple[str, list[tuple[str, str]]]] = []
 
         def start_response(status: str, fields: list[tuple[str, str]], *_: Any) -> None:
-            told.append((status, fields))
+            responses.append((status, fields))
 
         environ = {
             "REQUEST_METHOD": "GET",
@@ -135,8 +135,8 @@ class MetricsServer:
             "HTTP_ACCEPT_ENCODING": headers.get("Accept-Encoding") or "",
         }
         body = b"".join(self._app(environ, start_response))
-        (status, fields) = told[0]
-        return _message(status, fields, b"" if words[0] == "HEAD" else body, length=len(body))
+        (status, fields) = responses[0]
+        return _message(status, fields, b"" if parts[0] == "HEAD" else body, length=len(body))
 
 
 def _refusal(status: str) -> bytes:
@@ -163,7 +163,7 @@ class PrometheusMetrics(WatchObserver):
         self._windows = Counter("vigil_windows", "Windows by outcome and cause", kinds, registry=own)
         self._events = Counter("vigil_events", "Events opened", source, registry=own)
         self._tokens = Counter("vigil_tokens", "Tokens read and written by the endpoint", source, registry=own)
-        self._wordless = Gauge(
+        self._descriptions_skipped = Gauge(
             "vigil_words_skipped", "Alarms that were not put into words, too many waited", source, registry=own
         )
         self._connections = Gauge("vigil_connections", "Times a source was connected", source, registry=own)
@@ -207,7 +207,7 @@ class PrometheusMetrics(WatchObserver):
         self._connected.labels(state.name, state.camera_id).set(state.stage is SourceStatus.WATCHING)
         self._connections.labels(state.name, state.camera_id).set(state.connections)
         if not state.is_current:
-            self._forget_p(state.name, state.camera_id)
+            self._remove_p_alarm(state.name, state.camera_id)
 
     def on_verdict(self, judged: JudgedWindow) -> None:
         verdict = judged.verdict
@@ -219,10 +219,10 @@ class PrometheusMetrics(WatchObserver):
         source = self._states().get(judged.source)
         if verdict.p_alarm is not None and (source is None or source.is_current):
             self._p_alarm.labels(judged.source, judged.camera_id).set(verdict.p_alarm)
-        elif verdict.cause not in PASSED_OVER:
-            self._forget_p(judged.source, judged.camera_id)
+        elif verdict.cause not in NOT_JUDGED:
+            self._remove_p_alarm(judged.source, judged.camera_id)
 
-    def _forget_p(self, source: str, camera_id: str) -> None:
+    def _remove_p_alarm(self, source: str, camera_id: str) -> None:
         """Removes the probability of a source, as the last one is out of date."""
         with suppress(KeyError):
             self._p_alarm.remove(source, camera_id)
@@ -231,7 +231,7 @@ class PrometheusMetrics(WatchObserver):
         # Only the result includes the description's tokens.
         self._tokens.labels(judged.source, judged.camera_id).inc(judged.verdict.tokens)
         if (state := self._states().get(judged.source)) is not None:
-            self._wordless.labels(judged.source, judged.camera_id).set(state.words_skipped)
+            self._descriptions_skipped.labels(judged.source, judged.camera_id).set(state.descriptions_skipped)
 
     def on_change(self, change: EventChange) -> None:
         if change.kind == "opened":

@@ -12,7 +12,7 @@ from vigil.watch.pipeline import PAUSED, SourcePipeline
 from vigil.watch.state import SourceState, SourceStatus
 
 FILE_PATIENCE_S = 8.0
-"""A file that cannot be opened is given up once the next delay would be longer than this."""
+"""A file that cannot be opened is abandoned once the next delay would be longer than this."""
 
 
 class ManagedSource:
@@ -23,10 +23,10 @@ class ManagedSource:
     removed.
     """
 
-    def __init__(self, address: Address, *, live: bool, turn: asyncio.Lock, starts_after_s: float) -> None:
+    def __init__(self, address: Address, *, live: bool, name_lock: asyncio.Lock, starts_after_s: float) -> None:
         self.address = address
         self.state = SourceState(name=address.name, live=live)
-        self.name_lock = turn
+        self.name_lock = name_lock
         self.starts_after_s = starts_after_s if live else 0.0
         self.source: SourcePipeline | None = None
         self.previous: SourcePipeline | None = None
@@ -56,7 +56,7 @@ class ManagedSource:
         if self.source is not None:
             self.source.stop_reading(because)
 
-    async def wait_until_wanted(self) -> bool:
+    async def wait_until_unpaused(self) -> bool:
         """Waits while the source is paused; returns False if it was removed."""
         while not self._unpaused.is_set():
             await self._unpaused.wait()
@@ -114,12 +114,12 @@ class SourceSet:
     def add(self, address: Address, *, starts_after_s: float = 0.0) -> ManagedSource:
         """Adds a source; raises UsageError if its name is taken or the watcher is being stopped."""
         if self._closed:
-            raise UsageError(f"the watch is over; start another one for {address.name}")
+            raise UsageError(f"the watch has ended; start another one for {address.name}")
         if address.name in self._by_name:
             raise UsageError(f"{address.name} is being watched already")
-        turn = self._name_locks.setdefault(address.name, asyncio.Lock())
+        name_lock = self._name_locks.setdefault(address.name, asyncio.Lock())
         live = address.is_live or self._realtime
-        managed = ManagedSource(address, live=live, turn=turn, starts_after_s=starts_after_s)
+        managed = ManagedSource(address, live=live, name_lock=name_lock, starts_after_s=starts_after_s)
         self._by_name[address.name] = managed
         self.states[address.name] = managed.state
         return managed
@@ -134,9 +134,9 @@ class SourceSet:
         """Pauses a source; raises UsageError if it is not live, has ended or does not exist."""
         managed = self._named(name)
         if not managed.state.live:
-            raise UsageError(f"{name} is a file and waits for nobody; only what is watched live can be paused")
+            raise UsageError(f"{name} is a file and cannot be paused; only live sources can")
         if managed.has_ended:
-            raise UsageError(f"{name} is over ({managed.state.stage}); remove it, and add it again to watch it again")
+            raise UsageError(f"{name} has ended ({managed.state.stage}); remove it and add it again to watch it again")
         managed.pause()
 
     def resume(self, name: str) -> None:

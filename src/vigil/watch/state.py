@@ -8,8 +8,8 @@ from enum import StrEnum
 from vigil.verdict import Cause, JudgedWindow, Outcome
 
 RATE_OVER_S = 10.0
-PASSED_OVER = frozenset({Cause.DROPPED, Cause.SKIPPED})
-"""Causes of windows that were never sent to the judge, so that the last verdict stays valid."""
+NOT_JUDGED = frozenset({Cause.DROPPED, Cause.SKIPPED})
+"""Causes of windows that are not sent to the judge: the last verdict stays valid."""
 
 
 class SourceStatus(StrEnum):
@@ -48,7 +48,7 @@ class SourceState:
     events: int = 0
     open_event: str = ""
     tokens: int = 0
-    words_skipped: int = 0
+    descriptions_skipped: int = 0
     position_s: float = 0.0
     p_alarm: float | None = None
     lag_s: float | None = None
@@ -94,7 +94,7 @@ class SourceState:
         """A copy of the current state, for use in another thread."""
         return replace(self, unknown=Counter(self.unknown), _arrivals=self._arrivals.copy())
 
-    def saw(self, time_s: float) -> None:
+    def count_frame(self, time_s: float) -> None:
         """Counts a sampled frame."""
         self.frames += 1
         self.position_s = time_s
@@ -109,7 +109,7 @@ class SourceState:
         verdict = judged.verdict
         if verdict.cause is not None:
             self.unknown[verdict.cause] += 1
-            if verdict.cause not in PASSED_OVER:
+            if verdict.cause not in NOT_JUDGED:
                 self.p_alarm = self.lag_s = None
             return
         self.judged += 1

@@ -1,11 +1,11 @@
 """Writes events, verdicts and sessions to the store from a single thread, and buffers them while it is unavailable.
 
-`save_event` returns True once the event is durable. If the store fails or takes longer than `PATIENCE_S`, events stay
-in memory, are counted and shown, and are retried every `RETRY_S`; watching and alerting go on. A row that the database
-rejects for good is appended to `refused.jsonl` and counted, and does not block other writes.
+`save_event` returns True once the event is durable. If the store fails or takes longer than `SAVE_TIMEOUT_S`, events
+stay in memory, are counted and shown, and are retried every `RETRY_S`; watching and alerting go on. A row that the
+database rejects for good is appended to `refused.jsonl` and counted, and does not block other writes.
 
-The writer also records which changes were published, and publishes late what an earlier watcher left unpublished. All
-buffers belong to the event loop; the writer thread gets copies, one batch at a time.
+The writer also records which changes were published, and publishes those that an earlier watcher stored but did not
+publish. All buffers belong to the event loop; the writer thread gets copies, one batch at a time.
 """
 
 import asyncio
@@ -23,26 +23,21 @@ from vigil.store import REFUSED, CameraRecord, Store
 from vigil.store.changes import TELLABLE, StoredChange, StoredKind
 from vigil.store.retention import RetentionSettings, prune
 from vigil.verdict import JudgedWindow
-from vigil.watch.write_queue import Key, QueuedWrites, State, StoreWrite, WriteResult, write_all
+from vigil.watch.verdict_buffer import VerdictBuffer
+from vigil.watch.write_queue import QueuedWrites, StoreWrite, WriteResult, write_all
 
 log = logging.getLogger(__name__)
 
 RETRY_S = 5.0
 FLUSH_S = 0.25
 PRUNE_S = 300.0
-PATIENCE_S = 2.0
-"""How long an alarm waits to be durable before it is published: a write takes milliseconds, a lock may last forever."""
+SAVE_TIMEOUT_S = 2.0
+"""How long publishing an alarm waits for it to be durable: a write takes milliseconds, a lock may last forever."""
 
-MOST_WAITING = 20_000
-"""Verdicts buffered while the store is unavailable, about three hours of one camera; beyond that the oldest is lost."""
-
-Describe: TypeAlias = Callable[[], CameraRecord]
-"""Returns the camera record of a source; may take some milliseconds, so it is called in the writer thread."""
+ReadCamera: TypeAlias = Callable[[], CameraRecord]
+"""Reads the camera record of a source; may take some milliseconds, so it is called in the writer thread."""
 
 UnpublishedKind: TypeAlias = ChangeKind | Literal[""]
-
-VerdictRow: TypeAlias = tuple[tuple[str, str, int], JudgedWindow]
-"""A verdict with its key: session, source and window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +65,12 @@ class StoreWriter:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._sessions: dict[str, str] = {}
         self._claimed: dict[str, str] = {}
-        self._watches: QueuedWrites[str, StoreWrite] = QueuedWrites()
+        self._session_writes: QueuedWrites[str, StoreWrite] = QueuedWrites()
         self._events: QueuedWrites[str, Saving] = QueuedWrites()
         self._published: QueuedWrites[str, frozenset[int]] = QueuedWrites()
         self._stored: dict[tuple[str, str], StoredChange] = {}
-        self._verdicts: QueuedWrites[tuple[str, str, int], JudgedWindow] = QueuedWrites()
-        self._heard: set[tuple[str, str]] = set()
+        self._verdicts = VerdictBuffer(store)
+        self._published_keys: set[tuple[str, str]] = set()
         self._refused: set[str] = set()
         self._lost = 0
         self._writing = asyncio.Lock()
@@ -95,33 +90,33 @@ class StoreWriter:
     @property
     def lost(self) -> int:
         """The number of events and verdicts that will never be in the store, rejected ones included."""
-        return self._lost + self.refused
+        return self._lost + self._verdicts.lost + self.refused
 
     async def save_event(self, event: Event, *, unpublished: UnpublishedKind = "") -> bool:
-        """Writes an event; returns False if it was rejected or has to wait in memory, within `PATIENCE_S`.
+        """Writes an event; returns False if it was rejected or has to wait in memory, within `SAVE_TIMEOUT_S`.
 
         `unpublished` is the kind of the change to publish next; call `count_published` once it was published.
         """
         saving = self.queue_event(event, unpublished=unpublished)
         if saving is None:
             return False
-        done, _ = await asyncio.wait([saving], timeout=PATIENCE_S)
+        done, _ = await asyncio.wait([saving], timeout=SAVE_TIMEOUT_S)
         if not done:
-            self._failed(f"it takes longer than {PATIENCE_S:g} s to write to it")
+            self._failed(f"it takes longer than {SAVE_TIMEOUT_S:g} s to write to it")
             return False
-        return saving.result() and _event_name(event) not in self._refused
+        return saving.result() and _describe_event(event) not in self._refused
 
     def queue_event(self, event: Event, *, unpublished: UnpublishedKind = "") -> "asyncio.Task[bool] | None":
         """Starts to write an event; returns None while the store is failing: `flush_periodically` writes it later."""
         # An event's tier may rise twice: that the first rise was published says nothing about the second.
-        self._heard.discard((event.id, unpublished))
+        self._published_keys.discard((event.id, unpublished))
         self._events.put(event.id, Saving(self._sessions.get(event.source, ""), event, unpublished))
         return None if self.error else self._call_in_thread(self._write_events)
 
     def count_published(self, change: EventChange) -> None:
         """Records that a change was published; one that is not stored yet will be stored as published."""
         key = change.event.id, change.kind
-        self._heard.add(key)
+        self._published_keys.add(key)
         if (stored := self._stored.pop(key, None)) is not None:
             waiting = self._published.of(stored.camera_id) or frozenset()
             self._published.put(stored.camera_id, waiting | {stored.sequence})
@@ -133,10 +128,7 @@ class StoreWriter:
 
     def queue_verdict(self, judged: JudgedWindow) -> None:
         """Adds a verdict to the next batch; it is queued again, with the same key, when its description arrives."""
-        self._verdicts.put((self._sessions.get(judged.source, ""), judged.source, judged.window), judged)
-        while len(self._verdicts) > MOST_WAITING:
-            self._verdicts.drop_oldest()
-            self._lost += 1
+        self._verdicts.put(self._sessions.get(judged.source, ""), judged)
 
     async def flush_periodically(self) -> None:
         """Writes batches and retries buffered writes until cancelled."""
@@ -175,7 +167,7 @@ class StoreWriter:
         model: str,
         task: str,
         contract: str,
-        camera: Describe | None = None,
+        camera: ReadCamera | None = None,
     ) -> "asyncio.Task[bool]":
         """Queues the start of a session, after closing events that a killed watcher of the source left open.
 
@@ -183,7 +175,7 @@ class StoreWriter:
         called in the writer thread and returns the source's camera record; without it the camera of that name is used.
         """
         session = self._sessions[source] = new_id()
-        seen = camera or partial(CameraRecord, id="", name=source)
+        read_camera = camera or partial(CameraRecord, id="", name=source)
 
         def start() -> None:
             self._store.sessions.start(
@@ -193,12 +185,12 @@ class StoreWriter:
                 model=model,
                 task=task,
                 contract=contract,
-                camera=seen(),
+                camera=read_camera(),
             )
 
-        left = partial(self._left_by_earlier, source, seen)
-        self._late_write(f"what was left of {source} before watch {session}", left)
-        self._watch_write(f"the beginning of watch {session} of {source}", start)
+        recover = partial(self._recover_earlier, source, read_camera)
+        self._queue_late_write(f"the recovery of earlier events of {source} before session {session}", recover)
+        self._queue_session_write(f"the start of session {session} of {source}", start)
         return self._call_in_thread(self._write_events)
 
     def end_session(self, source: str, *, because: str) -> "asyncio.Task[bool]":
@@ -209,32 +201,32 @@ class StoreWriter:
             claimed = self._claimed.pop(source, "")
             self._store.sessions.end(source, because=because, session=session, camera_id=claimed)
 
-        self._watch_write(f"the end of watch {session} of {source}", end)
+        self._queue_session_write(f"the end of session {session} of {source}", end)
         return self._call_in_thread(self._write_events)
 
-    def publish_late_events(self, *, besides: Callable[[], Collection[str]]) -> "asyncio.Task[bool]":
-        """Publishes late changes of all sources that no watcher watches.
+    def publish_late_events(self, *, excluded: Callable[[], Collection[str]]) -> "asyncio.Task[bool]":
+        """Publishes the unpublished changes of all sources that no watcher watches.
 
-        `besides` returns the camera ids (or names, for sources without one) to leave out, as their changes are
+        `excluded` returns the camera ids (or names, for sources without one) to leave out, as their changes are
         published when their session starts. It is called in the writer thread.
         """
-        self._late_write("what was not published", partial(self._unpublished_of_others, besides))
+        self._queue_late_write("late changes of unwatched sources", partial(self._unpublished_of_others, excluded))
         return self._call_in_thread(self._write_events)
 
-    def _unpublished_of_others(self, besides: Callable[[], Collection[str]]) -> list[StoredChange]:
+    def _unpublished_of_others(self, excluded: Callable[[], Collection[str]]) -> list[StoredChange]:
         unpublished = self._store.changes.unpublished()
         if not unpublished:
             return []
         keys = {change.sequence: change.camera_id or change.event.source for change in unpublished}
-        free = {key for key in {*keys.values()} - {*besides()} if self._store.locks.take(key)}
+        free = {key for key in {*keys.values()} - {*excluded()} if self._store.locks.take(key)}
         for key in free:
             self._store.locks.release(key)
         return [change for change in unpublished if keys[change.sequence] in free]
 
-    def _left_by_earlier(self, source: str, describe: Describe) -> list[StoredChange]:
+    def _recover_earlier(self, source: str, read_camera: ReadCamera) -> list[StoredChange]:
         """Closes events that an earlier watcher of a source left open; returns its unpublished changes."""
-        seen = describe()
-        camera_id = seen.id or self._store.cameras.id_of(seen.identity, source)
+        record = read_camera()
+        camera_id = record.id or self._store.cameras.id_of(record.identity, source)
         if not self._store.locks.take(camera_id):
             log.warning("%s is being watched into this store already; its open events are left alone", source)
             return []
@@ -243,25 +235,25 @@ class StoreWriter:
             log.warning("%s: closed event %s, which was open when the watcher stopped", source, event.id)
         return self._store.changes.unpublished(camera_id=camera_id)
 
-    def _late_write(self, what: str, find: Callable[[], list[StoredChange]]) -> None:
+    def _queue_late_write(self, what: str, find: Callable[[], list[StoredChange]]) -> None:
         found: list[StoredChange] = []
-        tell = partial(self._publish_late, found)
-        self._watches.put(what, StoreWrite(what=what, act=lambda: found.extend(find()), settled=tell))
+        publish = partial(self._publish_late, found)
+        self._session_writes.put(what, StoreWrite(what=what, act=lambda: found.extend(find()), settled=publish))
 
     def _publish_late(self, found: Sequence[StoredChange]) -> None:
         for each in found:
             kind = cast("ChangeKind", each.kind)
             change = EventChange(kind, each.event, late=True, sequence=each.sequence)
-            heard = (each.event_id, kind) in self._heard
+            is_published = (each.event_id, kind) in self._published_keys
             self._stored[each.event_id, kind] = each
-            if not heard:
+            if not is_published:
                 self.on_late(change)
             self.count_published(change)
 
-    def _watch_write(self, what: str, act: Callable[[], None]) -> None:
+    def _queue_session_write(self, what: str, act: Callable[[], None]) -> None:
         # Written in this order: events left open by an earlier session are closed before this session's first event is
         # written.
-        self._watches.put(what, StoreWrite(what=what, act=act))
+        self._session_writes.put(what, StoreWrite(what=what, act=act))
 
     def _call_in_thread(self, write: Callable[[], Coroutine[None, None, bool]]) -> "asyncio.Task[bool]":
         task = asyncio.create_task(write())
@@ -279,12 +271,12 @@ class StoreWriter:
 
     async def _write_everything(self) -> bool:
         async with self._writing:
-            return await self._run(self._first_writes() + self._verdict_writes())
+            return await self._run(self._first_writes() + self._verdicts.writes())
 
     def _first_writes(self) -> list[StoreWrite]:
         # In this order: recording published changes first keeps them from being published late when a session starts,
         # and events left open by an earlier session are closed before this session's first event is written.
-        return [*self._published_writes(), *self._watch_writes(), *self._event_writes()]
+        return [*self._published_writes(), *self._pending_session_writes(), *self._event_writes()]
 
     def _published_writes(self) -> list[StoreWrite]:
         if self.is_behind():
@@ -292,46 +284,53 @@ class StoreWriter:
         published = self._published.states()
         act = partial(self._store.changes.note_published, dict(published))
         return (
-            [StoreWrite(what="what was published", act=act, settled=partial(_cross_off, self._published, published))]
+            [
+                StoreWrite(
+                    what="the record of published changes",
+                    act=act,
+                    settled=partial(self._published.discard_all, published),
+                )
+            ]
             if published
             else []
         )
 
-    def _watch_writes(self) -> list[StoreWrite]:
+    def _pending_session_writes(self) -> list[StoreWrite]:
         return [
-            replace(write, settled=partial(self._settle_watch, what, write)) for what, write in self._watches.states()
+            replace(write, settled=partial(self._settle_session, what, write))
+            for what, write in self._session_writes.states()
         ]
 
-    def _settle_watch(self, what: str, write: StoreWrite) -> None:
-        self._watches.cross_off(what, write)
+    def _settle_session(self, what: str, write: StoreWrite) -> None:
+        self._session_writes.discard_written(what, write)
         write.settled()
 
     def _event_writes(self) -> list[StoreWrite]:
         return [self._event_write(saving) for _, saving in self._events.states()]
 
     def _event_write(self, saving: Saving) -> StoreWrite:
-        happened: list[StoredChange] = []
+        changes: list[StoredChange] = []
         published = () if self.is_behind() else self._published_kinds_of(saving)
         return StoreWrite(
-            what=_event_name(saving.event),
-            act=lambda: happened.extend(self._save(saving, published)),
-            settled=partial(self._settle_event, saving, happened),
+            what=_describe_event(saving.event),
+            act=lambda: changes.extend(self._save(saving, published)),
+            settled=partial(self._settle_event, saving, changes),
             row=saving.event,
         )
 
     def _published_kinds_of(self, saving: Saving) -> Collection[StoredKind]:
         """The kinds of an event's changes published before it was stored; all kinds if nothing will be published."""
-        heard: list[StoredKind] = [kind for kind in TELLABLE if (saving.event.id, kind) in self._heard]
-        return heard if saving.unpublished or heard else TELLABLE
+        kinds: list[StoredKind] = [kind for kind in TELLABLE if (saving.event.id, kind) in self._published_keys]
+        return kinds if saving.unpublished or kinds else TELLABLE
 
-    def _settle_event(self, saving: Saving, happened: Sequence[StoredChange]) -> None:
-        self._events.cross_off(saving.event.id, saving)
-        for change in happened:
+    def _settle_event(self, saving: Saving, changes: Sequence[StoredChange]) -> None:
+        self._events.discard_written(saving.event.id, saving)
+        for change in changes:
             if change.kind not in TELLABLE:
                 continue
             key = change.event_id, change.kind
             self._stored[key] = change
-            if key in self._heard:
+            if key in self._published_keys:
                 # It was published while it waited or was being written.
                 self.count_published(EventChange(cast("ChangeKind", change.kind), saving.event))
 
@@ -344,41 +343,20 @@ class StoreWriter:
             # Its session may not be in the store, for example because the start of it was rejected.
             return self._store.events.save(saving.event, session=None, published=published)
 
-    def _verdict_writes(self) -> list[StoreWrite]:
-        rows = self._verdicts.states()
-        # Verdicts without a session go to the newest session of their source.
-        parts = [row for row in rows if row[0][0]], [row for row in rows if not row[0][0]]
-        return [self._verdict_write(part) for part in parts if part]
-
-    def _verdict_write(self, rows: Sequence[VerdictRow]) -> StoreWrite:
-        half = len(rows) // 2
-        (session, source, window), judged = rows[0]
-        return StoreWrite(
-            what=f"window {window} of {source} in watch {session}",
-            act=partial(self._save_verdicts, rows),
-            settled=partial(_cross_off, self._verdicts, rows),
-            row=judged,
-            parts=lambda: [self._verdict_write(part) for part in (rows[:half], rows[half:]) if half],
-        )
-
-    def _save_verdicts(self, rows: Sequence[VerdictRow]) -> None:
-        sessions = [session for (session, _, _), _ in rows]
-        self._store.verdicts.add([judged for _, judged in rows], sessions=sessions if all(sessions) else ())
-
     async def _run(self, writes: Sequence[StoreWrite]) -> bool:
         """Runs writes in the thread; returns False if the store cannot be written to."""
         if not writes:
             return not self.error
         work = partial(write_all, writes, set_aside=self._set_aside)
         written: WriteResult = await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        for write in written.over:
+        for write in written.done:
             write.settled()
         for write, error in written.refused:
             self._count_refused(write, error)
-        if written.away is not None:
-            self._failed(str(written.away))
+        if written.failure is not None:
+            self._failed(str(written.failure))
             return False
-        self._works()
+        self._succeeded()
         return True
 
     def _set_aside(self, write: StoreWrite, error: Exception) -> None:
@@ -399,16 +377,11 @@ class StoreWriter:
             log.error("the store cannot be written to: %s; watching goes on, events wait in memory", why)
         self.error = why
 
-    def _works(self) -> None:
+    def _succeeded(self) -> None:
         if self.error:
             log.warning("the store can be written to again")
         self.error = ""
 
 
-def _cross_off(waiting: QueuedWrites[Key, State], written: Sequence[tuple[Key, State]]) -> None:
-    for key, state in written:
-        waiting.cross_off(key, state)
-
-
-def _event_name(event: Event) -> str:
+def _describe_event(event: Event) -> str:
     return f"event {event.id} of {event.source}"

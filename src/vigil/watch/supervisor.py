@@ -47,12 +47,12 @@ class Supervisor:
         name: str,
         work: Callable[[], Awaitable[None]],
         *,
-        is_tried_again: Callable[[Exception, float], bool] = lambda error, retry_s: True,
-        left: asyncio.Event | None = None,
+        should_retry: Callable[[Exception, float], bool] = lambda error, retry_s: True,
+        stopped: asyncio.Event | None = None,
     ) -> None:
-        """Runs `work` until it returns or `left` is set, and retries it when it fails.
+        """Runs `work` until it returns or `stopped` is set, and retries it when it fails.
 
-        `is_tried_again` receives each exception and the seconds until the next try; if it returns False, `work` is not
+        `should_retry` receives each exception and the seconds until the next try; if it returns False, `work` is not
         retried. After a run of at least `retry_max_s` the delay starts again at `retry_min_s`.
         """
         retry_s = self._retry_min_s
@@ -66,10 +66,10 @@ class Supervisor:
                     retry_s = self._retry_min_s
                 self.failures[name] += 1
                 log.exception("%s failed (%d so far); %s", name, self.failures[name], FAULT)
-                if not is_tried_again(error, retry_s):
+                if not should_retry(error, retry_s):
                     return
-            await self._pause(retry_s, left)
-            if left is not None and left.is_set():
+            await self._pause(retry_s, stopped)
+            if stopped is not None and stopped.is_set():
                 return
             retry_s = min(2 * retry_s, self._retry_max_s)
 
@@ -87,10 +87,10 @@ class Supervisor:
             self.failures[name] += 1
             log.exception("%s: %s failed (%d so far); %s", name, what, self.failures[name], FAULT)
 
-    async def _pause(self, seconds: float, left: asyncio.Event | None) -> None:
+    async def _pause(self, seconds: float, stopped: asyncio.Event | None) -> None:
         waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._sleep(seconds))]
-        if left is not None:
-            waits.append(asyncio.ensure_future(left.wait()))
+        if stopped is not None:
+            waits.append(asyncio.ensure_future(stopped.wait()))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -151,11 +151,11 @@ class Watcher:
             self._tasks.create_task(self._run_source(managed))
 
     def remove(self, name: str) -> None:
-        """Removes a source: its pending windows get an outcome, its open event is closed, its connection too."""
+        """Removes a source: its pending windows get an outcome; its open event and its connection are closed."""
         self._sources.remove(name)
 
     def pause(self, name: str) -> None:
-        """Disconnects a live source until `resume`; raises UsageError if it is not live, has ended or is not there."""
+        """Disconnects a live source until `resume`; raises UsageError if it has ended, is unknown or is not live."""
         self._sources.pause(name)
 
     def resume(self, name: str) -> None:
@@ -163,20 +163,20 @@ class Watcher:
         self._sources.resume(name)
 
     async def _run_source(self, managed: ManagedSource) -> None:
-        """Runs a source until it ends, is removed or is given up; it may be paused and may fail any number of times."""
+        """Runs a source until it ends, is removed or abandoned; it may be paused and may fail any number of times."""
         slot: AbstractAsyncContextManager[object] = nullcontext() if managed.state.live else self._files
         async with managed.name_lock, slot:
             await self.supervisor.keep(
                 managed.address.name,
                 partial(self._watch_until_done, managed),
-                is_tried_again=partial(self._note_failure, managed),
-                left=managed.is_removed,
+                should_retry=partial(self._note_failure, managed),
+                stopped=managed.is_removed,
             )
 
     async def _watch_until_done(self, managed: ManagedSource) -> None:
         """Looks up the camera id, then watches the source, again after each pause, until it ends or is removed."""
         managed.state.camera_id = await asyncio.to_thread(self._cameras.of, managed.address)
-        while await managed.wait_until_wanted():
+        while await managed.wait_until_unpaused():
             await self._watch_once(managed)
             if not managed.finished():
                 return
@@ -248,7 +248,7 @@ class Watcher:
                 source.count_result(window, judged)
                 self._log(judged)
                 self.observers.on_result(judged)
-            with self.supervisor.survives(source.name, "closing what was open"):
+            with self.supervisor.survives(source.name, "closing the open event"):
                 await self._apply(source, partial(source.rules.finish, FAILED))
         if self.writer is not None:
             because = source.state.detail or str(source.state.stage)
@@ -272,7 +272,7 @@ class Watcher:
         await pending.put(None)
 
     def _release_request_slot(self, own_slots: asyncio.Semaphore, answers: asyncio.Task[WindowAnswers]) -> None:
-        """Releases the request slots of a window whose answers are there."""
+        """Releases the request slots of a window whose answers have arrived."""
         self._answers.discard(answers)
         own_slots.release()
         self._request_slots.release()
@@ -298,7 +298,7 @@ class Watcher:
             judged = source.judged(window, await self._await_answers(source, asking))
             with self.supervisor.survives(source.name, f"applying the rules to window {window.index}"):
                 await results.put((judged, await self._apply_rule(source, window, judged)))
-        with self.supervisor.survives(source.name, "closing what is open"):
+        with self.supervisor.survives(source.name, "closing the open event"):
             await self._apply(source, partial(source.rules.finish, source.end_reason))
         await results.put(None)
 
@@ -335,14 +335,14 @@ class Watcher:
             self._publish_unreadable(source.state, str(source.error))
 
     async def _with_description(
-        self, source: SourcePipeline, judged: JudgedWindow, said: Verdict | None
+        self, source: SourcePipeline, judged: JudgedWindow, answer: Verdict | None
     ) -> JudgedWindow:
-        if said is None:
+        if answer is None:
             return judged
-        source.state.tokens += said.tokens
-        if said.text:
-            await self._apply(source, partial(source.rules.describe, judged.window, said.text))
-        judged = replace(judged, verdict=_described(judged.verdict, said))
+        source.state.tokens += answer.tokens
+        if answer.text:
+            await self._apply(source, partial(source.rules.describe, judged.window, answer.text))
+        judged = replace(judged, verdict=_with_text(judged.verdict, answer))
         self._log(judged)
         return judged
 
@@ -360,12 +360,12 @@ class Watcher:
 
     async def _record_change(self, source: SourcePipeline, change: EventChange) -> None:
         """Stores a change, then publishes it, so a published alarm is durable; publishes it even if storing fails."""
-        with self.supervisor.survives(source.name, f"keeping event {change.event.id}"):
+        with self.supervisor.survives(source.name, f"storing event {change.event.id}"):
             await self._store_change(source, change)
             if self.writer is not None:
                 change = replace(change, sequence=self.writer.sequence_of(change))
         source.count_change(change)
-        with self.supervisor.survives(source.name, f"pictures of event {change.event.id}"):
+        with self.supervisor.survives(source.name, f"the media of event {change.event.id}"):
             self._recorder.on_change(source, change)
         self._publish(change)
 
@@ -388,7 +388,7 @@ class Watcher:
             self.writer.is_behind = lambda: self.observers.is_behind
             addresses = list(self.addresses.values())
             self.writer.publish_late_events(
-                besides=lambda: {key for each in addresses for key in (each.name, self._cameras.of(each))}
+                excluded=lambda: {key for each in addresses for key in (each.name, self._cameras.of(each))}
             )
 
     def _publish_unreadable(self, state: SourceState, detail: str) -> None:
@@ -401,8 +401,8 @@ class Watcher:
         self.observers.on_result(judged)
 
     async def _close_all(self) -> None:
-        """Finishes media, then closes the store; a failure of either does not keep the watcher from ending."""
-        with self.supervisor.survives("the end", "finishing pictures"):
+        """Finishes media, then closes the store; a failure of either does not prevent the watcher from ending."""
+        with self.supervisor.survives("the end", "finishing snapshots and clips"):
             await self._recorder.close()
         if self.writer is not None:
             with self.supervisor.survives("the end", "closing the store"):
@@ -414,15 +414,15 @@ class Watcher:
             return {}
         return {
             "writing into the store": writer.flush_periodically,
-            "deleting what is old": partial(writer.prune_periodically, self.settings.retention),
+            "deleting old media": partial(writer.prune_periodically, self.settings.retention),
         }
 
     async def _tick_periodically(self, source: SourcePipeline) -> None:
-        """Lets the event of a lost live source close although no windows arrive."""
+        """Closes the event of a lost live source when it is due, although no windows arrive."""
         while True:
             await asyncio.sleep(1.0)
             if source.state.live and source.state.stage is SourceStatus.LOST:
-                with self.supervisor.survives(source.name, "closing what is lost from sight"):
+                with self.supervisor.survives(source.name, "closing an event that is lost from sight"):
                     await self._apply(source, partial(source.rules.tick, source.now_s))
 
     async def _until_stopped(self) -> None:
@@ -441,5 +441,5 @@ class Watcher:
             answer.cancel()
 
 
-def _described(verdict: Verdict, said: Verdict) -> Verdict:
-    return replace(verdict, text=said.text or verdict.text, tokens=verdict.tokens + said.tokens)
+def _with_text(verdict: Verdict, answer: Verdict) -> Verdict:
+    return replace(verdict, text=answer.text or verdict.text, tokens=verdict.tokens + answer.tokens)

@@ -38,10 +38,15 @@ class QueuedWrites(Generic[Key, State]):
         """Returns the queued state of an item, or None."""
         return self._states.get(key)
 
-    def cross_off(self, key: Key, state: State) -> None:
-        """Removes a state that was written, unless a newer state of the same item was queued in the meantime."""
+    def discard_written(self, key: Key, state: State) -> None:
+        """Removes a state after it was written, unless a newer state of the item was queued in the meantime."""
         if self._states.get(key) is state:
             del self._states[key]
+
+    def discard_all(self, written: Iterable[tuple[Key, State]]) -> None:
+        """Calls `discard_written` for each of several items."""
+        for key, state in written:
+            self.discard_written(key, state)
 
     def forget(self, key: Key) -> None:
         """Removes an item without writing it."""
@@ -69,46 +74,46 @@ class StoreWrite:
 
 @dataclass(slots=True)
 class WriteResult:
-    """The result of a batch: settled writes, those of them that were rejected, and the error that stopped it."""
+    """The result of a batch: the completed writes, those of them that were rejected, and the error that stopped it."""
 
-    over: list[StoreWrite] = field(default_factory=list)
+    done: list[StoreWrite] = field(default_factory=list)
     refused: list[tuple[StoreWrite, Exception]] = field(default_factory=list)
-    away: StoreError | None = None
+    failure: StoreError | None = None
 
 
 def write_all(writes: Iterable[StoreWrite], *, set_aside: Callable[[StoreWrite, Exception], None]) -> WriteResult:
     """Carries out writes in order until the store fails; calls `set_aside` for each that is rejected."""
     result = WriteResult()
-    left = list(writes)[::-1]
-    while left:
-        write = left.pop()
+    remaining = list(writes)[::-1]
+    while remaining:
+        write = remaining.pop()
         try:
             write.act()
         except RowRefused as error:
-            _refuse(write, error, left, result, set_aside)
+            _refuse(write, error, remaining, result, set_aside)
         except StoreError as error:
-            result.away = error
+            result.failure = error
             return result
         except Exception as error:
             # A row that fails because of a bug in Vigil is treated like one that the database rejects.
             log.exception("%s cannot be written; this is a fault in Vigil, please report it", write.what)
-            _refuse(write, error, left, result, set_aside)
+            _refuse(write, error, remaining, result, set_aside)
         else:
-            result.over.append(write)
+            result.done.append(write)
     return result
 
 
 def _refuse(
     write: StoreWrite,
     error: Exception,
-    left: list[StoreWrite],
+    remaining: list[StoreWrite],
     result: WriteResult,
     set_aside: Callable[[StoreWrite, Exception], None],
 ) -> None:
     parts = write.parts()
     if parts:
-        left.extend(reversed(parts))
+        remaining.extend(reversed(parts))
         return
     set_aside(write, error)
-    result.over.append(write)
+    result.done.append(write)
     result.refused.append((write, error))

@@ -30,7 +30,7 @@ def seen(server: ScriptedServer, **settings: Any) -> EndpointStatus:
         board = EndpointMonitor(Endpoint(url=server.url), WatchSettings(url=server.url, **settings))
         job = asyncio.create_task(board.follow())
         async with asyncio.timeout(HANG_S):
-            while not board.now.asked:
+            while not board.now.polled:
                 await asyncio.sleep(0.01)
         job.cancel()
         with suppress(asyncio.CancelledError):
@@ -90,7 +90,7 @@ def test_a_fault_of_the_figures_leaves_the_last_ones() -> None:
         told = []
         for reply in (Reply(body=METRICS), error(503, "busy"), error(404, "no route")):
             server.routes["/metrics"] = reply
-            board.now = EndpointStatus() if not told else EndpointStatus(load=told[-1], asked=True)
+            board.now = EndpointStatus() if not told else EndpointStatus(load=told[-1], polled=True)
             job = asyncio.create_task(board.follow())
             asked = len(server.requests)
             while len(server.requests) < asked + 2:
@@ -128,7 +128,7 @@ def test_a_server_that_refuses_the_key_is_told_as_that() -> None:
 
 
 def test_what_a_server_says_is_never_html() -> None:
-    status = EndpointStatus(models=(ServedModel(name="<b onclick=x>"),), asked=True, differences=('"><i>',))
+    status = EndpointStatus(models=(ServedModel(name="<b onclick=x>"),), polled=True, differences=('"><i>',))
     line = status_line(status, Endpoint(), translator("en"))
     assert "<b onclick" not in line
     assert "<i>" not in line

@@ -86,6 +86,6 @@ def test_the_most_frames_of_a_video_fit_and_are_even(context: int) -> None:
     assert most % 2 == 0
     assert 2 <= most <= 256
     conversation = Conversation()
-    look = Attachment(kind="video", jpegs=(b"j",) * most, size_wh=(128, 96))
-    conversation.ask("What happens?", look)
+    attachment = Attachment(kind="video", jpegs=(b"j",) * most, size_wh=(128, 96))
+    conversation.ask("What happens?", attachment)
     assert conversation.messages(limits)

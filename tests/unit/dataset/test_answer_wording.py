@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from made_dataset import make_dataset
-from vigil.dataset.answers import has_words, taught
+from vigil.dataset.answers import has_description, taught
 from vigil.dataset.build import BuildSettings, build_dataset
 from vigil.dataset.check import check_dataset
 from vigil.dataset.examples import read_splits, split_path
@@ -63,7 +63,7 @@ def test_what_a_person_wrote_stays_and_is_counted(clips: Path, tmp_path: Path) -
 
 def test_stock_sentences_of_an_earlier_build_go_and_come_only_when_asked_for(clips: Path, tmp_path: Path) -> None:
     build_dataset(plan(clips, tmp_path, answers="words"))
-    assert all(has_words(answer, FIGHT) for answer in answers_in(tmp_path))
+    assert all(has_description(answer, FIGHT) for answer in answers_in(tmp_path))
     assert read_manifest(tmp_path).contract.answers == "words"
     assert set(check_dataset(tmp_path).splits["train"].words) == {"template"}
     build_dataset(plan(clips, tmp_path))

@@ -75,7 +75,9 @@ def judge_of(url: str, *, retries: int = 0, deadline_s: float = HANG_S, transpor
     """A judge that has asked this server nothing yet."""
     client = openai.AsyncOpenAI(base_url=url, api_key="k", max_retries=0)
     transport = transport or ModelClient(Endpoint(url=url), retries=retries)
-    return Judge(client, transport, model="m", words=WORDS, question=TASK, sampling=SAMPLING, deadline_s=deadline_s)
+    return Judge(
+        client, transport, model="m", label_tokens=WORDS, question=TASK, sampling=SAMPLING, deadline_s=deadline_s
+    )
 
 
 def judged_by(send: Send, ask: Ask, jpegs: list[bytes], *, retries: int = 0, deadline_s: float = HANG_S) -> Verdict:

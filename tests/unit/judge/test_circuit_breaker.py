@@ -289,7 +289,7 @@ async def _keep_asking(breaker: CircuitBreaker, jpegs: list[bytes]) -> None:
 def test_a_probe_has_a_short_limit_that_grows_to_the_judges_own(
     server: ScriptedServer, jpegs: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vigil.judge.circuit_breaker.PROBE_PATIENCE_S", 0.1)
+    monkeypatch.setattr("vigil.judge.circuit_breaker.PROBE_TIMEOUT_S", 0.1)
     server.queue(BROKEN, BROKEN)
     hands = Hands()
     server.default = Reply(body=yes().body, delay_s=HANG_S)

@@ -12,7 +12,7 @@ from judging import connect, detokenized, tokenized
 from scripted_server import Reply, Request, ScriptedServer, chat, stream
 from vigil.errors import EndpointError
 from vigil.judge import Judge
-from vigil.judge.answer_parser import LabelLogprobs, LabelTokens, Place, joined_mass, read_place
+from vigil.judge.answer_parser import LabelLogprobs, LabelTokens, Place, combine_places, read_place
 from vigil.label_tokens import find_branches
 from vigil.questions import Question
 from vigil.verdict import Outcome, Verdict
@@ -146,7 +146,7 @@ def test_ten_words_are_read_in_one_place() -> None:
     words = _placed(TEN)
     assert words.place is not None and words.place.branch.token_ids == list(range(10))
     told = _told({number: 0.05 + 0.01 * number for number in range(10)})
-    mass = joined_mass([read_place(told, words.place)], words)
+    mass = combine_places([read_place(told, words.place)], words)
     assert mass is not None and mass.outside == pytest.approx(1 - sum(0.05 + 0.01 * n for n in range(10)))
     assert math.exp(mass.logprobs["class 7"]) == pytest.approx(0.12)
 
@@ -155,7 +155,7 @@ def test_words_of_which_some_share_a_beginning_multiply_what_each_place_tells() 
     words = _placed({"sound": (7, 1), "device": (7, 2), "fall": (9, 1), "normal": (3,)})
     assert words.place is None and not words.is_single_request and len(words.places) == 2
     root, behind = words.places
-    mass = joined_mass(
+    mass = combine_places(
         [read_place(_told({7: 0.6, 9: 0.2, 3: 0.1}), root), read_place(_told({1: 0.5, 2: 0.4}), behind)], words
     )
     assert mass is not None
@@ -165,7 +165,9 @@ def test_words_of_which_some_share_a_beginning_multiply_what_each_place_tells() 
 
 def test_a_place_that_tells_nothing_leaves_no_mass() -> None:
     words = _placed({"a": (7, 1), "b": (7, 2), "c": (9,)})
-    assert joined_mass([read_place(_told({7: 0.6}), words.places[0]), read_place(None, words.places[1])], words) is None
+    assert (
+        combine_places([read_place(_told({7: 0.6}), words.places[0]), read_place(None, words.places[1])], words) is None
+    )
 
 
 def test_the_alarm_is_weighed_against_all_other_labels() -> None:
@@ -186,6 +188,6 @@ def _told(probabilities: dict[int, float]) -> dict[str, Any]:
 def _words(server: ScriptedServer, task: Question) -> LabelTokens:
     async def run() -> LabelTokens:
         async with await connect(server, task=task) as judge:
-            return judge.words
+            return judge.label_tokens
 
     return asyncio.run(run())

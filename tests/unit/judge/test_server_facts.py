@@ -70,7 +70,7 @@ def test_one_fault_at_connection_does_not_make_it_believe_that_the_server_cannot
 
     async def run() -> tuple[str, str, Verdict]:
         async with await connected(server, media=None) as judge:
-            return judge.media, judge.words.method, await judge.verdict(jpegs)
+            return judge.media, judge.label_tokens.method, await judge.verdict(jpegs)
 
     media, way, verdict = asyncio.run(run())
     assert (failed, media, way, verdict.outcome) == ([path], "video", "ids", Outcome.ALARM)
@@ -100,7 +100,7 @@ def test_exchanged_token_ids_announce_no_false_alarm(jpegs: list[bytes]) -> None
             before = await judge.verdict(jpegs)
         with serving(port_of(first), ids=EXCHANGED):
             async with judge:
-                return before, await judge.verdict(jpegs), judge.words.ids["alarm"]
+                return before, await judge.verdict(jpegs), judge.label_tokens.ids["alarm"]
 
     before, after, ids = asyncio.run(run())
     assert (before.outcome, after.outcome, ids) == (Outcome.NORMAL, Outcome.NORMAL, (9,))

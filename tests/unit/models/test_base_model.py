@@ -10,7 +10,7 @@ from model_folder import WEIGHTS
 from vigil.download.record import DownloadRecord, record_of
 from vigil.errors import EnvironmentMissing, ManifestError
 from vigil.manifest import Base
-from vigil.models.base_model import base_digest, describe_base, known_sha256
+from vigil.models.base_model import base_digest, describe_base, recorded_sha256
 
 CONFIG = b"{}"
 
@@ -36,7 +36,7 @@ def expected_sha256(weights: bytes) -> str:
 def test_a_base_that_was_copied_here_has_a_name_and_a_digest(tmp_path: Path) -> None:
     folder = make_base(tmp_path / "tiny")
     assert describe_base(folder) == Base(name="tiny", sha256=expected_sha256(WEIGHTS))
-    assert known_sha256(folder) is None
+    assert recorded_sha256(folder) is None
 
 
 @pytest.mark.parametrize(("commit", "revision"), [("c0ffee", "c0ffee"), ("", "main")])
@@ -45,7 +45,7 @@ def test_a_base_that_was_fetched_has_its_revision_too(tmp_path: Path, commit: st
     keep_record(folder, commit=commit)
     base = describe_base(folder)
     assert (base.name, base.source, base.revision) == ("Owner/tiny", "huggingface", revision)
-    assert base.sha256 == known_sha256(folder) == expected_sha256(WEIGHTS)
+    assert base.sha256 == recorded_sha256(folder) == expected_sha256(WEIGHTS)
 
 
 def test_what_is_recorded_and_untouched_is_not_read_again(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_what_is_recorded_and_untouched_is_not_read_again(tmp_path: Path) -> Non
     os.utime(folder / "model.safetensors", ns=(kept.st_atime_ns, kept.st_mtime_ns))
     assert describe_base(folder).sha256 == expected_sha256(WEIGHTS)  # it looks the same: only --verify reads it
     os.utime(folder / "model.safetensors")
-    assert known_sha256(folder) is None
+    assert recorded_sha256(folder) is None
     with pytest.raises(EnvironmentMissing, match=r"not what was fetched: model\.safetensors has changed"):
         describe_base(folder)
 

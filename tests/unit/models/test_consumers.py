@@ -39,9 +39,9 @@ SAMPLING = FrameSampling(max_pixels=12_288, **QWEN2_5_VL.grid)
 QWEN2_5_CONTRACT = replace(contract(), sampling=SAMPLING)
 
 
-def served(model: Path, wanted: ContractOverrides | None = None, adapters: tuple[str, ...] = ()) -> ServePlan:
+def served(model: Path, overrides: ContractOverrides | None = None, adapters: tuple[str, ...] = ()) -> ServePlan:
     return plan_server(
-        model, settings=ServeSettings(), wanted=wanted, adapters=adapters, templates=model.parent / "run"
+        model, settings=ServeSettings(), overrides=overrides, adapters=adapters, templates=model.parent / "run"
     )
 
 

@@ -93,7 +93,7 @@ def test_a_second_that_several_windows_cover_shows_the_nearest_one() -> None:
 
 def test_a_long_watch_forgets_what_is_long_over() -> None:
     course = SourceTimeline([judged(n, 0.5) for n in range(100)], [event(2.0, 4.0), event(150.0, None)])
-    course.forget_before(100.0)
+    course.drop_before(100.0)
     assert len(course.judged) == 51 and [e.onset_s for e in course.events] == [150.0]
 
 
@@ -109,7 +109,7 @@ def test_a_strip_writes_clock_times_and_the_cause_in_the_words_of_its_page() -> 
     drawn = {"from_s": 0.0, "to_s": 60.0, "size_wh": (480, 76), "font_px": 14, "tiers": TIERS}
     plain, clocked, other_day, chinese = (
         draw_timeline_strip(SourceTimeline([lost]), **drawn, **more)  # type: ignore[arg-type]
-        for more in ({}, {"epoch_s": 1_760_000_000.0}, {"epoch_s": 1_760_086_400.0}, {"cause_words": lambda _: "太慢"})
+        for more in ({}, {"epoch_s": 1_760_000_000.0}, {"epoch_s": 1_760_086_400.0}, {"cause_name": lambda _: "太慢"})
     )
     axis, plot = slice(60, None), slice(0, 60)
     assert (plain[axis] != clocked[axis]).any() and (clocked[axis] == other_day[axis]).all()
@@ -149,7 +149,7 @@ def test_live_frames_wait_for_their_verdict(tmp_path: Path) -> None:
     )
     film.changed(event(100.0, None))
     film.frame(picture(6, (448, 256)), 103.0)
-    assert len(film._held) == 1
+    assert len(film._pending) == 1
     film.close()
     shown = pictures(tmp_path / "live.mp4")
     assert [time_s for _, time_s in shown] == pytest.approx([n * 0.5 for n in range(7)], abs=0.001)
@@ -157,10 +157,10 @@ def test_live_frames_wait_for_their_verdict(tmp_path: Path) -> None:
 
 
 def test_live_frames_do_not_wait_for_ever(tmp_path: Path) -> None:
-    film = LiveAnnotatedVideo(tmp_path / "live.mp4", hold_s=5.0, most_held=4)
+    film = LiveAnnotatedVideo(tmp_path / "live.mp4", hold_s=5.0, max_pending=4)
     for number in range(12):
         film.frame(picture(number, (448, 256)), number * 0.5)
-    assert len(film._held) <= 4
+    assert len(film._pending) <= 4
     film.close()
     assert len(pictures(tmp_path / "live.mp4")) == 12
 

@@ -55,7 +55,7 @@ def test_an_event_opens_when_the_label_has_held_long_enough_and_began_when_it_be
 def test_a_word_without_probabilities_is_low_whatever_the_verdict_has_and_a_measured_answer_is_shown_as_it_is() -> None:
     """The rule asks about people; what is measured of the task's own question says nothing of that."""
     asks = replace(LOITERING, question="people", label="present")
-    said = Answer(question="people", said="present")
+    said = Answer(question="people", stated_label="present")
     measured = Answer(question="people", probabilities={"present": 0.97, "absent": 0.03})
     peaks = {}
     for answer, p_task in ((said, 0.1), (measured, None)):

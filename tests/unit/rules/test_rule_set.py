@@ -117,8 +117,11 @@ def test_the_probability_of_a_label_is_that_of_the_verdict_or_unknown() -> None:
     assert label_probability(people, question="people", label="elsewhere") is None
     lost = replace(known, answers={"people": Answer.unknown(Cause.TIMEOUT)})
     assert label_probability(lost, question="people", label="present") is None
-    said = replace(known, answers={"people": Answer(question="people", said="present")})
-    assert [label_probability(said, question="people", label=each) for each in ("present", "absent")] == [1.0, 0.0]
+    stated = replace(known, answers={"people": Answer(question="people", stated_label="present")})
+    assert [label_probability(stated, question="people", label=each) for each in ("present", "absent")] == [
+        1.0,
+        0.0,
+    ]
     word = JudgedWindow(source="door", window=0, verdict=Verdict(outcome=Outcome.NORMAL))
     assert label_probability(word, question="", label="alarm") == 0.0
     assert label_probability(word, question="", label="normal") == 1.0

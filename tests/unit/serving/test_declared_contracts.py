@@ -23,10 +23,12 @@ PAGE = Path(vigil.serving.__file__).parents[1] / "serving_env" / "vigil_contract
 
 
 def _plan(
-    model: Path, *, wanted: ContractOverrides | None = None, adapters: tuple[str, ...] = (), alias: bool = False
+    model: Path, *, overrides: ContractOverrides | None = None, adapters: tuple[str, ...] = (), alias: bool = False
 ) -> ServePlan:
     run = model.parent / "run"
-    return plan_server(model, settings=ServeSettings(), wanted=wanted, adapters=adapters, templates=run, alias=alias)
+    return plan_server(
+        model, settings=ServeSettings(), overrides=overrides, adapters=adapters, templates=run, alias=alias
+    )
 
 
 def _page(plan: ServePlan, monkeypatch: pytest.MonkeyPatch, *later: dict[str, Any]) -> dict[str, Contract]:
@@ -96,7 +98,7 @@ def test_an_adapter_that_was_loaded_later_tells_its_own_as_the_server_reads_pict
 def test_without_a_contract_none_is_told_whatever_lies_in_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = _plan(make_model(tmp_path / "fight", held=contract()), wanted=ContractOverrides(no_manifest=True, fps=5))
+    plan = _plan(make_model(tmp_path / "fight", held=contract()), overrides=ContractOverrides(no_manifest=True, fps=5))
     assert _page(plan, monkeypatch) == {}
 
 

@@ -22,10 +22,12 @@ from vigil.serving.settings import ServeSettings
 
 
 def _plan(
-    model: Path, wanted: ContractOverrides | None = None, *, name: str = "", adapters: tuple[str, ...] = ()
+    model: Path, overrides: ContractOverrides | None = None, *, name: str = "", adapters: tuple[str, ...] = ()
 ) -> ServePlan:
     run = model.parent / "run"
-    return plan_server(model, settings=ServeSettings(), wanted=wanted, name=name, adapters=adapters, templates=run)
+    return plan_server(
+        model, settings=ServeSettings(), overrides=overrides, name=name, adapters=adapters, templates=run
+    )
 
 
 def test_a_manifest_is_enough(tmp_path: Path) -> None:

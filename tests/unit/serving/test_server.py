@@ -95,10 +95,10 @@ def test_a_server_under_nohup_outlives_the_connection() -> None:
 def test_a_log_is_read_line_by_line(tmp_path: Path) -> None:
     follower = LogTail(tmp_path / "log")
     (tmp_path / "log").write_text("one\ntwo\nthr")
-    assert follower.news() == ["one", "two"]
+    assert follower.new_lines() == ["one", "two"]
     with (tmp_path / "log").open("a") as log:
         log.write("ee\n")
-    assert follower.news() == ["three"]
+    assert follower.new_lines() == ["three"]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vigil.serving.vllm_flags import as_tokens, flags_of, given_flags, given_value, means, switched_on, words_of
+from vigil.serving.vllm_flags import as_arguments, as_tokens, flags_of, given_flags, given_value, means, switched_on
 
 
 def test_flags_and_numbers_are_found_in_every_spelling() -> None:
@@ -21,7 +21,7 @@ def test_the_beginning_of_a_flag_means_it() -> None:
 
 def test_settings_become_flags() -> None:
     flags = flags_of({"a_b": True, "c": False, "d": [1, 2], "e": {"f": 3}, "g": "h"})
-    assert words_of(flags) == ("--a-b", "--no-c", "--d", "1", "2", "--e", '{"f": 3}', "--g", "h")
+    assert as_arguments(flags) == ("--a-b", "--no-c", "--d", "1", "2", "--e", '{"f": 3}', "--g", "h")
 
 
 @pytest.mark.parametrize(

@@ -155,14 +155,14 @@ def test_what_is_asked_of_a_camera_with_a_secret_stands_in_no_log(
 def test_a_login_is_given_as_the_camera_asks_for_it(kind: str) -> None:
     with running(Leading()) as camera:
         parts = parse_address(camera.address(kind, login="admin:p%40ss@"))
-        ConfinedHttp(parts, open_s=HANG_S, patience_s=HANG_S).open(camera.address(kind), 1, {}).close()
+        ConfinedHttp(parts, open_s=HANG_S, read_timeout_s=HANG_S).open(camera.address(kind), 1, {}).close()
     said = [login for _, login in camera.asked]
     assert said[0] == ""
     assert said[-1].startswith(kind.title())
 
 
 def test_another_port_scheme_or_host_is_refused_by_name() -> None:
-    http = ConfinedHttp(parse_address("http://127.0.0.1:9/"), open_s=1, patience_s=1)
+    http = ConfinedHttp(parse_address("http://127.0.0.1:9/"), open_s=1, read_timeout_s=1)
     for url in ("http://127.0.0.1:10/", "https://127.0.0.1:9/", "http://127.0.0.2:9/", "http://localhost:9/"):
         with pytest.raises(SourceError, match="leads elsewhere, to"):
             http.open(url, 1, {})

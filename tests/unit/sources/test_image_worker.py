@@ -90,7 +90,7 @@ def test_the_largest_picture_of_each_kind_is_read_within_its_memory(
     worker: ImageWorker, tmp_path: Path, kind: str
 ) -> None:
     path = largest(tmp_path, kind)
-    assert worker.look_into(path).kind == "picture"
+    assert worker.inspect(path).kind == "picture"
     own_mb = own_peak_mb()
     assert worker.read_image(path, max_pixels=200_000).ndim == 3
     assert own_peak_mb() - own_mb < 50
@@ -104,7 +104,7 @@ def test_a_picture_of_more_pixels_is_refused_before_it_is_decoded(
 ) -> None:
     path = png(tmp_path / "bomb.png", side, depth=depth, colour=colour)
     with pytest.raises(SourceError, match=f"{side}x{side}|picture"):
-        worker.look_into(path)
+        worker.inspect(path)
     assert peak_mb(worker) < PROGRAM_MB
     with pytest.raises(SourceError, match="pixels"):
         read_image(path, max_pixels=4096)
@@ -113,7 +113,7 @@ def test_a_picture_of_more_pixels_is_refused_before_it_is_decoded(
 def test_a_webp_that_would_need_two_gigabytes_to_be_looked_at_is_refused(worker: ImageWorker, tmp_path: Path) -> None:
     Image.new("RGB", (13_000, 13_000)).save(tmp_path / "a.webp", lossless=True, quality=0, method=0)
     with pytest.raises(SourceError):
-        worker.look_into(tmp_path / "a.webp")
+        worker.inspect(tmp_path / "a.webp")
     assert peak_mb(worker) < PROGRAM_MB
 
 
@@ -133,7 +133,7 @@ def test_texts_and_profiles_that_stand_for_gigabytes_are_not_unpacked(worker: Im
     for kind, data in ((b"zTXt", b"a\0\0" + bomb), (b"iTXt", b"a\0\1\0\0\0" + bomb), (b"iCCP", b"a\0\0" + bomb)):
         path = png(tmp_path / kind.decode(), 64, depth=8, colour=2, extra=chunk(kind, data) * 20)
         try:
-            worker.look_into(path)
+            worker.inspect(path)
         except SourceError as error:
             assert str(error)
         assert peak_mb(worker) < PROGRAM_MB + 100
@@ -142,7 +142,7 @@ def test_texts_and_profiles_that_stand_for_gigabytes_are_not_unpacked(worker: Im
 def test_a_moving_picture_with_no_end_of_frames_is_not_counted_through(worker: ImageWorker, tmp_path: Path) -> None:
     frames = [Image.new("P", (64, 64), number % 2) for number in range(3000)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=10, optimize=False)
-    assert worker.look_into(tmp_path / "a.gif").kind == "video"
+    assert worker.inspect(tmp_path / "a.gif").kind == "video"
 
 
 @pytest.mark.parametrize("kind", ["grey 16", "progressive"])
@@ -150,7 +150,7 @@ def test_a_picture_that_breaks_off_is_one_clear_error(worker: ImageWorker, tmp_p
     path = largest(tmp_path, kind)
     os.truncate(path, path.stat().st_size // 2)
     with pytest.raises(SourceError):
-        worker.look_into(path)
+        worker.inspect(path)
 
 
 def test_a_video_that_claims_a_huge_picture_is_refused_within_the_memory(worker: ImageWorker, tmp_path: Path) -> None:
@@ -158,12 +158,12 @@ def test_a_video_that_claims_a_huge_picture_is_refused_within_the_memory(worker:
     (tmp_path / "film.mjpeg").write_bytes((tmp_path / "huge.mjpeg").read_bytes() * 3)
     for name in ("huge.mjpeg", "film.mjpeg"):
         with pytest.raises(SourceError):
-            worker.look_into(tmp_path / name)
+            worker.inspect(tmp_path / name)
         assert peak_mb(worker) < PROGRAM_MB + 60
 
 
 def test_a_video_is_told_by_its_codec(worker: ImageWorker, tmp_path: Path) -> None:
-    content = worker.look_into(film(tmp_path / "a.mp4", seconds=1).rename(tmp_path / "photo.png"))
+    content = worker.inspect(film(tmp_path / "a.mp4", seconds=1).rename(tmp_path / "photo.png"))
     assert (content.kind, content.codec) == ("video", "h264")
 
 
@@ -185,62 +185,62 @@ def small(folder: Path) -> Path:
 def test_a_process_that_is_killed_is_one_error_and_the_next_file_gets_a_new_one(
     worker: ImageWorker, tmp_path: Path
 ) -> None:
-    worker.look_into(small(tmp_path))
+    worker.inspect(small(tmp_path))
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGSTOP)
     threading.Timer(0.3, os.kill, (worker.pid, signal.SIGKILL)).start()
-    with pytest.raises(SourceError, match=r"small\.png could not be decoded: the program that did it ended"):
-        worker.look_into(small(tmp_path))
-    assert worker.look_into(small(tmp_path)).kind == "picture"
+    with pytest.raises(SourceError, match=r"small\.png could not be decoded: the decoding process ended"):
+        worker.inspect(small(tmp_path))
+    assert worker.inspect(small(tmp_path)).kind == "picture"
 
 
 def test_a_process_that_died_while_nobody_asked_costs_nobody_a_file(worker: ImageWorker, tmp_path: Path) -> None:
-    worker.look_into(small(tmp_path))
+    worker.inspect(small(tmp_path))
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGKILL)
     os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
-    assert worker.look_into(small(tmp_path)).kind == "picture"
+    assert worker.inspect(small(tmp_path)).kind == "picture"
 
 
 def test_what_is_not_decoded_in_time_is_one_error(tmp_path: Path) -> None:
     worker = ImageWorker(deadline_s=4.0)
-    worker.look_into(small(tmp_path))
+    worker.inspect(small(tmp_path))
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGSTOP)
     with pytest.raises(SourceError, match=r"could not be decoded in 4 s"):
-        worker.look_into(small(tmp_path))
+        worker.inspect(small(tmp_path))
     assert worker.pid is None
 
 
 def test_too_little_memory_or_time_is_one_error(worker: ImageWorker, tmp_path: Path) -> None:
     path = largest(tmp_path, "grey 16")
-    worker.look_into(small(tmp_path))
+    worker.inspect(small(tmp_path))
     assert worker.pid is not None
     now = int(Path(f"/proc/{worker.pid}/statm").read_text().split()[0]) * resource.getpagesize()
     resource.prlimit(worker.pid, resource.RLIMIT_AS, (now + 20_000_000, now + 20_000_000))
     with pytest.raises(SourceError, match="memory"):
-        worker.look_into(path)
+        worker.inspect(path)
     worker.close()
     path = largest(tmp_path, "progressive")
-    worker.look_into(small(tmp_path))
+    worker.inspect(small(tmp_path))
     assert worker.pid is not None
     resource.prlimit(worker.pid, resource.RLIMIT_CPU, (1, 1))
     with pytest.raises(SourceError, match="out of memory or time"):
         for _ in range(100):  # the second of CPU is the process's, and a quick host decodes several in it
-            worker.look_into(path)
+            worker.inspect(path)
 
 
 def test_who_waits_too_long_for_the_turn_is_told(tmp_path: Path) -> None:
     worker = ImageWorker(turn_s=0.1)
-    worker.look_into(small(tmp_path))
+    worker.inspect(small(tmp_path))
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGSTOP)
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(worker.look_into, small(tmp_path))
+        first = pool.submit(worker.inspect, small(tmp_path))
         until(first.running)
         time.sleep(0.5)
         with pytest.raises(SourceError, match="send it again in a moment"):
-            worker.look_into(small(tmp_path))
+            worker.inspect(small(tmp_path))
         os.kill(worker.pid, signal.SIGCONT)
         assert first.result().kind == "picture"
     worker.close()
@@ -248,7 +248,7 @@ def test_who_waits_too_long_for_the_turn_is_told(tmp_path: Path) -> None:
 
 def test_a_process_that_nobody_needs_ends(tmp_path: Path) -> None:
     worker = ImageWorker(idle_s=0.1)
-    worker.look_into(small(tmp_path))
+    worker.inspect(small(tmp_path))
     until(lambda: worker.pid is None)
 
 
@@ -256,7 +256,7 @@ def test_the_process_knows_no_secret_and_can_write_no_file(
     worker: ImageWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VIGIL_API_KEY", "hunter2")
-    worker.look_into(small(tmp_path))
+    worker.inspect(small(tmp_path))
     assert b"hunter2" not in Path(f"/proc/{worker.pid}/environ").read_bytes()
     limits = Path(f"/proc/{worker.pid}/limits").read_text()
     assert any(line.split()[:5] == ["Max", "file", "size", "0", "0"] for line in limits.splitlines())
@@ -269,7 +269,7 @@ def test_the_process_knows_no_secret_and_can_write_no_file(
 def test_a_process_that_says_what_no_such_process_says_is_not_believed(said: bytes) -> None:
     parts = iter([said])
     with pytest.raises((ValueError, AttributeError, TypeError)):
-        image_worker.read_answer(lambda _: next(parts))
+        image_worker.read_response(lambda _: next(parts))
 
 
 @pytest.mark.parametrize("ending", ["mkv", "ts", "mp4"])
@@ -288,5 +288,5 @@ def test_a_video_of_more_pixels_than_any_codec_allows_is_not_decoded_to_be_looke
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
     with pytest.raises(SourceError):
-        worker.look_into(path)
+        worker.inspect(path)
     assert peak_mb(worker) < PROGRAM_MB + 60

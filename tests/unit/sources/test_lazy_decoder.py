@@ -125,10 +125,10 @@ def test_motion_jpeg_is_decoded_only_where_it_is_kept(film: Film) -> None:
 def test_a_rhythm_is_the_shorter_of_the_last_two_distances() -> None:
     rhythm, expected = KeyframeInterval(), []
     for time_s in (0.0, 2.0, 3.0, 5.0, 7.0):
-        rhythm.beat(time_s)
+        rhythm.record(time_s)
         expected.append(rhythm.next_s)
     assert expected == [None, 4.0, 4.0, 6.0, 9.0]
-    rhythm.lost()
+    rhythm.reset()
     assert rhythm.next_s is None
 
 

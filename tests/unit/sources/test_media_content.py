@@ -51,7 +51,7 @@ def test_a_worker_takes_it_for_a_picture_too(tmp_path: Path) -> None:
     worker = ImageWorker()
     try:
         path = save(tmp_path / "photo.jpg", "MPO", pictures=2)
-        assert worker.look_into(path).kind == "picture"
+        assert worker.inspect(path).kind == "picture"
         assert shows_both_halves(worker.read_image(path, max_pixels=None))
     finally:
         worker.close()
@@ -127,8 +127,8 @@ def test_a_video_whose_frames_are_larger_than_4k_is_refused_before_it_is_decoded
     shoot(tmp_path / "more.mp4", frames=2, size_wh=(4112, 2304))
     worker = ImageWorker()
     try:
-        assert worker.look_into(tmp_path / "4k.mp4").kind == "video"
+        assert worker.inspect(tmp_path / "4k.mp4").kind == "video"
         with pytest.raises(SourceError, match="frames of 4112x2304 pixels"):
-            worker.look_into(tmp_path / "more.mp4")
+            worker.inspect(tmp_path / "more.mp4")
     finally:
         worker.close()

@@ -98,7 +98,7 @@ def test_the_ring_never_holds_more_bytes_than_it_may(film: Film, tmp_path: Path)
         ring.connected(stream)
         for number, packet in enumerate(container.demux(stream)):
             ring.add(packet, number / 25)
-            held.append(ring.held_bytes)
+            held.append(ring.buffered_bytes)
     assert 0 < max(held) <= 20_000
     span = ring.span_s
     assert span is not None and span[0] > 1.0
@@ -218,4 +218,4 @@ def test_pictures_are_bounded_by_bytes() -> None:
     ring = JpegRingBuffer(keep_s=1000.0, max_bytes=50_000)
     for number, time_s in still_pictures():
         ring.add(picture(number, (320, 240)), time_s)
-    assert 0 < ring.held_bytes <= 50_000
+    assert 0 < ring.buffered_bytes <= 50_000

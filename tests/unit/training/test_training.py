@@ -253,7 +253,7 @@ def test_a_model_cut_short_is_told_before_anything_is_started(tmp_path: Path) ->
     ],
 )
 def test_a_base_that_cannot_be_loaded_is_told_before_anything_is_started(
-    tmp_path: Path, file: str, content: str | None, words: str
+    tmp_path: Path, file: str, content: str | None, arguments: str
 ) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(WEIGHTS)
@@ -264,13 +264,13 @@ def test_a_base_that_cannot_be_loaded_is_told_before_anything_is_started(
         (tmp_path / file).unlink()
     else:
         (tmp_path / file).write_text(content)
-    with pytest.raises(EnvironmentMissing, match=words):
+    with pytest.raises(EnvironmentMissing, match=arguments):
         check_checkpoint(tmp_path)
 
 
 def _goes_on_from(adapter: Path, data: Path) -> TrainingPlan:
-    words = [f"model_name_or_path={BASE_FOLDER}", "use_cpu=true", "bf16=false", f"dataset_dir={make_dataset(data)}"]
-    return plan_training("tiny_lora", [*words, f"output_dir={data / 'out'}", f"adapter_name_or_path={adapter}"])
+    arguments = [f"model_name_or_path={BASE_FOLDER}", "use_cpu=true", "bf16=false", f"dataset_dir={make_dataset(data)}"]
+    return plan_training("tiny_lora", [*arguments, f"output_dir={data / 'out'}", f"adapter_name_or_path={adapter}"])
 
 
 def test_an_adapter_to_go_on_from_is_looked_at_before_anything_is_started(tmp_path: Path) -> None:
@@ -391,13 +391,13 @@ def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
 def test_progress_reads_whole_lines_only(tmp_path: Path) -> None:
     path = tmp_path / "trainer_log.jsonl"
     log = TrainerLog(path)
-    assert list(log.news()) == []
+    assert list(log.read_new()) == []
     line = json.dumps({"current_steps": 5, "total_steps": 10, "loss": 0.5, "epoch": 0.5, "elapsed_time": "0:00:05"})
     path.write_text(line + "\n" + line[:20])
-    assert [progress.step for progress in log.news()] == [5]
+    assert [progress.step for progress in log.read_new()] == [5]
     with path.open("a") as file:
         file.write(line[20:] + "\nnonsense\n")
-    assert [progress.step for progress in log.news()] == [5]
+    assert [progress.step for progress in log.read_new()] == [5]
 
 
 def make_trainer(folder: Path, script: str) -> Environment:
@@ -413,7 +413,7 @@ def make_trainer(folder: Path, script: str) -> Environment:
 def make_job(folder: Path, script: str) -> LlamaFactoryProcess:
     trainer = make_trainer(folder / "env", script)
     return LlamaFactoryProcess(
-        environment=trainer, words=("train", "x.yaml"), log=folder / "log", variables={"COLOUR": "blue"}
+        environment=trainer, arguments=("train", "x.yaml"), log=folder / "log", variables={"COLOUR": "blue"}
     )
 
 
@@ -421,10 +421,10 @@ def test_what_remains_after_a_resume_is_guessed_from_the_steps_since(tmp_path: P
     log = tmp_path / "trainer_log.jsonl"
     line = {"current_steps": 90, "total_steps": 100, "elapsed_time": "0:01:00", "remaining_time": "0:00:06"}
     log.write_text(json.dumps(line | {"epoch": 1.0}) + "\n")
-    told = {at: next(TrainerLog(log, from_start=True, begun_at=at).news()).remaining for at in (0, 80, 90)}
+    told = {at: next(TrainerLog(log, from_start=True, begun_at=at).read_new()).remaining for at in (0, 80, 90)}
     assert told == {0: "0:00:06", 80: "0:01:00", 90: "0:00:06"}
     log.write_text(json.dumps(line | {"elapsed_time": "1 day, 1:00:00"}) + "\n")
-    assert next(TrainerLog(log, from_start=True, begun_at=80).news()).remaining == "1 day, 1:00:00"
+    assert next(TrainerLog(log, from_start=True, begun_at=80).read_new()).remaining == "1 day, 1:00:00"
 
 
 @pytest.mark.parametrize(("begun_at", "speed"), [(0, 132.0), (90, 13.2), (50, 66.0), (100, None)])
@@ -452,7 +452,7 @@ def test_a_killed_job_says_so(tmp_path: Path) -> None:
 
 def test_a_missing_program_says_which_environment_to_make(tmp_path: Path) -> None:
     job = LlamaFactoryProcess(
-        environment=Environment("train", tmp_path), words=("train",), log=tmp_path / "log", variables={}
+        environment=Environment("train", tmp_path), arguments=("train",), log=tmp_path / "log", variables={}
     )
     with pytest.raises(EnvironmentMissing, match=r"setup\.sh train"):
         job.run()
@@ -518,9 +518,9 @@ def is_gone(pid: int) -> bool:
 def test_a_trainer_that_outlives_its_command_keeps_its_folder(tmp_path: Path) -> None:
     make_trainer(tmp_path / "env", 'echo $$ >"$(dirname "$2")/pid"; exec sleep 600')
     data, folder = make_dataset(tmp_path / "data"), tmp_path / "out"
-    words = ["train", "tiny_lora", f"dataset_dir={data}", f"output_dir={folder}"]
+    arguments = ["train", "tiny_lora", f"dataset_dir={data}", f"output_dir={folder}"]
     environ = os.environ | {"VIGIL_TRAIN_PYTHON": str(tmp_path / "env/bin/python")}
-    command = subprocess.Popen([sys.executable, "-m", "vigil", *words], env=environ)
+    command = subprocess.Popen([sys.executable, "-m", "vigil", *arguments], env=environ)
     written = folder / "pid"
     until(lambda: command.poll() is not None or (written.exists() and written.read_text()))
     assert command.poll() is None

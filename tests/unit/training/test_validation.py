@@ -132,7 +132,7 @@ def test_a_folder_without_a_state_has_no_curve(tmp_path: Path) -> None:
 def test_progress_tells_the_val_loss(tmp_path: Path) -> None:
     log = tmp_path / "trainer_log.jsonl"
     log.write_text('{"current_steps": 2, "total_steps": 4, "eval_loss": 0.5, "epoch": 1.0}\n')
-    (progress,) = TrainerLog(log, from_start=True).news()
+    (progress,) = TrainerLog(log, from_start=True).read_new()
     assert "val loss 0.5000" in str(progress)
 
 

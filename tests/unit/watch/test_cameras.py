@@ -47,7 +47,7 @@ def test_a_remembered_file_that_is_away_today_is_not_forgotten(tmp_path: Path, b
 def test_a_memory_that_cannot_be_written_is_told_and_the_camera_is_watched_anyway(tmp_path: Path) -> None:
     (tmp_path / "room.yaml.partial").mkdir()
     roster = CameraList([], file=tmp_path / "room.yaml")
-    with pytest.raises(StoreError, match="cannot be remembered"):
+    with pytest.raises(StoreError, match="cannot be saved"):
         roster.add("rtsp://10.0.0.7/1")
     assert len(roster.addresses) == 1
 

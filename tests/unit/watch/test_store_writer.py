@@ -15,7 +15,7 @@ import pytest
 from vigil.events import Event, EventWindow, Tier
 from vigil.store import RetentionSettings, Store, database
 from vigil.verdict import JudgedWindow, Outcome, Verdict
-from vigil.watch import store_writer
+from vigil.watch import store_writer, verdict_buffer
 from vigil.watch.store_writer import StoreWriter
 from waiting import HANG_S
 
@@ -79,7 +79,7 @@ def test_a_full_disk_costs_nothing_once_there_is_room_again(tmp_path: Path) -> N
 
 
 def test_verdicts_beyond_what_memory_may_hold_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_writer, "MOST_WAITING", 3)
+    monkeypatch.setattr(verdict_buffer, "MOST_WAITING", 3)
 
     async def run() -> StoreWriter:
         with Store.open(tmp_path / "e.db") as store:
@@ -107,7 +107,7 @@ def locked(path: Path) -> Iterator[None]:
 def test_no_alarm_waits_for_a_store_that_another_program_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Whoever waited for the store, or each for their own turn, would wait here for ever.
     monkeypatch.setattr(database, "BUSY_S", 3600.0)
-    monkeypatch.setattr(store_writer, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(store_writer, "SAVE_TIMEOUT_S", 0.1)
 
     async def run() -> None:
         with Store.open(tmp_path / "e.db") as store:
@@ -115,7 +115,7 @@ def test_no_alarm_waits_for_a_store_that_another_program_holds(tmp_path: Path, m
             with locked(tmp_path / "e.db"):
                 async with asyncio.timeout(HANG_S):
                     assert not await keeping.save_event(event(0))
-                    monkeypatch.setattr(store_writer, "PATIENCE_S", 3600.0)
+                    monkeypatch.setattr(store_writer, "SAVE_TIMEOUT_S", 3600.0)
                     assert not any([await keeping.save_event(event(number)) for number in range(1, 5)])
                 assert keeping.waiting == 5 and "longer" in keeping.error
             assert await keeping.flush() and keeping.error == ""

@@ -83,7 +83,7 @@ def test_what_nobody_wants_any_more_is_not_done_again() -> None:
             asyncio.get_running_loop().call_soon(left.set)
             raise RuntimeError("never seen before")
 
-        await Supervisor(retry_min_s=1000.0).keep("door", work, left=left)
+        await Supervisor(retry_min_s=1000.0).keep("door", work, stopped=left)
 
     asyncio.run(asyncio.wait_for(run(), HANG_S))
 

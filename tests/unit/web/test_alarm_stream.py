@@ -93,7 +93,7 @@ def test_a_page_is_told_in_its_language_and_as_text() -> None:
 
 
 def test_words_of_an_alarm_are_shortened() -> None:
-    told = notifications.told(event(3, text="x" * 999), translator("zh"), key="a.1")
+    told = notifications.payload(event(3, text="x" * 999), translator("zh"), key="a.1")
     assert "door" in told["title"] and len(told["text"]) == notifications.LONGEST
 
 

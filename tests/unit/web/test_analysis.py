@@ -136,7 +136,7 @@ def choice(tmp_path: Path) -> AnalysisOptions:
 
 def test_the_hint_says_when_an_edited_question_asks_for_words(tmp_path: Path) -> None:
     made = choice(tmp_path)
-    asked = made.words_of("fight_en")
+    asked = made.question_text("fight_en")
     assert made.hint("fight_en", asked) == T("analysis.asks_verdict")
     assert made.hint("fight_en", "Count the people.") == T("analysis.asks_words").replace("'", "&#x27;")
     assert made.hint("", "Is anything burning?") == T("analysis.asks_words").replace("'", "&#x27;")
@@ -174,7 +174,7 @@ def test_the_model_and_the_windows_that_were_let_go_of_are_told(tmp_path: Path) 
 def test_the_analysis_asks_the_model_that_the_chat_handed_over(tmp_path: Path) -> None:
     bench = bench_of(tmp_path)
     desk = bench.arrive()
-    words = bench.choice.words_of("fight_en")
+    words = bench.choice.question_text("fight_en")
 
     async def start() -> None:
         async with aclosing(bench.start("webcam", None, None, "fight_en", words, desk, "other")) as updates:
@@ -262,7 +262,7 @@ def running(tmp_path: Path) -> Analysis:
 
 def test_a_visitor_for_whom_there_is_no_place_is_told_at_once(tmp_path: Path) -> None:
     bench = bench_of(tmp_path)
-    words = bench.choice.words_of("fight_en")
+    words = bench.choice.question_text("fight_en")
     taken = [running(tmp_path) for _ in range(AT_ONCE)]
     for each in taken:
         bench.context.places.take(each)

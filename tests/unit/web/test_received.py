@@ -19,7 +19,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_file_that_was_sent_may_be_named(folder: Path) -> None:
     sent = {"path": str(folder / "a" / "clip.mp4"), "url": "http://127.0.0.1/en/file", "orig_name": "clip.mp4"}
-    assert checked({"text": "", "files": [sent]}, may_hold=False) == {"text": "", "files": [sent]}
+    assert checked({"text": "", "files": [sent]}, may_embed=False) == {"text": "", "files": [sent]}
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_file_that_was_sent_may_be_named(folder: Path) -> None:
 def test_no_other_file_may_be_named_and_none_held(folder: Path, file: dict[str, Any]) -> None:
     for value in (file, [file], {"files": [{"a": file}]}):
         with pytest.raises(gr.Error, match="was not sent"):
-            checked(value, may_hold=False)
+            checked(value, may_embed=False)
     assert list(folder.iterdir()) == []
 
 
@@ -45,11 +45,11 @@ def test_no_other_file_may_be_named_and_none_held(folder: Path, file: dict[str, 
 def test_a_held_picture_is_one_however_its_scheme_is_written(folder: Path, scheme: str) -> None:
     file = {"path": str(folder / "x.png"), "url": HELD.replace("data", scheme)}
     with pytest.raises(gr.Error, match="was not sent"):
-        checked(file, may_hold=False)
+        checked(file, may_embed=False)
 
 
 def test_the_picture_of_a_webcam_becomes_a_file_that_only_its_owner_reads(folder: Path) -> None:
-    kept = Path(checked({"path": None, "url": HELD}, may_hold=True)["path"])
+    kept = Path(checked({"path": None, "url": HELD}, may_embed=True)["path"])
     assert kept.parent == folder and kept.read_bytes() == JPEG
     assert kept.stat().st_mode & 0o777 == 0o600
 
@@ -68,7 +68,7 @@ def test_the_picture_of_a_webcam_becomes_a_file_that_only_its_owner_reads(folder
 )
 def test_a_webcam_names_no_file_and_holds_nothing_else(folder: Path, file: dict[str, Any]) -> None:
     with pytest.raises(gr.Error):
-        checked(file, may_hold=True)
+        checked(file, may_embed=True)
     assert list(folder.iterdir()) == []
 
 

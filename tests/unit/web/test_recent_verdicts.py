@@ -43,19 +43,19 @@ def test_every_change_makes_a_new_version_and_only_events_a_new_list() -> None:
 
 def test_a_camera_without_verdicts_has_no_strip_and_one_with_them_has() -> None:
     board = RecentVerdicts(TierThresholds())
-    assert board.strip_of("door") is None and board.last_known_s("door") == 0.0
+    assert board.strip_of("door") is None and board.last_verdict_s("door") == 0.0
     for second in range(0, 20, 2):
         board.on_verdict(judged(float(second), None if second == 4 else 0.9))
     strip = board.strip_of("door")
     assert strip is not None and strip.dtype == np.uint8 and strip.ndim == 3
-    assert board.last_known_s("door") == 20.5
+    assert board.last_verdict_s("door") == 20.5
 
 
 def test_a_camera_whose_seconds_begin_anew_has_a_new_strip() -> None:
     board = RecentVerdicts(TierThresholds())
     board.on_verdict(judged(500.0))
     board.on_verdict(judged(0.0))
-    assert board.last_known_s("door") == 2.5
+    assert board.last_verdict_s("door") == 2.5
 
 
 def test_a_strip_goes_into_the_page_as_it_is() -> None:

@@ -51,15 +51,15 @@ def test_an_event_is_found_by_its_mark_its_camera_its_tier_and_words_of_its_note
 def test_an_event_that_is_open_is_looked_at_again_without_taking_back_a_mark_made_meanwhile(tmp_path: Path) -> None:
     with with_events(tmp_path, event(1), event(2)) as store:
         review = Review(context_of(tmp_path), store)
-        other = review.tell("e0001", "e0002")
-        again = review.tell("e0001", "e0001")
+        other = review.show_texts("e0001", "e0002")
+        again = review.show_texts("e0001", "e0001")
     assert other[0] == "e0001" and "has no mark yet" in other[3]
     assert again[:5] == [gr.skip()] * 5 and again[5] == other[5]
 
 
 def test_the_page_knows_whose_clip_and_curve_it_shows(tmp_path: Path) -> None:
     with with_events(tmp_path, event(1)) as store:
-        seen = Review(context_of(tmp_path), store).show("e0001")
+        seen = Review(context_of(tmp_path), store).show_media("e0001")
     assert 'data-event="e0001"' in seen[0] and len(seen[-1].data) == 1
 
 

@@ -108,9 +108,9 @@ def test_old_files_go_and_what_is_used_stays(uploads: Uploads, tmp_path: Path) -
     long_ago = time.time() - 100
     for path in (old.path, used.path, first):
         os.utime(path, (long_ago, long_ago))
-    assert uploads.is_there(used)
+    assert uploads.exists(used)
     assert uploads.sweep() == 1
-    assert not uploads.is_there(old)
+    assert not uploads.exists(old)
     assert used.path.exists()
     uploads.remove()
     assert not uploads.folder.exists()

@@ -10,9 +10,9 @@ from app.passwords import Users
 from app.web import watch_room
 from app.web.camera_cards import CameraCards, card
 from app.web.context import SiteOptions
-from app.web.live_pictures import LivePictures, SeenPicture
+from app.web.live_pictures import LivePictures, PageState
 from app.web.recent_verdicts import RecentVerdicts
-from app.web.watch_room import actor, looker
+from app.web.watch_room import actor, updater
 from PIL import Image
 from starlette.authentication import SimpleUser
 from starlette.datastructures import Address
@@ -40,27 +40,27 @@ def wall_of(folder: Path, **context: object) -> tuple[LivePictures, RecentVerdic
 
 def test_a_page_that_has_seen_nothing_is_told_all_and_one_that_has_is_told_nothing_again(tmp_path: Path) -> None:
     wall, _, _, _ = wall_of(tmp_path, sources=(CAMERA,))
-    assert wall.has_news(SeenPicture())
-    news = wall.news(SeenPicture())
+    assert wall.has_update(PageState())
+    news = wall.update(PageState())
     assert [one["name"] for one in news["cards"]] == ["rtsp://10.0.0.7:554/door"] and news["events"] == []
-    seen = SeenPicture(state=news["state"], events=news["events_version"])
-    assert not wall.has_news(seen) and "cards" not in wall.news(seen)
+    seen = PageState(state=news["state"], events=news["events_version"])
+    assert not wall.has_update(seen) and "cards" not in wall.update(seen)
 
 
 def test_what_a_page_is_told_never_holds_a_password(tmp_path: Path) -> None:
     wall, _, cameras, service = wall_of(tmp_path, sources=(CAMERA,))
-    assert "secret" not in str(wall.news(SeenPicture()))
+    assert "secret" not in str(wall.update(PageState()))
     service.remove("rtsp://10.0.0.7:554/door")
-    assert cameras.spare() == ["rtsp://10.0.0.7:554/door"] and "secret" not in str(wall.news(SeenPicture()))
+    assert cameras.spare() == ["rtsp://10.0.0.7:554/door"] and "secret" not in str(wall.update(PageState()))
 
 
 def test_an_event_is_news_with_its_words(tmp_path: Path) -> None:
     wall, board, _, _ = wall_of(tmp_path)
-    before = wall.news(SeenPicture())
+    before = wall.update(PageState())
     board.on_change(EventChange("opened", event(1, text=EVIL)))
-    seen = SeenPicture(state=before["state"], events=before["events_version"])
-    assert wall.has_news(seen)
-    news = wall.news(seen)
+    seen = PageState(state=before["state"], events=before["events_version"])
+    assert wall.has_update(seen)
+    news = wall.update(seen)
     assert news["events"][0]["text"] == EVIL
 
 
@@ -68,7 +68,7 @@ def test_a_look_waits_for_news_and_answers_as_soon_as_there_are_some(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wall, board, _, _ = wall_of(tmp_path)
-    look = looker(wall)
+    look = updater(wall)
 
     monkeypatch.setattr(watch_room, "HOLD_S", 3600.0)
 
@@ -88,14 +88,14 @@ def test_a_look_waits_for_news_and_answers_as_soon_as_there_are_some(
 def test_a_look_without_news_ends_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch_room, "HOLD_S", 0.1)
     wall, _, _, _ = wall_of(tmp_path)
-    state = wall.news(SeenPicture())["state"]
-    assert asyncio.run(looker(wall)({"state": state, "events": 0}))["state"] == state
+    state = wall.update(PageState())["state"]
+    assert asyncio.run(updater(wall)({"state": state, "events": 0}))["state"] == state
 
 
 @pytest.mark.parametrize("asked", [{}, {"strips": 3, "seen": [1], "events": "x"}, {"seen": {"a": "b"}, "state": None}])
 def test_whatever_a_browser_sends_is_borne(tmp_path: Path, asked: dict[str, object]) -> None:
     wall, _, _, _ = wall_of(tmp_path)
-    assert "cards" in wall.news(SeenPicture.of(asked))
+    assert "cards" in wall.update(PageState.of(asked))
 
 
 @pytest.mark.parametrize(
@@ -214,11 +214,11 @@ def test_the_wall_tells_at_once_that_nothing_is_judged_any_more(tmp_path: Path) 
     made = context_of(tmp_path, sources=(CAMERA,))
     assert made.service is not None
     wall = LivePictures(made, made.service, CameraCards(made, made.service), RecentVerdicts(TierThresholds()))
-    made.status.now = EndpointStatus(asked=True)
+    made.status.now = EndpointStatus(polled=True)
     made.service.problem = ""
-    seen = SeenPicture(state=wall.news(SeenPicture())["state"])
-    made.status.now = EndpointStatus(asked=True, is_away=True, problem="nothing answers")
-    assert wall.has_news(seen) and "cards" in wall.news(seen)
+    seen = PageState(state=wall.update(PageState())["state"])
+    made.status.now = EndpointStatus(polled=True, is_away=True, problem="nothing answers")
+    assert wall.has_update(seen) and "cards" in wall.update(seen)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -233,5 +233,5 @@ def test_every_stage_and_cause_has_its_words(language: str) -> None:
 
 def test_the_page_says_why_nothing_is_watched(tmp_path: Path) -> None:
     wall, _, _, _ = wall_of(tmp_path)
-    problem = wall.news(SeenPicture())["problem"]
+    problem = wall.update(PageState())["problem"]
     assert problem["why"] == "the watch is stopped"

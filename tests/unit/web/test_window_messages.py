@@ -61,7 +61,7 @@ def test_windows_are_added_changed_in_place_and_taken_away_when_they_are_judged_
 
 def test_an_answer_stays_in_its_place_while_windows_come(tmp_path: Path) -> None:
     visit = visit_of(tmp_path)
-    visit.asked = []
+    visit.question_messages = []
     visit.show_question("Who is there?", None, None, T)
     visit.show_windows([row(0)], T)
     visit.show_answer("A dog.")

@@ -197,7 +197,7 @@ def test_where_all_is_taken_who_rests_between_two_requests_makes_way() -> None:
 
 def test_it_is_the_clients_turn_to_send_a_head_or_a_body_or_to_ask_again() -> None:
     now_s = [0.0]
-    connection = Connection("a", lambda: None, owes_head_s=0.0, clock=lambda: now_s[0])
+    connection = Connection("a", lambda: None, head_awaited_since_s=0.0, clock=lambda: now_s[0])
     assert connection.idle_s(0.5) < 0 < connection.idle_s(1.5)
     connection.begin_request()
     assert connection.idle_s(100.0) < 0
@@ -289,7 +289,7 @@ def test_what_is_owed_is_counted_by_the_clock() -> None:
 
 
 def test_a_connection_that_rests_owes_nothing_until_something_comes() -> None:
-    connection = Connection("a", lambda: None, owes_head_s=0.0)
+    connection = Connection("a", lambda: None, head_awaited_since_s=0.0)
     connection.begin_request()
     connection.receive(5.0)
     connection.end_request()
