@@ -6,6 +6,7 @@ from vigil.store.changes import ChangeLog, StoredChange
 from vigil.store.cursors import ConsumerCursors
 from vigil.store.event_filter import EventFilter, MarkFilter
 from vigil.store.media import MediaFile, MediaKind
+from vigil.store.postgresql import DatabaseTimeouts
 from vigil.store.rejected_rows import REFUSED
 from vigil.store.retention import PruneReport, RetentionSettings, prune
 from vigil.store.sessions import WatchSession
@@ -18,6 +19,7 @@ __all__ = [
     "CameraTable",
     "ChangeLog",
     "ConsumerCursors",
+    "DatabaseTimeouts",
     "EventFilter",
     "Mark",
     "MarkFilter",

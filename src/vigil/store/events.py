@@ -6,7 +6,7 @@ store.events.get("20261120T115033123Z-9f3c21ab")            # or the start or en
 """
 
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, func, select
 
@@ -15,11 +15,22 @@ from vigil.events import Event
 from vigil.store.changes import TELLABLE, StoredChange, StoredKind, kinds_between, log_changes, note_published_kinds
 from vigil.store.database import Database, upsert
 from vigil.store.event_filter import EventFilter
-from vigil.store.event_rows import insert_new_windows, last_window_end_s, read_events, row_of
-from vigil.store.schema import cameras, events
+from vigil.store.event_query import NEWEST_FIRST, camera_names, cursor_of, matching, newest, older_than
+from vigil.store.event_rows import events_of, insert_new_windows, last_window_end_s, read_events, row_of
+from vigil.store.schema import events
+from vigil.store.search import index_events
 from vigil.store.sessions import SessionTable, WatchSession, cameras_of, end_all
 
 STOPPED = "the watcher stopped"
+PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Events, newest first, and where the next page begins; `next` is empty on the last page."""
+
+    events: tuple[Event, ...]
+    next: str
 
 
 class EventTable:
@@ -58,9 +69,22 @@ class EventTable:
 
     def count(self, wanted: EventFilter | None = None) -> int:
         """The number of events that match a filter, ignoring its limit and offset."""
-        conditions = (wanted or EventFilter()).conditions()
         with self._database.reading("counting events") as connection:
-            return connection.execute(select(func.count()).select_from(events).where(*conditions)).scalar_one()
+            found = matching(connection, wanted or EventFilter(), func.count(events.c.id))
+            return int(connection.execute(found).scalar_one())
+
+    def page(self, wanted: EventFilter | None = None, *, after: str = "", size: int = PAGE) -> EventPage:
+        """A page of the events that match a filter, newest first; `after` is `next` of the page before.
+
+        However far down, a page costs what the first one does, and none is shown twice or left out when events arrive
+        in the meantime. The filter's limit and offset are ignored.
+        """
+        with self._database.reading("reading events") as connection:
+            query = matching(connection, wanted or EventFilter()).order_by(*NEWEST_FIRST).limit(size + 1)
+            rows = connection.execute(query.where(older_than(after)) if after else query).all()
+            found = tuple(events_of(connection, rows[:size]))
+        last = rows[size - 1] if len(rows) > size else None
+        return EventPage(found, next="" if last is None else cursor_of(last.happened_utc, last.id))
 
     def get(self, part: str) -> Event:
         """The event with this id, or the only one whose id starts or ends with it; else raises UsageError."""
@@ -80,10 +104,8 @@ class EventTable:
 
     def sources(self) -> list[str]:
         """The names of the cameras that have events, sorted, without duplicates."""
-        name = func.coalesce(cameras.c.name, events.c.source)
-        known = select(name).select_from(events).outerjoin(cameras, cameras.c.id == events.c.camera_id)
         with self._database.reading("reading sources") as connection:
-            return sorted(connection.execute(known.distinct()).scalars())
+            return camera_names(connection)
 
     def recover(self, source: str | None = None, *, camera_id: str = "", because: str = STOPPED) -> list[Event]:
         """Closes events of a source (or of all) that a killed watcher left open, each at the end of its last window.
@@ -109,12 +131,13 @@ def _save(connection: Connection, event: Event, *, session: str | None) -> list[
         event = replace(event, camera_id=cameras_of(connection, [session]).get(session, ""))
     upsert(connection, events, [row_of(event, session)], keep=("session_id", "created_utc", "happened_utc"))
     insert_new_windows(connection, event, is_new=before is None)
+    if before is None or (before.text, before.source) != (event.text, event.source):
+        index_events(connection, [event.id])
     return log_changes(connection, event, kinds_between(before, event))
 
 
 def _find(connection: Connection, wanted: EventFilter) -> list[Event]:
-    newest = select(events).where(*wanted.conditions()).order_by(events.c.happened_utc.desc(), events.c.id.desc())
-    return read_events(connection, newest.limit(wanted.limit).offset(wanted.offset or None))[::-1]
+    return read_events(connection, newest(connection, wanted))[::-1]
 
 
 def _by_id(connection: Connection, part: str) -> list[Event]:

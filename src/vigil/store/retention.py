@@ -87,6 +87,7 @@ def prune(
     now_s = clock()
     if not dry_run:
         orphaned_media.adopt_orphans(store, before_s=now_s - PARTIAL_S)
+        store.search.index_missing()
     media_may_go = true() if also_marked else marks.is_unmarked()
     events_may_go = true() if also_marked else marks.has_no_history()
     files = _too_old(store, retention, media_may_go, now_s=now_s)

@@ -26,7 +26,9 @@ from vigil.store.file_permissions import restrict_store_files
 from vigil.store.marks import MarkTable
 from vigil.store.media import MediaTable
 from vigil.store.migrations import NEWEST, migrate, version_of
+from vigil.store.postgresql import DatabaseTimeouts
 from vigil.store.rejected_rows import RejectedRows
+from vigil.store.search import SearchIndex
 from vigil.store.sessions import SessionTable, SourceLocks
 from vigil.store.verdicts import VerdictTable
 
@@ -49,11 +51,19 @@ class Store:
         self.changes = ChangeLog(database)
         self.cursors = ConsumerCursors(database)
         self.marks = MarkTable(database)
+        self.search = SearchIndex(database)
         self.media = MediaTable(database, folder)
         self.rejected_rows = RejectedRows(folder)
 
     @classmethod
-    def open(cls, url: str | Path, *, folder: Path | None = None, create: bool = True) -> Self:
+    def open(
+        cls,
+        url: str | Path,
+        *,
+        folder: Path | None = None,
+        create: bool = True,
+        timeouts: DatabaseTimeouts | None = None,
+    ) -> Self:
         """Opens a store by path or URL, creates or migrates its tables, and with `create` makes a missing folder.
 
         Media are in `folder`, by default the folder of the SQLite file. Raises StoreError if the store is damaged,
@@ -66,7 +76,7 @@ class Store:
             raise UsageError(f"{display_url(parsed)}: say in which folder its snapshots and clips belong")
         if path is not None:
             _make_room(path, create=create)
-        database = Database(parsed)
+        database = Database(parsed, timeouts)
         store = cls(database, folder=folder or (path or Path()).parent)
         restrict_store_files(store.folder, path)
         try:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from databases import another
 from incidents import make_event
 from vigil.errors import StoreError
 from vigil.events import Tier
@@ -83,7 +84,7 @@ def test_a_cursor_goes_on_after_a_restart_and_never_back(store: Store) -> None:
     store.cursors.advance("mail", 7)
     store.cursors.advance("mail", 3)
     store.cursors.advance("mail", 2, camera_id="cam_1")
-    with Store.open(store.name) as again:
+    with another(store) as again:
         assert (again.cursors.get("mail"), again.cursors.get("mail", camera_id="cam_1")) == (7, 2)
         assert again.cursors.all() == {("mail", ""): 7, ("mail", "cam_1"): 2}
         again.cursors.forget("mail")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from databases import another
 from incidents import make_event
 from vigil.errors import UsageError
 from vigil.store import EventFilter, MarkFilter, MarkValue, PruneReport, RetentionSettings, Store, prune, retention
@@ -93,7 +94,7 @@ def test_marks_from_many_at_once_are_all_kept_in_one_order(store: Store) -> None
 
     def mark(who: str) -> None:
         # A connection of its own, as every visitor's process may have.
-        with Store.open(store.folder / "events.db") as own:
+        with another(store) as own:
             for _ in range(5):
                 own.marks.add("a", "true", who=who)
 
