@@ -45,7 +45,7 @@ class PostgresServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = count()
         self._user = next((name for name in USERS if _exists(name)), None) if os.getuid() == 0 else None
-        self.port = _free_port()
+        self.port = free_port()
         if self._user:
             shutil.chown(folder, self._user)
         # The order of the words of a language, as most servers have it, not that of bytes.
@@ -68,6 +68,12 @@ class PostgresServer:
         self._process.send_signal(how)
         self._process.wait(timeout=HANG_S)
         self._process = None
+
+    @property
+    def pid(self) -> int:
+        """The process that starts one for each connection."""
+        assert self._process is not None
+        return self._process.pid
 
     def new_database(self) -> str:
         """The URL of a new, empty database."""
@@ -125,7 +131,8 @@ def _exists(user: str) -> bool:
     return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

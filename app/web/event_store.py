@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vigil.errors import VigilError
 from vigil.store import Store
-from vigil.store.media import KINDS
+from vigil.store.media_store import KINDS
 
 from .context import SiteContext
 

@@ -5,7 +5,9 @@ from vigil.store.cameras import CameraRecord, CameraTable
 from vigil.store.changes import ChangeLog, StoredChange
 from vigil.store.cursors import ConsumerCursors
 from vigil.store.event_filter import EventFilter, MarkFilter
-from vigil.store.media import MediaFile, MediaKind
+from vigil.store.events import EventPage
+from vigil.store.media import MediaFile
+from vigil.store.media_store import MediaKind, MediaStore
 from vigil.store.postgresql import DatabaseTimeouts
 from vigil.store.rejected_rows import REFUSED
 from vigil.store.retention import PruneReport, RetentionSettings, prune
@@ -21,11 +23,13 @@ __all__ = [
     "ConsumerCursors",
     "DatabaseTimeouts",
     "EventFilter",
+    "EventPage",
     "Mark",
     "MarkFilter",
     "MarkValue",
     "MediaFile",
     "MediaKind",
+    "MediaStore",
     "PruneReport",
     "RetentionSettings",
     "Store",

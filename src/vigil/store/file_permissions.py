@@ -6,7 +6,7 @@ New databases, folders and media are created for their owner only. Permissions g
 from pathlib import Path
 
 from vigil.files import PARTIAL, close_to_others, is_open_to_others
-from vigil.store.media import KINDS
+from vigil.store.media_store import KINDS
 from vigil.store.rejected_rows import REFUSED
 from vigil.store.sessions import FOLDER
 

@@ -67,6 +67,13 @@ def wait_as_long_as_it_takes(connection: Connection) -> None:
 
 AWAY = "the PostgreSQL server is away; check that it runs and the address; what waits is written when it is back"
 
+REFUSED = (
+    "the PostgreSQL server refuses this connection; check the user and the database in the URL (createdb makes one), "
+    "and the password in ~/.pgpass"
+)
+
+COMES_BACK = ("starting up", "shutting down", "recovery mode")
+
 REMEDIES = {
     "08": AWAY,
     "28": "the PostgreSQL server does not let this user in; check USER in the URL and the password in ~/.pgpass",
@@ -81,7 +88,8 @@ REMEDIES = {
     "57014": "it took longer than the statement timeout; raise that, or see what keeps the server busy",
     "57": AWAY,
     "58": "the disk of the PostgreSQL server does not read or write; see its log",
-    "XX": "the database is damaged; see the server's log",
+    "XX001": "the database is damaged; see the server's log",
+    "XX002": "the database is damaged; see the server's log",
 }
 """By SQLSTATE or its beginning: what a user can do."""
 
@@ -92,6 +100,11 @@ def remedy_of(error: BaseException) -> str:
         return ""
     state = getattr(error, "sqlstate", None) or ""
     if not state:
-        # The connection broke, or there never was one.
-        return AWAY if type(error).__name__ == "OperationalError" else ""
+        return _remedy_of_connecting(str(error)) if type(error).__name__ == "OperationalError" else ""
     return REMEDIES.get(state) or REMEDIES.get(state[:2], "")
+
+
+def _remedy_of_connecting(message: str) -> str:
+    # The driver gives no SQLSTATE for what a server says before the connection is made.
+    answered = "FATAL" in message and not any(words in message for words in COMES_BACK)
+    return REFUSED if answered else AWAY

@@ -22,6 +22,7 @@ from vigil.events import ChangeKind, Event, EventChange, new_id
 from vigil.store import REFUSED, CameraRecord, Store
 from vigil.store.changes import TELLABLE, StoredChange, StoredKind
 from vigil.store.retention import RetentionSettings, prune
+from vigil.store.times import SteadyClock
 from vigil.verdict import JudgedWindow
 from vigil.watch.write_queue import Key, QueuedWrites, State, StoreWrite, WriteResult, write_all
 
@@ -147,10 +148,11 @@ class StoreWriter:
 
     async def prune_periodically(self, retention: RetentionSettings) -> None:
         """Deletes what the retention settings no longer keep, at once and every `PRUNE_S`, until cancelled."""
+        clock = SteadyClock()
         while True:
             try:
                 # Not in the writer thread: events must not wait behind thousands of deletions.
-                await asyncio.to_thread(prune, self._store, retention)
+                await asyncio.to_thread(prune, self._store, retention, clock=clock)
             except StoreError as error:
                 log.warning("old media could not be deleted: %s", error)
             await asyncio.sleep(PRUNE_S)

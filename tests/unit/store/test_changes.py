@@ -57,12 +57,23 @@ def test_an_event_that_comes_closed_has_opened_too(store: Store) -> None:
     assert (opened.kind, opened.event.is_open, closed.kind, closed.event.end_s) == ("opened", True, "closed", 5.0)
 
 
+TRIGGERS = {
+    "sqlite": [
+        "CREATE TRIGGER refuse BEFORE INSERT ON changes WHEN NEW.kind = 'closed' "
+        "BEGIN SELECT RAISE(ABORT, 'never'); END"
+    ],
+    "postgresql": [
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'never'; END $$",
+        "CREATE TRIGGER refuse BEFORE INSERT ON changes FOR EACH ROW WHEN (NEW.kind = 'closed') "
+        "EXECUTE FUNCTION refuse()",
+    ],
+}
+
+
 def test_an_event_whose_row_cannot_be_written_leaves_no_change_and_the_other_way_round(store: Store) -> None:
     with store.database.writing("a test's trigger") as connection:
-        connection.exec_driver_sql(
-            "CREATE TRIGGER refuse BEFORE INSERT ON changes WHEN NEW.kind = 'closed' "
-            "BEGIN SELECT RAISE(ABORT, 'never'); END"
-        )
+        for statement in TRIGGERS[connection.dialect.name]:
+            connection.exec_driver_sql(statement)
     event = make_event(id="e1")
     store.events.save(event)
     with pytest.raises(StoreError, match="never"):
@@ -116,9 +127,10 @@ def test_what_one_watch_owes_stays_owed_when_another_tells_what_came_later(store
 
 WRITER = """
 import sys
+from pathlib import Path
 from incidents import make_event
 from vigil.store import Store
-with Store.open(sys.argv[1]) as store:
+with Store.open(sys.argv[1], folder=Path(sys.argv[4])) as store:
     for number in range(int(sys.argv[3])):
         event = make_event(id=f"{sys.argv[2]}{number:04d}", camera_id=f"cam_{sys.argv[2]}")
         [opened] = store.events.save(event, published=())
@@ -136,14 +148,13 @@ def process(code: str, *words: object) -> "subprocess.Popen[str]":
     )
 
 
-def test_who_reads_while_two_processes_write_misses_nothing(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "e.db") as store:
-        writers = [process(WRITER, store.name, name, 150) for name in "ab"]
-        seen: list[int] = []
-        while any(writer.poll() is None for writer in writers) or store.changes.last() > (seen or [0])[-1]:
-            # A number that is committed after a higher one was read would be missing here for ever.
-            seen += [change.sequence for change in store.changes.after((seen or [0])[-1], limit=7)]
-        told = [[int(line) for line in writer.communicate()[0].split()] for writer in writers]
+def test_who_reads_while_two_processes_write_misses_nothing(store: Store) -> None:
+    writers = [process(WRITER, store.name, name, 150, store.folder) for name in "ab"]
+    seen: list[int] = []
+    while any(writer.poll() is None for writer in writers) or store.changes.last() > (seen or [0])[-1]:
+        # A number that is committed after a higher one was read would be missing here for ever.
+        seen += [change.sequence for change in store.changes.after((seen or [0])[-1], limit=7)]
+    told = [[int(line) for line in writer.communicate()[0].split()] for writer in writers]
     assert seen == list(range(1, 301)) and sorted(told[0] + told[1]) == seen
     assert all(numbers == sorted(numbers) and len(numbers) == 150 for numbers in told)
 
