@@ -6,6 +6,7 @@ user. Data are not synced to the disk, since no test takes the power away.
 
 import os
 import pwd
+import resource
 import shutil
 import signal
 import socket
@@ -54,11 +55,11 @@ class PostgresServer:
         made = self._begin("initdb", *initdb, *collation, "--pgdata", str(folder / "data"))
         assert made.wait(timeout=HANG_S) == 0, self.log()
 
-    def start(self) -> None:
-        """Starts the server and waits until it takes connections."""
+    def start(self, *, most_bytes: int = resource.RLIM_INFINITY) -> None:
+        """Starts the server and waits until it takes connections; no file of it grows beyond `most_bytes`."""
         flags = [word for setting in self._settings for word in ("-c", setting)]
         place = ["-D", str(self._folder / "data"), "-k", str(self._folder), "-h", "127.0.0.1", "-p", str(self.port)]
-        self._process = self._begin("postgres", *place, *flags)
+        self._process = self._begin("postgres", *place, *flags, most_bytes=most_bytes)
         until(self._answers)
 
     def stop(self, *, how: signal.Signals = signal.SIGINT) -> None:
@@ -68,12 +69,6 @@ class PostgresServer:
         self._process.send_signal(how)
         self._process.wait(timeout=HANG_S)
         self._process = None
-
-    @property
-    def pid(self) -> int:
-        """The process that starts one for each connection."""
-        assert self._process is not None
-        return self._process.pid
 
     def new_database(self) -> str:
         """The URL of a new, empty database."""
@@ -86,7 +81,7 @@ class PostgresServer:
         """What the server has printed."""
         return (self._folder / "log").read_text(encoding="utf-8", errors="replace")
 
-    def _begin(self, program: str, *words: str) -> "subprocess.Popen[bytes]":
+    def _begin(self, program: str, *words: str, most_bytes: int = resource.RLIM_INFINITY) -> "subprocess.Popen[bytes]":
         own = {"user": self._user, "group": pwd.getpwnam(self._user).pw_gid, "extra_groups": ()} if self._user else {}
         with (self._folder / "log").open("ab") as log:
             return subprocess.Popen(
@@ -94,6 +89,7 @@ class PostgresServer:
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, resource.RLIM_INFINITY)),
                 env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
                 **own,  # type: ignore[arg-type]
             )

@@ -1,7 +1,7 @@
 """A server on this machine that speaks the S3 protocol, as a process of its own (moto's), and a bucket on it."""
 
-import json
 import os
+import re
 import subprocess
 import sys
 import urllib.error
@@ -46,8 +46,7 @@ def _is_made(endpoint: str, moto: "subprocess.Popen[bytes]", log: Path) -> bool:
     return True
 
 
-def objects(endpoint: str) -> list[str]:
-    """The keys of all objects that the server has, as it says itself."""
-    with urllib.request.urlopen(f"{endpoint}/moto-api/data.json", timeout=HANG_S) as answer:
-        data = json.load(answer)
-    return sorted(each["name"] for each in data["s3"].get("FakeKey", []))
+def objects(endpoint: str) -> set[str]:
+    """The keys of all objects in the bucket, as the server says itself."""
+    with urllib.request.urlopen(f"{endpoint}/{BUCKET}?list-type=2", timeout=HANG_S) as answer:
+        return set(re.findall("<Key>(.*?)</Key>", answer.read().decode()))

@@ -30,8 +30,25 @@ CAMERAS_OF_EVENTS = text("""WITH RECURSIVE found (camera_id) AS (
 """The camera ids that occur among events, each by one step in an index, not by reading all events."""
 
 
-def matching(connection: Connection, wanted: EventFilter, *columns: Any) -> "Select[*tuple[Any, ...]]":
+def matching(connection: Connection, wanted: EventFilter) -> "Select[*tuple[Any, ...]]":
     """A query of the events that match a filter, without its order, limit and offset."""
+    query = select(events).where(*_conditions(connection, wanted))
+    return _with_text(connection, query, wanted.text) if wanted.text else query
+
+
+def counting(connection: Connection, wanted: EventFilter) -> "Select[*tuple[Any, ...]]":
+    """A query of the number of events that match a filter, ignoring its limit and offset."""
+    query = select(func.count()).select_from(events).where(*_conditions(connection, wanted))
+    if not wanted.text:
+        return query
+    # All of them are needed, so the index is the shortest way even to what is common.
+    found = events.c.id.in_(containing(connection, wanted.text))
+    named = _cameras_called(connection, wanted.text)
+    return query.where(or_(found, events.c.camera_id.in_(named)) if named else found)
+
+
+def _conditions(connection: Connection, wanted: EventFilter) -> list[ColumnElement[bool]]:
+    """What a filter says, apart from its text."""
     conditions = [*_plain_conditions(wanted)]
     if wanted.source or wanted.camera_id:
         conditions.append(_is_of_camera(connection, wanted))
@@ -39,10 +56,7 @@ def matching(connection: Connection, wanted: EventFilter, *columns: Any) -> "Sel
         conditions.append(marks.is_unmarked())
     elif wanted.mark:
         conditions.append(_has_mark(connection, wanted.mark))
-    query = select(*(columns or (events,)))
-    if not wanted.text:
-        return query.where(*conditions)
-    return _with_text(connection, query, wanted.text).where(*conditions)
+    return conditions
 
 
 def newest(connection: Connection, wanted: EventFilter) -> "Select[*tuple[Any, ...]]":
@@ -111,14 +125,19 @@ def _has_mark(connection: Connection, mark: str) -> ColumnElement[bool]:
 
 
 def _with_text(connection: Connection, query: "Select[*tuple[Any, ...]]", words: str) -> "Select[*tuple[Any, ...]]":
-    named = select(cameras.c.id).where(cameras.c.name.icontains(words, autoescape=True))
-    ids = list(connection.execute(named).scalars())
+    ids = _cameras_called(connection, words)
     few = None if ids else _few(connection, containing(connection, words))
     if few is not None:
         return query.where(events.c.id.in_(few))
     found = contains(fold(words))
     is_so = or_(found, events.c.camera_id.in_(ids)) if ids else found
     return query.join(event_search, event_search.c.event_id == events.c.id).where(is_so)
+
+
+def _cameras_called(connection: Connection, words: str) -> list[str]:
+    """The ids of the cameras whose name contains a text."""
+    named = select(cameras.c.id).where(cameras.c.name.icontains(words, autoescape=True))
+    return list(connection.execute(named).scalars())
 
 
 def _few(connection: Connection, query: "Select[str]") -> Sequence[str] | None:

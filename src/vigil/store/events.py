@@ -5,17 +5,17 @@ store.events.find(EventFilter(tier=Tier.HIGH, limit=20))    # oldest first
 store.events.get("20261120T115033123Z-9f3c21ab")            # or the start or end of the id
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from vigil.errors import UsageError
 from vigil.events import Event
 from vigil.store.changes import TELLABLE, StoredChange, StoredKind, kinds_between, log_changes, note_published_kinds
 from vigil.store.database import Database, upsert
 from vigil.store.event_filter import EventFilter
-from vigil.store.event_query import NEWEST_FIRST, camera_names, cursor_of, matching, newest, older_than
+from vigil.store.event_query import NEWEST_FIRST, camera_names, counting, cursor_of, matching, newest, older_than
 from vigil.store.event_rows import events_of, insert_new_windows, last_window_end_s, read_events, row_of
 from vigil.store.schema import events
 from vigil.store.search import index_events
@@ -70,8 +70,7 @@ class EventTable:
     def count(self, wanted: EventFilter | None = None) -> int:
         """The number of events that match a filter, ignoring its limit and offset."""
         with self._database.reading("counting events") as connection:
-            found = matching(connection, wanted or EventFilter(), func.count(events.c.id))
-            return int(connection.execute(found).scalar_one())
+            return int(connection.execute(counting(connection, wanted or EventFilter())).scalar_one())
 
     def page(self, wanted: EventFilter | None = None, *, after: str = "", size: int = PAGE) -> EventPage:
         """A page of the events that match a filter, newest first; `after` is `next` of the page before.
@@ -115,6 +114,7 @@ class EventTable:
         """
         with self._database.writing("recovering") as connection:
             left = _find(connection, EventFilter(source=source, camera_id=camera_id, open_only=True))
+            _lock(connection, [event.id for event in left])
             closed = [replace(event, end_s=last_window_end_s(event), closed_because=because) for event in left]
             for event in closed:
                 _save(connection, event, session=None)
@@ -134,6 +134,16 @@ def _save(connection: Connection, event: Event, *, session: str | None) -> list[
     if before is None or (before.text, before.source) != (event.text, event.source):
         index_events(connection, [event.id])
     return log_changes(connection, event, kinds_between(before, event))
+
+
+def _lock(connection: Connection, ids: Sequence[str]) -> None:
+    """Locks events before any change is logged, for transactions that save several.
+
+    Others lock one event and then wait for their turn to log; whoever had the turn and waited for an event would
+    deadlock with them.
+    """
+    some = select(events.c.id).where(events.c.id.in_(ids)).order_by(events.c.id)
+    connection.execute(some.with_for_update()).all()
 
 
 def _find(connection: Connection, wanted: EventFilter) -> list[Event]:

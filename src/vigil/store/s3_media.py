@@ -15,9 +15,8 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from vigil.errors import StoreError, UsageError
 from vigil.files import atomic_folder, atomic_path, keep_private, make_private_folder
@@ -131,7 +130,7 @@ class S3MediaStore:
         with file.open("rb") as content:
             try:
                 obstore.put(self._bucket, self._prefix + key, content)
-            except BaseError as error:
+            except (BaseError, FileNotFoundError) as error:
                 # Also where the bucket is missing, which is no missing file.
                 raise _failed(self.name, key, error) from error
         return file.stat().st_size
@@ -150,7 +149,7 @@ class S3MediaStore:
         with _translated(below, self.name):
             for page in obstore.list(self._bucket, prefix=(self._prefix + below).rstrip("/")):
                 for meta in page:
-                    modified = cast("datetime", meta["last_modified"]).timestamp()
+                    modified = meta["last_modified"].timestamp()
                     key = str(meta["path"]).removeprefix(self._prefix)
                     yield StoredMedia(key=key, size_bytes=int(meta["size"]), modified_s=modified)
 

@@ -1,6 +1,5 @@
 """What only a PostgreSQL server does: it is away, restarted, full, locked, slow; and many open a new store at once."""
 
-import resource
 import secrets
 import threading
 from collections.abc import Iterator
@@ -108,10 +107,10 @@ def test_several_that_open_a_new_store_at_once_migrate_it_in_turn(
 def test_a_change_gets_its_number_only_when_the_one_before_is_committed(store: Store) -> None:
     waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
     first = make_event(id="first")
-    with ThreadPoolExecutor(1) as other:
+    with ThreadPoolExecutor(1) as thread, another(store) as other:
         with store.database.writing("a slow writer") as connection:
             log_changes(connection, first, ["opened"])
-            saving = other.submit(another(store).events.save, make_event(id="second"))
+            saving = thread.submit(other.events.save, make_event(id="second"))
             with store.database.reading("a look") as looking:
                 until(lambda: looking.execute(waiting).scalar())
             assert not saving.done() and store.changes.last() == 0
@@ -120,15 +119,31 @@ def test_a_change_gets_its_number_only_when_the_one_before_is_committed(store: S
     assert second.sequence == 2
 
 
+def test_who_closes_several_events_does_not_deadlock_with_who_marks_one_of_them(store: Store) -> None:
+    for name in ("e1", "e2"):
+        store.events.save(make_event(id=name))
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    with ThreadPoolExecutor(1) as thread, another(store) as other:
+        with store.database.writing("a slow mark") as connection:
+            connection.execute(text("SELECT * FROM events WHERE id = 'e2' FOR UPDATE"))
+            closing = thread.submit(other.events.recover)
+            with store.database.reading("a look") as looking:
+                until(lambda: looking.execute(waiting).scalar())
+            log_changes(connection, make_event(id="e2"), ["marked"])
+        assert len(closing.result()) == 2
+    assert [change.kind for change in store.changes.after(2)] == ["marked", "closed", "closed"]
+
+
 @contextmanager
 def no_room(server: PostgresServer, most_bytes: int) -> Iterator[None]:
-    """Lets no file of connections from now on grow beyond a size, as the system would on a full disk."""
-    soft, hard = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (most_bytes, hard))
+    """Restarts the server so that no file of it grows beyond a size, as on a full disk, while the block lasts."""
+    server.stop()
+    server.start(most_bytes=most_bytes)
     try:
         yield
     finally:
-        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (soft, hard))
+        server.stop()
+        server.start()
 
 
 def test_a_server_without_room_keeps_what_was_acknowledged_and_takes_more_when_there_is_some(
@@ -137,12 +152,13 @@ def test_a_server_without_room_keeps_what_was_acknowledged_and_takes_more_when_t
     store.sessions.start(source="door")
     kept: list[int] = []
     # More than a file of the server's write-ahead log has.
-    with no_room(postgresql_server, 20 * MB), another(store) as crowded:
-        crowded.sessions.note_current({"door": store.sessions.of_camera("door")[0].id})
-        with pytest.raises(StoreError, match=r"writing verdicts failed: .*could not extend file"):
-            for window in range(100):
-                crowded.verdicts.add([make_judged(window, text=secrets.token_hex(MB))])
-                kept.append(window)
+    with (
+        no_room(postgresql_server, 20 * MB),
+        pytest.raises(StoreError, match=r"writing verdicts failed: .*could not extend file"),
+    ):
+        for window in range(100):
+            store.verdicts.add([make_judged(window, text=secrets.token_hex(MB))])
+            kept.append(window)
     store.verdicts.add([make_judged(200)])
     [session] = store.sessions.of_camera("door")
     assert [judged.window for judged in store.verdicts.of_session(session)] == [*kept, 200] and kept
