@@ -5,7 +5,7 @@ from vigil.store.cameras import CameraRecord, CameraTable
 from vigil.store.changes import ChangeLog, StoredChange
 from vigil.store.cursors import ConsumerCursors
 from vigil.store.event_filter import EventFilter, MarkFilter
-from vigil.store.events import EventPage
+from vigil.store.events import EventsPage
 from vigil.store.media import MediaFile
 from vigil.store.media_store import MediaKind, MediaStore
 from vigil.store.postgresql import DatabaseTimeouts
@@ -23,7 +23,7 @@ __all__ = [
     "ConsumerCursors",
     "DatabaseTimeouts",
     "EventFilter",
-    "EventPage",
+    "EventsPage",
     "Mark",
     "MarkFilter",
     "MarkValue",

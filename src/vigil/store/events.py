@@ -18,7 +18,7 @@ from vigil.store.event_filter import EventFilter
 from vigil.store.event_query import NEWEST_FIRST, camera_names, counting, cursor_of, matching, newest, older_than
 from vigil.store.event_rows import events_of, insert_new_windows, last_window_end_s, read_events, row_of
 from vigil.store.schema import events
-from vigil.store.search import index_events
+from vigil.store.search import index_events, index_new
 from vigil.store.sessions import SessionTable, WatchSession, cameras_of, end_all
 
 STOPPED = "the watcher stopped"
@@ -26,7 +26,7 @@ PAGE = 50
 
 
 @dataclass(frozen=True, slots=True)
-class EventPage:
+class EventsPage:
     """Events, newest first, and where the next page begins; `next` is empty on the last page."""
 
     events: tuple[Event, ...]
@@ -72,7 +72,7 @@ class EventTable:
         with self._database.reading("counting events") as connection:
             return int(connection.execute(counting(connection, wanted or EventFilter())).scalar_one())
 
-    def page(self, wanted: EventFilter | None = None, *, after: str = "", size: int = PAGE) -> EventPage:
+    def page(self, wanted: EventFilter | None = None, *, after: str = "", size: int = PAGE) -> EventsPage:
         """A page of the events that match a filter, newest first; `after` is `next` of the page before.
 
         However far down, a page costs what the first one does, and none is shown twice or left out when events arrive
@@ -83,7 +83,7 @@ class EventTable:
             rows = connection.execute(query.where(older_than(after)) if after else query).all()
             found = tuple(events_of(connection, rows[:size]))
         last = rows[size - 1] if len(rows) > size else None
-        return EventPage(found, next="" if last is None else cursor_of(last.happened_utc, last.id))
+        return EventsPage(found, next="" if last is None else cursor_of(last.happened_utc, last.id))
 
     def get(self, part: str) -> Event:
         """The event with this id, or the only one whose id starts or ends with it; else raises UsageError."""
@@ -131,7 +131,9 @@ def _save(connection: Connection, event: Event, *, session: str | None) -> list[
         event = replace(event, camera_id=cameras_of(connection, [session]).get(session, ""))
     upsert(connection, events, [row_of(event, session)], keep=("session_id", "created_utc", "happened_utc"))
     insert_new_windows(connection, event, is_new=before is None)
-    if before is None or (before.text, before.source) != (event.text, event.source):
+    if before is None:
+        index_new(connection, event.id, event.source, event.text)
+    elif (before.text, before.source) != (event.text, event.source):
         index_events(connection, [event.id])
     return log_changes(connection, event, kinds_between(before, event))
 

@@ -23,7 +23,7 @@ from vigil.store.times import utc_now
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaFile:
-    """A file or folder of an event; `path` starts with the store's folder, absolute or relative as that was given.
+    """A file or folder of an event; `path` begins as the store's folder was given, absolute or relative.
 
     `key` is its name in the media store. Where that is a bucket, `path` is where a local copy of it is once
     `MediaTable.local` has made one, and `place` is its address there; else `place` is the path.
@@ -40,10 +40,9 @@ class MediaFile:
 class MediaTable:
     """The media files of a store's events; each call is one transaction and raises StoreError if it fails."""
 
-    def __init__(self, database: Database, folder: Path, files: MediaStore) -> None:
+    def __init__(self, database: Database, files: MediaStore) -> None:
         self.files = files
         self._database = database
-        self._folder = folder
 
     def keep(self, event_id: str, kind: MediaKind, name: str, write: WriteMedia) -> Path:
         """Stores a media file of a stored event: `write` creates it, then it is moved into place and gets its row.
@@ -62,7 +61,7 @@ class MediaTable:
             with translate_errors(f"taking back {kind} of event {event_id}", self._database.name):
                 self.files.delete(key)
             raise
-        return self._folder / key
+        return self.files.folder / key
 
     def keep_frames(self, event_id: str, window: int, jpegs: Sequence[bytes]) -> Path:
         """Stores the exact JPEGs of a judged window: `frames/EVENT/WINDOW/0.jpg` and so on."""
@@ -86,7 +85,7 @@ class MediaTable:
 
     def file_of(self, row: Row[*tuple[Any, ...]]) -> MediaFile:
         """The media file of a row of the table."""
-        path = self._folder / row.path
+        path = self.files.folder / row.path
         is_elsewhere = "://" in self.files.name
         return MediaFile(
             path=path,

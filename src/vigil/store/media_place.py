@@ -6,7 +6,7 @@ from sqlalchemy import Connection, select
 
 from vigil.errors import UsageError
 from vigil.store.database import Database
-from vigil.store.media_store import FolderMediaStore, MediaStore
+from vigil.store.media_store import COPIES, FolderMediaStore, MediaStore
 from vigil.store.s3_media import S3MediaStore
 from vigil.store.schema import media, settings
 
@@ -21,7 +21,8 @@ def media_store_of(database: Database, folder: Path, *, wanted: str = "") -> Med
     """
     with database.reading("reading where media are") as connection:
         there = _place(connection)
-    files: MediaStore = S3MediaStore(wanted or there, copies=folder) if wanted or there else FolderMediaStore(folder)
+    place = wanted or there
+    files: MediaStore = S3MediaStore(place, copies=folder / COPIES) if place else FolderMediaStore(folder)
     if wanted and wanted != there:
         with database.writing("noting where media are") as connection:
             _set(connection, wanted, there, folder)

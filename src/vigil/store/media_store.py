@@ -16,6 +16,8 @@ from vigil.files import PARTIAL, atomic_folder, atomic_path, keep_private, make_
 MediaKind: TypeAlias = Literal["snapshots", "clips", "frames"]
 KINDS: tuple[MediaKind, ...] = ("snapshots", "clips", "frames")
 FRAMES = "frames"
+COPIES = "copies"
+"""The folder of local copies of what is kept elsewhere."""
 
 WriteMedia: TypeAlias = Callable[[Path], object]
 """Writes a file at the given path, or for frames fills the folder there."""
@@ -31,9 +33,13 @@ class StoredMedia:
 
 
 class MediaStore(Protocol):
-    """What keeps media files. Every act may raise OSError or StoreError, and may be tried again."""
+    """What keeps media files. Every act may raise OSError or StoreError, and may be tried again.
+
+    `name` says where, and below `folder` are the files themselves or, of what is kept elsewhere, local copies.
+    """
 
     name: str
+    folder: Path
 
     def put(self, key: str, write: WriteMedia) -> int:
         """Keeps what `write` creates at a local path; whole or not at all. Returns its size in bytes."""
@@ -62,11 +68,11 @@ class FolderMediaStore:
 
     def __init__(self, root: Path) -> None:
         self.name = str(root)
-        self._root = root
+        self.folder = root
 
     def put(self, key: str, write: WriteMedia) -> int:
         """See `MediaStore.put`."""
-        path = self._root / key
+        path = self.folder / key
         for folder in reversed(path.parents[:3]):
             make_private_folder(folder)
         with atomic_folder(path) if is_folder(key) else atomic_path(path, keep_suffix=True) as partial:
@@ -76,40 +82,40 @@ class FolderMediaStore:
 
     def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         """See `MediaStore.read`."""
-        with (self._root / key).open("rb") as file:
+        with (self.folder / key).open("rb") as file:
             file.seek(start)
             return file.read(-1 if length is None else length)
 
     def size_bytes(self, key: str) -> int:
         """See `MediaStore.size_bytes`."""
-        return (self._root / key).stat().st_size
+        return (self.folder / key).stat().st_size
 
     def items(self, kind: str = "") -> Iterator[StoredMedia]:
         """See `MediaStore.items`."""
         for each in [kind] if kind else KINDS:
-            for path in (self._root / each).glob("*/*" if each == FRAMES else "*"):
+            for path in (self.folder / each).glob("*/*" if each == FRAMES else "*"):
                 if PARTIAL not in path.name:
                     with suppress(FileNotFoundError):
                         yield self._item(path)
 
     def _item(self, path: Path) -> StoredMedia:
         size_bytes = sum(file.stat().st_size for file in list_files(path))
-        key = path.relative_to(self._root).as_posix()
+        key = path.relative_to(self.folder).as_posix()
         return StoredMedia(key=key, size_bytes=size_bytes, modified_s=path.stat().st_mtime)
 
     def delete(self, key: str) -> None:
         """See `MediaStore.delete`."""
-        remove_media(self._root / key)
+        remove_media(self.folder / key)
 
     def local(self, key: str) -> Path:
         """See `MediaStore.local`."""
-        path = self._root / key
+        path = self.folder / key
         path.stat()
         return path
 
     def clean(self, *, before_s: float) -> list[str]:
         """See `MediaStore.clean`."""
-        return delete_partials(self._root, before_s=before_s)
+        return delete_partials(self.folder, before_s=before_s)
 
 
 def is_folder(key: str) -> bool:

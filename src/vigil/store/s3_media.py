@@ -6,8 +6,8 @@ Keys, region and the address of a server of one's own come from the environment,
 `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL` (http://... only with
 `AWS_ALLOW_HTTP=true`). Needs the extra `s3`.
 
-An object is visible once it is whole. What needs a local file gets a copy below the store's folder; copies that have
-not been asked for during an hour are deleted when the store is pruned.
+An object is visible once it is whole. What needs a local file gets a copy below `copies` in the store's folder; copies
+that have not been asked for during an hour are deleted when the store is pruned.
 """
 
 import os
@@ -20,7 +20,16 @@ from typing import TYPE_CHECKING
 
 from vigil.errors import StoreError, UsageError
 from vigil.files import atomic_folder, atomic_path, keep_private, make_private_folder
-from vigil.store.media_store import KINDS, StoredMedia, WriteMedia, delete_partials, is_folder, list_files, remove_media
+from vigil.store.media_store import (
+    FRAMES,
+    KINDS,
+    StoredMedia,
+    WriteMedia,
+    delete_partials,
+    is_folder,
+    list_files,
+    remove_media,
+)
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -41,13 +50,13 @@ class S3MediaStore:
             raise UsageError(f"{url!r} names no bucket; write s3://BUCKET or s3://BUCKET/PREFIX")
         self.name = url
         self._prefix = f"{prefix}/" if prefix else ""
-        self._copies = copies
+        self.folder = copies
         self._bucket = _open(bucket)
 
     def put(self, key: str, write: WriteMedia) -> int:
         """See `MediaStore.put`; the files of a folder one after the other, so its row in the table makes it whole."""
-        make_private_folder(self._copies)
-        with tempfile.TemporaryDirectory(dir=self._copies, prefix=".upload-") as folder:
+        make_private_folder(self.folder)
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".upload-") as folder:
             # With the suffix of the key, by which FFmpeg chooses the format.
             path = Path(folder) / Path(key).name
             if is_folder(key):
@@ -90,11 +99,11 @@ class S3MediaStore:
         with _translated(key, self.name):
             gone = [self._prefix + part.key for part in self._objects(f"{key}/")] if is_folder(key) else []
             obstore.delete(self._bucket, gone or self._prefix + key)
-        remove_media(self._copies / key)
+        remove_media(self.folder / key)
 
     def local(self, key: str) -> Path:
         """See `MediaStore.local`: a copy below the store's folder, downloaded unless it is there."""
-        path = self._copies / key
+        path = self.folder / key
         if path.exists():
             os.utime(path)
             return path
@@ -115,10 +124,10 @@ class S3MediaStore:
     def clean(self, *, before_s: float) -> list[str]:
         """See `MediaStore.clean`."""
         for kind in KINDS:
-            for path in (self._copies / kind).rglob("*"):
-                if path.is_file() and max(path.stat().st_mtime, path.parent.stat().st_mtime) < before_s:
-                    path.unlink(missing_ok=True)
-        return delete_partials(self._copies, before_s=before_s)
+            for path in (self.folder / kind).glob("*/*" if kind == FRAMES else "*"):
+                if path.stat().st_mtime < before_s:
+                    remove_media(path)
+        return delete_partials(self.folder, before_s=before_s)
 
     def _key_of(self, key: str, file: Path, root: Path) -> str:
         return key if file == root else f"{key}/{file.relative_to(root).as_posix()}"

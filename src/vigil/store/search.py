@@ -4,9 +4,9 @@
     store.search.index_missing()                # events that an older Vigil wrote into this store
 
 What is searched is a plain substring in any case and width of letters. Chinese words have no spaces between them and
-mostly two characters, so text is indexed by its pairs of characters; text in ASCII by its triples. SQLite keeps them in
-an FTS5 table, PostgreSQL in an array with a GIN index, which needs no extension and goes by no locale. The index yields
-candidates, and the folded text beside it says which of them really contain what was asked for.
+mostly two characters, so text is indexed by its pairs of characters, and by triples where they are ASCII. SQLite keeps
+them in an FTS5 table, PostgreSQL in an array with a GIN index, which needs no extension and goes by no locale. The
+index yields candidates, and the folded text beside it says which of them really contain what was asked for.
 """
 
 import re
@@ -65,16 +65,18 @@ def terms_of(folded: str) -> set[str]:
     found: set[str] = set()
     for word in WORD.findall(folded):
         found |= {word[i : i + TRIPLE] for i in range(len(word) - TRIPLE + 1) if word[i : i + TRIPLE].isascii()}
-        found |= {word[i : i + PAIR] for i in range(len(word) - PAIR + 1) if not word[i : i + PAIR].isascii()}
+        found |= {word[i : i + PAIR] for i in range(len(word) - PAIR + 1)}
         found |= {character for character in word if not character.isascii()}
     return found
 
 
 def asked_terms(folded: str) -> set[str]:
-    """The parts that a text must have to contain a folded text; empty if it is too short to be found by the index."""
+    """The parts that a text must have to contain a folded text, without those that follow from longer ones.
+
+    Empty if it is too short to be found by the index: a single letter, a sign.
+    """
     found = terms_of(folded)
-    longer = [term for term in found if len(term) > 1]
-    return {term for term in found if len(term) > 1 or not any(term in other for other in longer)}
+    return {term for term in found if not any(term in other and term != other for other in found)}
 
 
 def contains(folded: str) -> ColumnElement[bool]:
@@ -98,6 +100,16 @@ def missing(connection: Connection) -> list[str]:
     """Ids of some events that are not in the index."""
     known = select(event_search.c.event_id).where(event_search.c.event_id == events.c.id).exists()
     return list(connection.execute(select(events.c.id).where(~known).limit(ROWS_AT_ONCE)).scalars())
+
+
+def index_new(connection: Connection, event_id: str, source: str, described: str) -> None:
+    """Indexes an event that was just inserted, and so has no notes, in the caller's transaction."""
+    words = _joined(source, described)
+    added = connection.execute(event_search.insert().values(event_id=event_id, words=words))
+    key = added.inserted_primary_key
+    assert key is not None
+    statement, terms = (INSERT_FTS, _tokens) if connection.dialect.name == "sqlite" else (SET_TERMS, _sorted)
+    connection.execute(statement, {"number": key[0], "terms": terms(words)})
 
 
 def index_events(connection: Connection, ids: Sequence[str]) -> None:
@@ -129,7 +141,11 @@ def _words(connection: Connection, ids: Collection[str]) -> dict[str, str]:
     for row in connection.execute(select(marks.c.event_id, marks.c.note).where(marks.c.event_id.in_(ids))):
         notes[row.event_id].append(row.note)
     rows = connection.execute(select(events.c.id, events.c.source, events.c.text).where(events.c.id.in_(ids)))
-    return {row.id: "\n".join(map(fold, (row.source, row.text, *notes[row.id]))) for row in rows}
+    return {row.id: _joined(row.source, row.text, *notes[row.id]) for row in rows}
+
+
+def _joined(*texts: str) -> str:
+    return "\n".join(map(fold, texts))
 
 
 def _token(term: str) -> str:

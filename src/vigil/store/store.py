@@ -54,7 +54,7 @@ class Store:
         self.cursors = ConsumerCursors(database)
         self.marks = MarkTable(database)
         self.search = SearchIndex(database)
-        self.media = MediaTable(database, folder, files or FolderMediaStore(folder))
+        self.media = MediaTable(database, files or FolderMediaStore(folder))
         self.rejected_rows = RejectedRows(folder)
 
     @classmethod
