@@ -234,3 +234,22 @@ def test_changes_that_nobody_was_told_of_wait_for_the_next_watch_of_that_camera_
     store.events.save(make_event(camera_id="cam_1", epoch_s=now_s, end_s=5.0), published=())
     pruned = prune(store, RetentionSettings(event_days=10), clock=lambda: now_s + 20 * DAY_S)
     assert (pruned.changes, [change.camera_id for change in store.changes.after(0)]) == (4, ["cam_1"] * 2)
+
+
+def test_whatever_the_clock_of_the_machine_does_no_change_and_no_page_is_missed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = time.time()
+    for number, step_s in enumerate((0, -7 * DAY_S, 9 * 365 * DAY_S, -3600, 0)):
+        monkeypatch.setattr(time, "time", lambda step_s=step_s: now_s + step_s)
+        store.events.save(make_event(id=f"e{number}"))
+        store.cursors.advance("mail", store.changes.after(store.cursors.get("mail"))[-1].sequence)
+    monkeypatch.undo()
+    assert [change.event_id for change in store.changes.after(0)] == [f"e{number}" for number in range(5)]
+    assert store.cursors.get("mail") == 5
+    shown, place = [], ""
+    for _ in range(3):
+        page = store.events.page(after=place, size=2)
+        shown += [event.id for event in page.events]
+        place = page.next
+    assert place == "" and shown == ["e2", "e4", "e0", "e3", "e1"]

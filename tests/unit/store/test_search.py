@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import event as hooks
@@ -11,7 +12,9 @@ from sqlalchemy import text
 from incidents import make_event, make_judged
 from vigil.errors import UsageError
 from vigil.events import Tier
-from vigil.store import CameraRecord, EventFilter, RetentionSettings, Store, event_query, prune
+from vigil.store import CameraRecord, EventFilter, RetentionSettings, Store, event_query, migrations, prune
+from vigil.store import events as events_module
+from vigil.store import store as store_module
 from vigil.store.search import asked_terms, fold, terms_of
 
 CAMERAS = [f"cam_0000000{number}" for number in range(8)]
@@ -77,6 +80,22 @@ def test_events_that_an_older_vigil_wrote_are_found_after_the_next_pruning(store
     assert ids(store, "old words") == ["b"]
     prune(store, RetentionSettings())
     assert ids(store, "old words") == ["a", "b", "c"] and store.search.index_missing() == 0
+
+
+def test_a_store_of_before_gets_the_index_when_it_is_opened(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = next(step.number for step in migrations.MIGRATIONS if "full-text" in step.name)
+    with monkeypatch.context() as older:
+        older.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[: before - 1])
+        older.setattr(migrations, "NEWEST", before - 1)
+        older.setattr(store_module, "NEWEST", before - 1)
+        older.setattr(events_module, "index_new", lambda *_: None)
+        with Store.open(url, folder=tmp_path) as store:
+            for number in range(3):
+                store.events.save(make_event(id=f"e{number}", text=f"打架 number {number}"))
+    with Store.open(url, folder=tmp_path) as store:
+        assert store.search.find("打架", limit=9) == ["e0", "e1", "e2"] and ids(store, "number 2") == ["e2"]
 
 
 def test_what_is_rare_and_what_is_common_is_found_alike(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
