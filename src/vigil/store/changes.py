@@ -75,6 +75,11 @@ class ChangeLog:
         with self._database.reading("reading changes") as connection:
             return _read(connection, changes.c.sequence > sequence, *wanted, limit=limit)
 
+    def of_event(self, event_id: str) -> list[StoredChange]:
+        """The changes of an event that are still in the log, in order."""
+        with self._database.reading("reading changes") as connection:
+            return _read(connection, changes.c.event_id == event_id)
+
     def last(self, *, kinds: Collection[StoredKind] = ()) -> int:
         """The sequence number of the newest change (optionally of some kinds), 0 if there is none."""
         wanted = [changes.c.kind.in_(kinds)] if kinds else []

@@ -38,13 +38,17 @@ def matching(connection: Connection, wanted: EventFilter) -> "Select[*tuple[Any,
 
 def counting(connection: Connection, wanted: EventFilter) -> "Select[*tuple[Any, ...]]":
     """A query of the number of events that match a filter, ignoring its limit and offset."""
-    query = select(func.count()).select_from(events).where(*_conditions(connection, wanted))
+    conditions = _conditions(connection, wanted)
+    query = select(func.count()).select_from(events).where(*conditions)
     if not wanted.text:
         return query
     # All of them are needed, so the index is the shortest way even to what is common.
-    found = events.c.id.in_(containing(connection, wanted.text))
+    found = containing(connection, wanted.text)
     named = _cameras_called(connection, wanted.text)
-    return query.where(or_(found, events.c.camera_id.in_(named)) if named else found)
+    if not conditions and not named:
+        return select(func.count()).select_from(found.subquery())
+    has_text = events.c.id.in_(found)
+    return query.where(or_(has_text, events.c.camera_id.in_(named)) if named else has_text)
 
 
 def _conditions(connection: Connection, wanted: EventFilter) -> list[ColumnElement[bool]]:

@@ -78,6 +78,7 @@ class StoreWriter:
         self._verdicts: QueuedWrites[tuple[str, str, int], JudgedWindow] = QueuedWrites()
         self._heard: set[tuple[str, str]] = set()
         self._refused: set[str] = set()
+        self._in_doubt: set[str] = set()
         self._lost = 0
         self._writing = asyncio.Lock()
         self._tasks: set[asyncio.Task[bool]] = set()
@@ -314,9 +315,11 @@ class StoreWriter:
     def _event_write(self, saving: Saving) -> StoreWrite:
         happened: list[StoredChange] = []
         published = () if self.is_behind() else self._published_kinds_of(saving)
+        # A server that breaks off may have stored the event and its changes without saying so.
+        save = self._save_in_doubt if saving.event.id in self._in_doubt else self._save
         return StoreWrite(
             what=_event_name(saving.event),
-            act=lambda: happened.extend(self._save(saving, published)),
+            act=lambda: happened.extend(save(saving, published)),
             settled=partial(self._settle_event, saving, happened),
             row=saving.event,
         )
@@ -328,6 +331,7 @@ class StoreWriter:
 
     def _settle_event(self, saving: Saving, happened: Sequence[StoredChange]) -> None:
         self._events.cross_off(saving.event.id, saving)
+        self._in_doubt.discard(saving.event.id)
         for change in happened:
             if change.kind not in TELLABLE:
                 continue
@@ -336,6 +340,11 @@ class StoreWriter:
             if key in self._heard:
                 # It was published while it waited or was being written.
                 self.count_published(EventChange(cast("ChangeKind", change.kind), saving.event))
+
+    def _save_in_doubt(self, saving: Saving, published: Collection[StoredKind]) -> list[StoredChange]:
+        """Saves an event whose last attempt failed; returns all its changes, as those may be from that attempt."""
+        self._save(saving, published)
+        return self._store.changes.of_event(saving.event.id)
 
     def _save(self, saving: Saving, published: Collection[StoredKind]) -> list[StoredChange]:
         try:
@@ -397,6 +406,7 @@ class StoreWriter:
 
     def _failed(self, why: str) -> None:
         self._failed_at_s = time.monotonic()
+        self._in_doubt |= {saving.event.id for _, saving in self._events.states()}
         if not self.error:
             log.error("the store cannot be written to: %s; watching goes on, events wait in memory", why)
         self.error = why

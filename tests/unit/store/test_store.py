@@ -55,6 +55,13 @@ def test_the_open_events_of_a_killed_watcher_end_at_their_last_window(store: Sto
         assert [session.ended_because for session in again.sessions.of_camera("door")] == ["the watcher stopped"]
 
 
+def test_a_watch_whose_beginning_was_stored_without_an_answer_begins_again_as_the_same(store: Store) -> None:
+    first = store.sessions.start(source="door", session_id="s1", model="m")
+    again = store.sessions.start(source="door", session_id="s1", model="m")
+    [session] = store.sessions.of_camera("door")
+    assert session.id == again.id and session.started_utc == first.started_utc
+
+
 def test_verdicts_are_logged_by_session_and_words_that_come_later_are_added(store: Store) -> None:
     session = store.sessions.start(source="door", epoch_s=12.0, model="m", task="fight", contract="c")
     store.verdicts.add([make_judged(0), make_judged(1, None), make_judged(0, source="yard")])
