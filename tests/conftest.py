@@ -5,13 +5,14 @@ With `$VIGIL_TEST_URL` the scripts `tests/test_*.py` are run against that endpoi
 
 import os
 import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler.loadfile import LoadFileScheduling
 
+from postgresql import MISSING, PostgresServer, find_programs, running_server
 from vigil.environments import gc_frozen
 from vigil.errors import EnvironmentMissing
 from vigil.frames import FrameSampling
@@ -59,6 +60,21 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what needs a PostgreSQL server where none is installed; scripts/test.sh demands one."""
+    if find_programs() is not None or os.environ.get("VIGIL_TEST_SERVICES") == "required":
+        return
+    left_out: Sequence[pytest.Item] = [item for item in items if item.get_closest_marker("postgresql")]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says so where tests were left out."""
+    if find_programs() is None:
+        terminalreporter.write_line(f"NOT ALL WAS TRIED: {MISSING}", red=True, bold=True)
+
+
 class ByServer(LoadFileScheduling):
     """A file, or the files that belong together, at a time."""
 
@@ -70,6 +86,15 @@ class ByServer(LoadFileScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
     """What hands the files to the workers."""
     return ByServer(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresServer]:
+    """The PostgreSQL server of a worker's tests. A test may stop it, and starts it again."""
+    if find_programs() is None:
+        pytest.fail(MISSING)
+    with running_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

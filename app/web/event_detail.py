@@ -1,13 +1,15 @@
 """The detail view of one event: its facts, marks and media. All text from outside is HTML-escaped."""
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 
 import plotly.graph_objects as go
 
+from vigil.errors import StoreError
 from vigil.events import Event, Mark
 from vigil.rules.rule import OUT_OF_SCHEDULE, QUIET
 from vigil.store import MediaFile, Store
@@ -20,6 +22,8 @@ from .browser_copies import PlayableClip, browser_copies
 from .context import SiteContext
 from .event_search import lasts, tier_badge
 from .event_store import is_media_path
+
+log = logging.getLogger(__name__)
 
 MARGIN_S = 30.0
 """Seconds before and after an event whose probability is shown with it."""
@@ -95,7 +99,17 @@ def read_event_media(store: Store, event_id: str, context: SiteContext) -> Shown
 
 
 def _servable(store: Store, event: Event, context: SiteContext) -> list[MediaFile]:
-    return [file for file in store.media.of_event(event.id) if file.path.exists() and is_media_path(file.path, context)]
+    """The event's files that may be served, each at its path on this machine."""
+    found = [replace(file, path=path) for file in store.media.of_event(event.id) if (path := _local(store, file))]
+    return [file for file in found if is_media_path(file.path, context)]
+
+
+def _local(store: Store, file: MediaFile) -> Path | None:
+    try:
+        return store.media.local(file)
+    except StoreError as error:
+        log.info("%s cannot be shown: %s", file.key, error)
+        return None
 
 
 def _look(clip: str | None, context: SiteContext) -> PlayableClip:

@@ -5,9 +5,11 @@ Everything that comes from a model, a camera or a person is escaped here.
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 
+from vigil.errors import StoreError
 from vigil.events import Event, Mark, Tier
 from vigil.store import EventFilter, Store
 from vigil.store.times import parse_time
@@ -70,8 +72,11 @@ def find_event_page(store: Store, asked: EventQuery, *, number: int) -> EventPag
 
 
 def snapshot_url(store: Store, event_id: str) -> str:
-    """A thumbnail of an event's snapshot as a data URL; empty if there is none. Raises StoreError."""
-    return next((thumbnail_url(file.path) for file in store.media.of_event(event_id) if file.kind == "snapshots"), "")
+    """A thumbnail of an event's snapshot as a data URL; empty if there is none."""
+    found = next((file for file in store.media.of_event(event_id) if file.kind == "snapshots"), None)
+    with suppress(StoreError):
+        return thumbnail_url(store.media.local(found)) if found else ""
+    return ""
 
 
 def as_html(page: EventPage, *, is_filtered: bool, t: Translator) -> str:

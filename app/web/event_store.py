@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vigil.errors import VigilError
 from vigil.store import Store
-from vigil.store.media import KINDS
+from vigil.store.media_store import KINDS
 
 from .context import SiteContext
 
@@ -33,7 +33,7 @@ def _opened(url: str, folder: Path | None) -> Store:
 def media_folders(context: SiteContext) -> list[Path]:
     """The folders of clips and pictures. Only these may be served, not the database beside them."""
     store = open_store(context)
-    return [] if store is None else [store.folder.resolve() / kind for kind in KINDS]
+    return [] if store is None else [store.media.files.folder.resolve() / kind for kind in KINDS]
 
 
 def is_media_path(path: Path, context: SiteContext) -> bool:

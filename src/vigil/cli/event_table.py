@@ -66,7 +66,7 @@ def show_event(out: Console, event: Event, media: Sequence[MediaFile], marks: Se
     out.print(table)
     for file in media:
         # Outside the table, which would wrap a long path.
-        out.print(strip_control_characters(f" {file.kind.removesuffix('s')}: {file.path}"), soft_wrap=True)
+        out.print(strip_control_characters(f" {file.kind.removesuffix('s')}: {file.place}"), soft_wrap=True)
     out.print(_window_table(event.windows[:WINDOWS_SHOWN]))
     if len(event.windows) > WINDOWS_SHOWN:
         out.print(runnable(f"and {len(event.windows) - WINDOWS_SHOWN} more; `vigil events export` tells all"))

@@ -19,7 +19,7 @@ from vigil.cli.event_table import list_table, show_event
 from vigil.cli.help_panels import PanelCommand, command_group
 from vigil.cli.hints import runnable
 from vigil.cli.main import wide_console
-from vigil.cli.options import EVENTS, MediaFolderOption, StoreOption
+from vigil.cli.options import EVENTS, OUTPUT, MediaFolderOption, StoreOption
 from vigil.counted import counted
 from vigil.errors import JobError, UsageError
 from vigil.events import Event, Tier
@@ -60,6 +60,7 @@ MarkOption = Annotated[
     Literal["true", "false-alarm", "unsure", "unmarked"] | None,
     typer.Option(rich_help_panel=EVENTS, help="With this mark."),
 ]
+RuleOption = Annotated[str, typer.Option(metavar="NAME", rich_help_panel=EVENTS, help="Made by the rule of this name.")]
 TextOption = Annotated[
     str, typer.Option(metavar="TEXT", rich_help_panel=EVENTS, help="With this text in the description or the notes.")
 ]
@@ -67,7 +68,15 @@ LimitOption = Annotated[int | None, typer.Option(metavar="N", rich_help_panel=EV
 
 
 def _filter(
-    *, since: str, until: str, source: str, tier: Tier | None, mark: str | None, text: str, limit: int | None = None
+    *,
+    since: str,
+    until: str,
+    source: str,
+    tier: Tier | None,
+    mark: str | None,
+    rule: str,
+    text: str,
+    limit: int | None = None,
 ) -> EventFilter:
     return EventFilter(
         since_utc=parse_time(since, option="--since") if since else None,
@@ -75,6 +84,7 @@ def _filter(
         source=source or None,
         tier=tier,
         mark=cast("MarkFilter", mark.replace("-", "_")) if mark else None,
+        rule=rule,
         text=text,
         limit=limit,
     )
@@ -89,6 +99,7 @@ def list_events(
     source: SourceOption = "",
     tier: TierOption = None,
     mark: MarkOption = None,
+    rule: RuleOption = "",
     text: TextOption = "",
     limit: LimitOption = 50,
 ) -> None:
@@ -98,7 +109,7 @@ def list_events(
 
     Example: vigil events list --since 2h --tier medium --text 打架
     """
-    wanted = _filter(since=since, until=until, source=source, tier=tier, mark=mark, text=text, limit=limit)
+    wanted = _filter(since=since, until=until, source=source, tier=tier, mark=mark, rule=rule, text=text, limit=limit)
     with Store.open(store, folder=folder, create=False) as opened:
         found = opened.events.find(wanted)
         if not found:
@@ -167,9 +178,13 @@ def _user() -> str:
 @app.command(cls=PanelCommand)
 def export(
     format: Annotated[
-        ExportFormat | None, typer.Option(help="Output format. Default: by the extension of --out, else json.")
+        ExportFormat | None,
+        typer.Option(rich_help_panel=OUTPUT, help="Output format. Default: by the extension of --out, else json."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="File to write. Default: standard output.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", rich_help_panel=OUTPUT, help="File to write. Default: standard output."),
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
     folder: MediaFolderOption = None,
     since: SinceOption = "",
@@ -177,6 +192,7 @@ def export(
     source: SourceOption = "",
     tier: TierOption = None,
     mark: MarkOption = None,
+    rule: RuleOption = "",
     text: TextOption = "",
     limit: LimitOption = None,
 ) -> None:
@@ -186,7 +202,7 @@ def export(
 
     Example: vigil events export --since 7d --out events.csv
     """
-    wanted = _filter(since=since, until=until, source=source, tier=tier, mark=mark, text=text, limit=limit)
+    wanted = _filter(since=since, until=until, source=source, tier=tier, mark=mark, rule=rule, text=text, limit=limit)
     writers: dict[str, Callable[[Store, EventFilter], str]] = {"json": _json, "csv": _csv, "srt": _srt}
     kind = format or _format_of(out)
     with Store.open(store, folder=folder, create=False) as opened:
@@ -260,6 +276,25 @@ def _one_watch(store: Store, wanted: EventFilter) -> WatchSession:
     if held is None and not watches:
         raise UsageError(f"{store.name} has no watch with such events; `vigil events list` shows what there is")
     return held or watches[0]
+
+
+@app.command("media", cls=PanelCommand)
+def place_media(
+    bucket: Annotated[
+        str, typer.Argument(metavar="[s3://BUCKET[/PREFIX]]", help="Keep them in this bucket from now on.")
+    ] = "",
+    store: StoreOption = DEFAULT_STORE,
+    folder: MediaFolderOption = None,
+) -> None:
+    """Show where a store keeps its pictures and clips, or have a new one keep them in a bucket.
+
+    Any server of the S3 protocol will do. Keys and its address come from the environment: AWS_ACCESS_KEY_ID,
+    AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL. Needs the extra `s3`.
+
+    Example: vigil events media s3://evidence/gate
+    """
+    with Store.open(store, folder=folder, create=bool(bucket), media=bucket) as opened:
+        typer.echo(opened.media.files.name)
 
 
 @app.command("prune", cls=PanelCommand)

@@ -53,7 +53,7 @@ def as_json(events: Sequence[Event], media: EventMediaFiles, marks: EventMarks) 
         | _marked(marks.get(event.id, ()))
         | {"marks": [_mark(mark) for mark in marks.get(event.id, ())]}
         | {"windows": [_window(event, i) for i in range(len(event.windows))]}
-        | {"media": [str(file.path) for file in media.get(event.id, ())]}
+        | {"media": [file.place for file in media.get(event.id, ())]}
         for event in events
     ]
     return json.dumps(listed, ensure_ascii=False, indent=2) + "\n"
@@ -65,7 +65,7 @@ def as_csv(events: Sequence[Event], media: EventMediaFiles, marks: EventMarks) -
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for event in events:
-        paths = " ".join(str(file.path) for file in media.get(event.id, ()))
+        paths = " ".join(file.place for file in media.get(event.id, ()))
         row = event_record(event) | _marked(marks.get(event.id, ())) | {"windows": len(event.windows), "media": paths}
         writer.writerow({name: _cell(value) for name, value in row.items()})
     return out.getvalue()

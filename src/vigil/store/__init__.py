@@ -5,7 +5,10 @@ from vigil.store.cameras import CameraRecord, CameraTable
 from vigil.store.changes import ChangeLog, StoredChange
 from vigil.store.cursors import ConsumerCursors
 from vigil.store.event_filter import EventFilter, MarkFilter
-from vigil.store.media import MediaFile, MediaKind
+from vigil.store.events import EventsPage
+from vigil.store.media import MediaFile
+from vigil.store.media_store import MediaKind, MediaStore
+from vigil.store.postgresql import DatabaseTimeouts
 from vigil.store.rejected_rows import REFUSED
 from vigil.store.retention import PruneReport, RetentionSettings, prune
 from vigil.store.sessions import WatchSession
@@ -18,12 +21,15 @@ __all__ = [
     "CameraTable",
     "ChangeLog",
     "ConsumerCursors",
+    "DatabaseTimeouts",
     "EventFilter",
+    "EventsPage",
     "Mark",
     "MarkFilter",
     "MarkValue",
     "MediaFile",
     "MediaKind",
+    "MediaStore",
     "PruneReport",
     "RetentionSettings",
     "Store",

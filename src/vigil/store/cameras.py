@@ -217,11 +217,6 @@ def is_unknown(camera_id: ColumnElement[str]) -> ColumnElement[bool]:
     return or_(camera_id == "", camera_id.not_in(select(cameras.c.id)))
 
 
-def has_name_like(text: str, camera_id: ColumnElement[str]) -> ColumnElement[bool]:
-    """A condition: the name of a row's camera contains a text, ignoring case."""
-    return camera_id.in_(select(cameras.c.id).where(cameras.c.name.icontains(text, autoescape=True)))
-
-
 def _known(connection: Connection, identity: str, name: str) -> Row[*tuple[object, ...]] | None:
     """The row of a source: by identity, or else the row of this name whose identity is not known yet."""
     found = _of_identity(connection, identity) if identity else []

@@ -75,6 +75,11 @@ class ChangeLog:
         with self._database.reading("reading changes") as connection:
             return _read(connection, changes.c.sequence > sequence, *wanted, limit=limit)
 
+    def of_event(self, event_id: str) -> list[StoredChange]:
+        """The changes of an event that are still in the log, in order."""
+        with self._database.reading("reading changes") as connection:
+            return _read(connection, changes.c.event_id == event_id)
+
     def last(self, *, kinds: Collection[StoredKind] = ()) -> int:
         """The sequence number of the newest change (optionally of some kinds), 0 if there is none."""
         wanted = [changes.c.kind.in_(kinds)] if kinds else []
@@ -173,11 +178,13 @@ def _change(row: Row[*tuple[Any, ...]]) -> StoredChange:
     )
 
 
+# PostgreSQL has to be told the types of the parameters.
 MOVE = text("""INSERT INTO cursors (consumer, camera_id, sequence, moved_utc)
-    SELECT :consumer, :camera_id, CAST(:sequence AS BIGINT), :now WHERE NOT EXISTS (
-        SELECT 1 FROM changes WHERE camera_id = :camera_id AND sequence < :sequence
+    SELECT CAST(:consumer AS VARCHAR), CAST(:camera_id AS VARCHAR), CAST(:sequence AS BIGINT), CAST(:now AS VARCHAR)
+    WHERE NOT EXISTS (
+        SELECT 1 FROM changes WHERE camera_id = CAST(:camera_id AS VARCHAR) AND sequence < CAST(:sequence AS BIGINT)
         AND sequence > COALESCE((SELECT c.sequence FROM cursors c
-            WHERE c.consumer = :consumer AND c.camera_id = :camera_id), 0)
+            WHERE c.consumer = CAST(:consumer AS VARCHAR) AND c.camera_id = CAST(:camera_id AS VARCHAR)), 0)
         AND kind IN ('opened', 'raised', 'closed'))
     ON CONFLICT (consumer, camera_id) DO UPDATE SET sequence = excluded.sequence, moved_utc = excluded.moved_utc
     WHERE cursors.sequence < excluded.sequence""")

@@ -4,6 +4,7 @@ import logging
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from sqlalchemy.exc import (
 )
 
 from vigil.errors import RowRefused, StoreError, UsageError
+from vigil.store.postgresql import DatabaseTimeouts, connect_args, remedy_of
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +44,9 @@ class Database:
     `name` is the path or the URL without its password, for messages. Raises StoreError if the driver is not installed.
     """
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, timeouts: DatabaseTimeouts | None = None) -> None:
         self.name = display_url(url)
-        self.engine = make_engine(url)
+        self.engine = make_engine(url, timeouts)
 
     @contextmanager
     def reading(self, action: str) -> Iterator[Connection]:
@@ -93,25 +95,30 @@ def display_url(url: URL) -> str:
     return str(path) if path is not None else url.render_as_string(hide_password=True)
 
 
-def make_engine(url: URL) -> Engine:
+def make_engine(url: URL, timeouts: DatabaseTimeouts | None = None) -> Engine:
     """Creates an engine with durable writes; raises StoreError if the database's driver is not installed."""
+    timeouts = timeouts or DatabaseTimeouts()
+    lock_s = timeouts.lock_s or BUSY_S
     try:
         if url.get_backend_name() != "sqlite":
             # After a server restart, a new connection is opened instead of an event being lost.
-            return create_engine(url, pool_pre_ping=True)
-        engine = create_engine(url, connect_args={"timeout": BUSY_S})
+            return create_engine(url, pool_pre_ping=True, connect_args=connect_args(url, timeouts, lock_s=lock_s))
+        engine = create_engine(url, connect_args={"timeout": lock_s})
     except (NoSuchModuleError, ImportError) as error:
-        raise StoreError(f"{display_url(url)} needs a driver that is not installed: {error}") from error
-    event.listen(engine, "connect", _prepare_sqlite)
+        raise StoreError(
+            f"{display_url(url)} needs a driver that is not installed ({error}); "
+            "install Vigil's extra `postgresql`, and write postgresql+psycopg://USER@HOST/NAME"
+        ) from error
+    event.listen(engine, "connect", partial(_prepare_sqlite, busy_s=lock_s))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, _: Any, *, busy_s: float) -> None:
     """Sets up a connection; `synchronous = FULL`, as a published event must survive a power failure."""
     # Without this the driver would begin transactions late, and run migrations outside any.
     connection.isolation_level = None
-    for pragma in ("foreign_keys = ON", "synchronous = FULL", f"busy_timeout = {int(BUSY_S * 1000)}"):
+    for pragma in ("foreign_keys = ON", "synchronous = FULL", f"busy_timeout = {int(busy_s * 1000)}"):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -190,22 +197,32 @@ _REMEDIES = {
 
 
 def _explain(error: BaseException, where: str) -> str:
+    if remedy := remedy_of(error):
+        return f"{remedy} ({_in_one_line(error)})"
     name = getattr(error, "sqlite_errorname", "")
     for prefix, remedy in _REMEDIES.items():
         if name.startswith(prefix):
             return f"{remedy} ({error})"
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text.removeprefix(where).strip()
+    return _in_one_line(error).removeprefix(where).strip()
+
+
+def _in_one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def upsert(
-    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, keep: Sequence[str] = ()
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    key: Sequence[str] = (),
+    keep: Sequence[str] = (),
 ) -> None:
-    """Inserts rows; rows whose key exists are updated, except for the columns in `keep`."""
+    """Inserts rows; rows whose key (the primary one, unless named) exists are updated, except for columns in `keep`."""
     if not rows:
         return
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     insert = dialect.insert(table)
-    keys = [column.name for column in table.primary_key]
+    keys = list(key) or [column.name for column in table.primary_key]
     fresh = {name: insert.excluded[name] for name in rows[0] if name not in {*keys, *keep}}
     connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=fresh), list(rows))

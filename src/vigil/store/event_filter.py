@@ -1,14 +1,10 @@
-"""What to look for among events: a filter, and the SQL conditions that it stands for."""
+"""What to look for among events; `event_query` turns it into SQL."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from sqlalchemy import ColumnElement, and_, or_
-
 from vigil.errors import UsageError
 from vigil.events import Tier
-from vigil.store import cameras, marks
-from vigil.store.schema import events
 
 TIERS = (Tier.LOW, Tier.MEDIUM, Tier.HIGH)
 
@@ -21,10 +17,10 @@ class EventFilter:
     """Conditions that must all hold; the default of each matches every event.
 
     `since_utc` and `until_utc` are times in the store's format; an event matches if it overlaps the span. `tier` is the
-    lowest tier. `text` is a case-insensitive substring of the description, a note or the camera's name. `source` is a
-    camera id or a name, which several cameras may share. With `camera_id`, events of that camera match, and events
-    without a known camera if their name is `source`. `limit` keeps the newest events and `offset` skips the newest, for
-    paging. Raises UsageError for invalid values.
+    lowest tier. `text` is a substring of the description, a note or the camera's name, in any case and width of
+    letters. `rule` is the name of the rule that made the event. `source` is a camera id or a name, which several
+    cameras may share. With `camera_id`, events of that camera match, and events without a known camera if their name is
+    `source`. `limit` keeps the newest events and `offset` skips the newest. Raises UsageError for invalid values.
     """
 
     since_utc: str | None = None
@@ -34,6 +30,7 @@ class EventFilter:
     tier: Tier | None = None
     mark: MarkFilter | None = None
     text: str = ""
+    rule: str = ""
     open_only: bool = False
     limit: int | None = None
     offset: int = 0
@@ -47,31 +44,3 @@ class EventFilter:
             raise UsageError(f"no event is marked {self.mark!r}; there are {', '.join(get_args(MarkFilter))}")
         if self.since_utc and self.until_utc and self.since_utc > self.until_utc:
             raise UsageError(f"nothing lies between {self.since_utc} and {self.until_utc}: the times are the wrong way")
-
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """The filter as SQL conditions."""
-        at_least = TIERS[TIERS.index(self.tier) :] if self.tier else TIERS
-        # LIKE rather than a full-text index: a trigram index cannot find two-character words, which are common in
-        # Chinese.
-        words = (events.c.text, events.c.source)
-        has_text = or_(*(column.icontains(self.text, autoescape=True) for column in words))
-        has_text |= cameras.has_name_like(self.text, events.c.camera_id)
-        has_text |= marks.note_contains(self.text)
-        marked_so = marks.is_unmarked() if self.mark == "unmarked" else marks.newest_mark_value() == self.mark
-        wanted: list[tuple[object, ColumnElement[bool]]] = [
-            (self.since_utc, events.c.ended_utc >= (self.since_utc or "")),
-            (self.until_utc, events.c.happened_utc <= (self.until_utc or "")),
-            (self.source or self.camera_id, self._is_of_camera()),
-            (self.tier, events.c.tier.in_([tier.value for tier in at_least])),
-            (self.mark, marked_so),
-            (self.text, has_text),
-            (self.open_only, events.c.end_s.is_(None)),
-        ]
-        return [condition for given, condition in wanted if given]
-
-    def _is_of_camera(self) -> ColumnElement[bool]:
-        """Matches the camera by id, or else by name events whose camera is unknown."""
-        if not self.camera_id:
-            return cameras.is_of(self.source or "", events.c.camera_id, events.c.source)
-        unknown = and_(cameras.is_unknown(events.c.camera_id), events.c.source == (self.source or ""))
-        return or_(events.c.camera_id == self.camera_id, unknown)

@@ -60,7 +60,11 @@ def insert_new_windows(connection: Connection, event: Event, *, is_new: bool) ->
 
 def read_events(connection: Connection, query: "Select[*tuple[Any, ...]]") -> list[Event]:
     """The events that a query of the events table finds, in its order, with their windows and their cameras' names."""
-    rows = connection.execute(query).all()
+    return events_of(connection, connection.execute(query).all())
+
+
+def events_of(connection: Connection, rows: "Sequence[Row[*tuple[Any, ...]]]") -> list[Event]:
+    """The events of these rows, in their order, with their windows and their cameras' names."""
     windows = windows_of(connection, [row.id for row in rows])
     names = names_of(connection, list({row.camera_id for row in rows}))
     return [_event(row, windows[row.id], name=names.get(row.camera_id, row.source)) for row in rows]

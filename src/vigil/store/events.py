@@ -5,21 +5,32 @@ store.events.find(EventFilter(tier=Tier.HIGH, limit=20))    # oldest first
 store.events.get("20261120T115033123Z-9f3c21ab")            # or the start or end of the id
 """
 
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from vigil.errors import UsageError
 from vigil.events import Event
 from vigil.store.changes import TELLABLE, StoredChange, StoredKind, kinds_between, log_changes, note_published_kinds
 from vigil.store.database import Database, upsert
 from vigil.store.event_filter import EventFilter
-from vigil.store.event_rows import insert_new_windows, last_window_end_s, read_events, row_of
-from vigil.store.schema import cameras, events
+from vigil.store.event_query import NEWEST_FIRST, camera_names, counting, cursor_of, matching, newest, older_than
+from vigil.store.event_rows import events_of, insert_new_windows, last_window_end_s, read_events, row_of
+from vigil.store.schema import events
+from vigil.store.search import index_events, index_new
 from vigil.store.sessions import SessionTable, WatchSession, cameras_of, end_all
 
 STOPPED = "the watcher stopped"
+PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class EventsPage:
+    """Events, newest first, and where the next page begins; `next` is empty on the last page."""
+
+    events: tuple[Event, ...]
+    next: str
 
 
 class EventTable:
@@ -58,9 +69,21 @@ class EventTable:
 
     def count(self, wanted: EventFilter | None = None) -> int:
         """The number of events that match a filter, ignoring its limit and offset."""
-        conditions = (wanted or EventFilter()).conditions()
         with self._database.reading("counting events") as connection:
-            return connection.execute(select(func.count()).select_from(events).where(*conditions)).scalar_one()
+            return int(connection.execute(counting(connection, wanted or EventFilter())).scalar_one())
+
+    def page(self, wanted: EventFilter | None = None, *, after: str = "", size: int = PAGE) -> EventsPage:
+        """A page of the events that match a filter, newest first; `after` is `next` of the page before.
+
+        However far down, a page costs what the first one does, and none is shown twice or left out when events arrive
+        in the meantime. The filter's limit and offset are ignored.
+        """
+        with self._database.reading("reading events") as connection:
+            query = matching(connection, wanted or EventFilter()).order_by(*NEWEST_FIRST).limit(size + 1)
+            rows = connection.execute(query.where(older_than(after)) if after else query).all()
+            found = tuple(events_of(connection, rows[:size]))
+        last = rows[size - 1] if len(rows) > size else None
+        return EventsPage(found, next="" if last is None else cursor_of(last.happened_utc, last.id))
 
     def get(self, part: str) -> Event:
         """The event with this id, or the only one whose id starts or ends with it; else raises UsageError."""
@@ -80,10 +103,8 @@ class EventTable:
 
     def sources(self) -> list[str]:
         """The names of the cameras that have events, sorted, without duplicates."""
-        name = func.coalesce(cameras.c.name, events.c.source)
-        known = select(name).select_from(events).outerjoin(cameras, cameras.c.id == events.c.camera_id)
         with self._database.reading("reading sources") as connection:
-            return sorted(connection.execute(known.distinct()).scalars())
+            return camera_names(connection)
 
     def recover(self, source: str | None = None, *, camera_id: str = "", because: str = STOPPED) -> list[Event]:
         """Closes events of a source (or of all) that a killed watcher left open, each at the end of its last window.
@@ -93,6 +114,7 @@ class EventTable:
         """
         with self._database.writing("recovering") as connection:
             left = _find(connection, EventFilter(source=source, camera_id=camera_id, open_only=True))
+            _lock(connection, [event.id for event in left])
             closed = [replace(event, end_s=last_window_end_s(event), closed_because=because) for event in left]
             for event in closed:
                 _save(connection, event, session=None)
@@ -109,12 +131,25 @@ def _save(connection: Connection, event: Event, *, session: str | None) -> list[
         event = replace(event, camera_id=cameras_of(connection, [session]).get(session, ""))
     upsert(connection, events, [row_of(event, session)], keep=("session_id", "created_utc", "happened_utc"))
     insert_new_windows(connection, event, is_new=before is None)
+    if before is None:
+        index_new(connection, event.id, event.source, event.text)
+    elif (before.text, before.source) != (event.text, event.source):
+        index_events(connection, [event.id])
     return log_changes(connection, event, kinds_between(before, event))
 
 
+def _lock(connection: Connection, ids: Sequence[str]) -> None:
+    """Locks events before any change is logged, for transactions that save several.
+
+    Others lock one event and then wait for their turn to log; whoever had the turn and waited for an event would
+    deadlock with them.
+    """
+    some = select(events.c.id).where(events.c.id.in_(ids)).order_by(events.c.id)
+    connection.execute(some.with_for_update()).all()
+
+
 def _find(connection: Connection, wanted: EventFilter) -> list[Event]:
-    newest = select(events).where(*wanted.conditions()).order_by(events.c.happened_utc.desc(), events.c.id.desc())
-    return read_events(connection, newest.limit(wanted.limit).offset(wanted.offset or None))[::-1]
+    return read_events(connection, newest(connection, wanted))[::-1]
 
 
 def _by_id(connection: Connection, part: str) -> list[Event]:

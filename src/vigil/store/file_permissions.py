@@ -6,14 +6,14 @@ New databases, folders and media are created for their owner only. Permissions g
 from pathlib import Path
 
 from vigil.files import PARTIAL, close_to_others, is_open_to_others
-from vigil.store.media import KINDS
+from vigil.store.media_store import COPIES, KINDS
 from vigil.store.rejected_rows import REFUSED
 from vigil.store.sessions import FOLDER
 
 BESIDE = ("", "-wal", "-shm", "-journal")
 """Suffixes of the files that SQLite keeps beside a database."""
 
-OURS = frozenset({*KINDS, FOLDER, REFUSED, "room.yaml", f"room.yaml{PARTIAL}"})
+OURS = frozenset({*KINDS, COPIES, FOLDER, REFUSED, "room.yaml", f"room.yaml{PARTIAL}"})
 
 
 def restrict_store_files(folder: Path, database: Path | None) -> None:
@@ -24,7 +24,7 @@ def restrict_store_files(folder: Path, database: Path | None) -> None:
     files = [] if database is None else [database.with_name(f"{database.name}{end}") for end in BESIDE]
     for file in files:
         close_to_others(file)
-    for kind in (*KINDS, FOLDER):
+    for kind in (*KINDS, COPIES, FOLDER):
         _close_all(folder / kind)
     for place in {folder, folder if database is None else database.parent}:
         if is_open_to_others(place) and _names_in(place) <= OURS | {file.name for file in files}:

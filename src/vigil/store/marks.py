@@ -7,7 +7,7 @@ store.marks.of_event(event.id)      # the history, oldest first
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, Select, exists, func, select
 
 from vigil.errors import UsageError
 from vigil.events import MARK_WORDS, Mark, MarkValue
@@ -15,6 +15,7 @@ from vigil.store.changes import log_changes
 from vigil.store.database import Database
 from vigil.store.event_rows import read_events
 from vigil.store.schema import events, marks
+from vigil.store.search import index_events
 from vigil.store.times import utc_now
 
 LONGEST_NOTE = 4000
@@ -44,6 +45,8 @@ class MarkTable:
             [event] = read_events(connection, select(events).where(events.c.id == event_id))
             said = {"mark": added.mark, "note": note, "marked_by": added.who, "marked_utc": added.marked_utc}
             log_changes(connection, event, ["marked"], said=said)
+            if note:
+                index_events(connection, [event_id])
         return added
 
     def of_event(self, event_id: str) -> list[Mark]:
@@ -104,10 +107,11 @@ def has_no_history() -> ColumnElement[bool]:
     return ~exists().where(marks.c.event_id == events.c.id).correlate(events)
 
 
-def note_contains(text: str) -> ColumnElement[bool]:
-    """A condition: a note of the enclosing query's event contains a text, ignoring case."""
-    inside = marks.c.note.icontains(text, autoescape=True)
-    return exists().where(marks.c.event_id == events.c.id, inside).correlate(events)
+def events_marked(mark: str) -> "Select[str]":
+    """A query of the ids of events whose newest mark is this one."""
+    later = marks.alias()
+    newest = select(func.max(later.c.number)).where(later.c.event_id == marks.c.event_id).scalar_subquery()
+    return select(marks.c.event_id).where(marks.c.mark == mark, marks.c.number == newest)
 
 
 def _mark(row: Row[*tuple[Any, ...]]) -> Mark:

@@ -1,39 +1,37 @@
-"""Media of events: files beside the database, written atomically, and the table of which event each belongs to.
+"""Media of events: where their files are kept (`media_store`), and the table of which event each belongs to.
 
     store.media.keep(event.id, "clips", ".mp4", lambda path: footage.clip(path, from_s=0, to_s=9))
     store.media.of_event(event.id)
+    store.media.local(file)             # a path to read it from, wherever it is kept
 
-A file is written under a temporary name (`x.partial.mp4`), synced to disk and then renamed. Retention goes by the
-table.
+A file is written whole or not at all, then gets its row. Retention goes by the table.
 """
 
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
 from vigil.errors import StoreError
-from vigil.files import PARTIAL, atomic_folder, atomic_path, keep_private, make_private_folder
 from vigil.store.database import Database, translate_errors, upsert
+from vigil.store.media_store import FRAMES, MediaKind, MediaStore, WriteMedia
 from vigil.store.schema import media
 from vigil.store.times import utc_now
-
-MediaKind: TypeAlias = Literal["snapshots", "clips", "frames"]
-KINDS: tuple[MediaKind, ...] = ("snapshots", "clips", "frames")
-
-WriteMedia: TypeAlias = Callable[[Path], None]
-"""Writes a file at the given path, or for frames fills the folder there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaFile:
-    """A file or folder of an event; `path` starts with the store's folder, absolute or relative as that was given."""
+    """A file or folder of an event; `path` begins as the store's folder was given, absolute or relative.
+
+    `key` is its name in the media store. Where that is a bucket, `path` is where a local copy of it is once
+    `MediaTable.local` has made one, and `place` is its address there; else `place` is the path.
+    """
 
     path: Path
+    key: str
+    place: str
     event_id: str
     kind: MediaKind
     size_bytes: int
@@ -42,9 +40,9 @@ class MediaFile:
 class MediaTable:
     """The media files of a store's events; each call is one transaction and raises StoreError if it fails."""
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database, files: MediaStore) -> None:
+        self.files = files
         self._database = database
-        self._folder = folder
 
     def keep(self, event_id: str, kind: MediaKind, name: str, write: WriteMedia) -> Path:
         """Stores a media file of a stored event: `write` creates it, then it is moved into place and gets its row.
@@ -52,18 +50,18 @@ class MediaTable:
         `name` is the suffix (`.mp4`, `.jpg`) of a clip or snapshot; for frames, the name of a folder that `write`
         fills. Returns the path. Raises StoreError if the disk is full, and whatever else `write` raises.
         """
-        path = media_path(self._folder, kind, event_id, name)
+        key = media_key(kind, event_id, name)
         with translate_errors(f"keeping {kind} of event {event_id}", self._database.name):
-            size_bytes = _write_whole(path, kind, write)
-        file = MediaFile(path=path, event_id=event_id, kind=kind, size_bytes=size_bytes)
+            size_bytes = self.files.put(key, write)
         try:
             with self._database.writing(f"noting {kind} of event {event_id}") as connection:
-                insert_media(connection, file, root=self._folder)
+                insert_media(connection, key, event_id=event_id, kind=kind, size_bytes=size_bytes)
         except StoreError:
             # A file without a row would never be deleted by retention.
-            remove_media(path)
+            with translate_errors(f"taking back {kind} of event {event_id}", self._database.name):
+                self.files.delete(key)
             raise
-        return path
+        return self.files.folder / key
 
     def keep_frames(self, event_id: str, window: int, jpegs: Sequence[bytes]) -> Path:
         """Stores the exact JPEGs of a judged window: `frames/EVENT/WINDOW/0.jpg` and so on."""
@@ -73,24 +71,35 @@ class MediaTable:
         """The files of an event, sorted by path."""
         query = select(media).where(media.c.event_id == event_id).order_by(media.c.path)
         with self._database.reading("reading media") as connection:
-            return [media_file(row, root=self._folder) for row in connection.execute(query)]
+            return [self.file_of(row) for row in connection.execute(query)]
+
+    def local(self, file: MediaFile) -> Path:
+        """A path on this machine with a file's content; raises StoreError if it is gone."""
+        with translate_errors(f"reading {file.key}", self.files.name):
+            return self.files.local(file.key)
+
+    def read(self, file: MediaFile, *, start: int = 0, length: int | None = None) -> bytes:
+        """Bytes of a clip or snapshot, from `start` on; raises StoreError if it is gone."""
+        with translate_errors(f"reading {file.key}", self.files.name):
+            return self.files.read(file.key, start=start, length=length)
+
+    def file_of(self, row: Row[*tuple[Any, ...]]) -> MediaFile:
+        """The media file of a row of the table."""
+        path = self.files.folder / row.path
+        is_elsewhere = "://" in self.files.name
+        return MediaFile(
+            path=path,
+            key=row.path,
+            place=f"{self.files.name}/{row.path}" if is_elsewhere else str(path),
+            event_id=row.event_id,
+            kind=row.kind,
+            size_bytes=row.size_bytes,
+        )
 
 
-def media_path(root: Path, kind: MediaKind, event_id: str, name: str) -> Path:
-    """The path of a media file of an event: `clips/ID.mp4`, `snapshots/ID.jpg`, `frames/ID/NAME`."""
-    if kind == "frames":
-        return root / kind / event_id / name
-    return root / kind / f"{event_id}{name}"
-
-
-def _write_whole(path: Path, kind: MediaKind, write: WriteMedia) -> int:
-    """Calls `write` for a temporary path, syncs what it wrote to disk and renames it; returns the size in bytes."""
-    for folder in reversed(path.parents[:3]):
-        make_private_folder(folder)
-    with atomic_folder(path) if kind == "frames" else atomic_path(path, keep_suffix=True) as partial:
-        write(partial)
-        keep_private(partial)
-        return sum(_make_private(file) for file in list_files(partial))
+def media_key(kind: MediaKind, event_id: str, name: str) -> str:
+    """The key of a media file of an event: `clips/ID.mp4`, `snapshots/ID.jpg`, `frames/ID/NAME`."""
+    return f"{kind}/{event_id}/{name}" if kind == FRAMES else f"{kind}/{event_id}{name}"
 
 
 def _write_frames(folder: Path, jpegs: Sequence[bytes]) -> None:
@@ -98,57 +107,7 @@ def _write_frames(folder: Path, jpegs: Sequence[bytes]) -> None:
         (folder / f"{number}.jpg").write_bytes(jpeg)
 
 
-def list_files(path: Path) -> list[Path]:
-    """The file itself, or all files in a folder."""
-    return sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
-
-
-def remove_media(path: Path) -> None:
-    """Deletes a media file if it exists, and the event's folder of frames once it is empty."""
-    _erase(path)
-    if path.parent.parent.name == "frames":
-        with _quietly():
-            path.parent.rmdir()
-
-
-def _erase(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def partial_files(root: Path) -> list[Path]:
-    """Temporary files: left behind by writers that were killed, or being written now."""
-    return [path for kind in KINDS for path in sorted((root / kind).rglob(f"*{PARTIAL}*"))]
-
-
-def _make_private(path: Path) -> int:
-    """Makes a file private; returns its size in bytes."""
-    keep_private(path)
-    return path.stat().st_size
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    try:
-        yield
-    except OSError:
-        return
-
-
-def insert_media(connection: Connection, file: MediaFile, *, root: Path) -> None:
-    """Inserts the row of a file; the path is stored relative to the store's folder, so both can be moved together."""
-    row = {
-        "path": file.path.relative_to(root).as_posix(),
-        "event_id": file.event_id,
-        "kind": file.kind,
-        "size_bytes": file.size_bytes,
-        "created_utc": utc_now(),
-    }
+def insert_media(connection: Connection, key: str, *, event_id: str, kind: MediaKind, size_bytes: int) -> None:
+    """Inserts the row of a file; the path is relative to where media are kept, so that can be moved as a whole."""
+    row = {"path": key, "event_id": event_id, "kind": kind, "size_bytes": size_bytes, "created_utc": utc_now()}
     upsert(connection, media, [row])
-
-
-def media_file(row: Row[*tuple[Any, ...]], *, root: Path) -> MediaFile:
-    """The media file of a row."""
-    return MediaFile(path=root / row.path, event_id=row.event_id, kind=row.kind, size_bytes=row.size_bytes)

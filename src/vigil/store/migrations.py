@@ -1,11 +1,11 @@
 """Migrations: numbered steps from an empty database to the tables of this version. Only append to them.
 
 A released step is never edited, since existing databases have already run it. Steps are plain SQL that both SQLite and
-PostgreSQL understand.
+PostgreSQL understand, apart from those in `only`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, func, inspect, select
 
@@ -14,6 +14,8 @@ from vigil.errors import StoreError
 from vigil.store import schema
 from vigil.store.camera_migration import fill_cameras
 from vigil.store.change_migration import fill_changes
+from vigil.store.postgresql import wait_as_long_as_it_takes
+from vigil.store.search_migration import fill_search
 from vigil.store.times import utc_now
 
 
@@ -25,6 +27,8 @@ class Migration:
     name: str
     statements: tuple[str, ...]
     fill: Callable[[Connection], None] | None = None
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Further statements for one kind of database, by its name."""
 
 
 MIGRATIONS = (
@@ -128,6 +132,39 @@ MIGRATIONS = (
         "which rule made an event",
         ("ALTER TABLE events ADD COLUMN rule VARCHAR NOT NULL DEFAULT ''",),
     ),
+    Migration(
+        8,
+        "full-text search, and indexes for stores of a million verdicts",
+        (
+            """CREATE TABLE event_search (
+                number {NUMBERED}, event_id VARCHAR NOT NULL UNIQUE REFERENCES events (id) ON DELETE CASCADE,
+                words TEXT NOT NULL)""",
+            # They hold what the list of events is filtered by, so that it is not looked up in the table row by row.
+            "CREATE INDEX events_in_list ON events (happened_utc, id, ended_utc, tier, rule)",
+            "CREATE INDEX events_of_camera ON events (camera_id, happened_utc, id, ended_utc, tier, rule)",
+            "DROP INDEX events_by_time",
+            "DROP INDEX events_by_camera",
+            "CREATE INDEX events_open ON events (happened_utc, id) WHERE end_s IS NULL",
+            "CREATE INDEX events_by_rule ON events (rule, happened_utc, id)",
+            "CREATE INDEX events_by_tier ON events (tier, happened_utc, id)",
+            "CREATE INDEX events_by_end ON events (ended_utc)",
+            "CREATE INDEX marks_by_value ON marks (mark, event_id, number)",
+            "CREATE INDEX verdicts_by_second ON verdicts (session_id, start_s)",
+        ),
+        fill_search,
+        only={
+            "sqlite": (
+                "CREATE VIRTUAL TABLE event_terms USING fts5 (terms, tokenize = 'ascii', detail = 'none')",
+                """CREATE TRIGGER event_search_deleted AFTER DELETE ON event_search
+                    BEGIN DELETE FROM event_terms WHERE rowid = OLD.number; END""",
+            ),
+            "postgresql": (
+                "ALTER TABLE event_search ADD COLUMN terms TEXT[] NOT NULL DEFAULT '{}'",
+                # Without a list of pending entries, which each search would have to read through.
+                "CREATE INDEX event_search_by_term ON event_search USING gin (terms) WITH (fastupdate = off)",
+            ),
+        },
+    ),
 )
 
 NUMBERED = {"sqlite": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}
@@ -163,13 +200,14 @@ def version_of(connection: Connection, *, where: str) -> int:
 def migrate(connection: Connection, *, where: str) -> list[Migration]:
     """Runs the missing steps in the caller's transaction and returns them; raises StoreError like `version_of`."""
     if connection.dialect.name == "postgresql":
+        wait_as_long_as_it_takes(connection)
         connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
     version = version_of(connection, where=where)
     steps = [step for step in MIGRATIONS if step.number > version]
     if steps:
         schema.migrations.create(connection, checkfirst=True)
     for step in steps:
-        for statement in step.statements:
+        for statement in (*step.statements, *step.only.get(connection.dialect.name, ())):
             connection.exec_driver_sql(statement.replace("{NUMBERED}", NUMBERED[connection.dialect.name]))
         if step.fill is not None:
             step.fill(connection)

@@ -6,19 +6,18 @@ only on request.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from sqlalchemy import ColumnElement, Table, and_, delete, exists, false, func, not_, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, Delete, Table, and_, delete, exists, false, func, not_, or_, select, true, tuple_
 
 from vigil.errors import UsageError
 from vigil.store import marks, orphaned_media
 from vigil.store.changes import TELLABLE
 from vigil.store.cursors import TOLD
 from vigil.store.database import translate_errors, vacuum_free_pages
-from vigil.store.media import MediaFile, media_file, partial_files, remove_media
-from vigil.store.schema import changes, cursors, events, media, sessions, verdicts
+from vigil.store.media import MediaFile
+from vigil.store.schema import changes, cursors, event_windows, events, media, sessions, verdicts
 from vigil.store.store import Store
 from vigil.store.times import format_utc
 
@@ -87,10 +86,11 @@ def prune(
     now_s = clock()
     if not dry_run:
         orphaned_media.adopt_orphans(store, before_s=now_s - PARTIAL_S)
+        store.search.index_missing()
     media_may_go = true() if also_marked else marks.is_unmarked()
     events_may_go = true() if also_marked else marks.has_no_history()
     files = _too_old(store, retention, media_may_go, now_s=now_s)
-    files += _too_much(store, retention, media_may_go, spared={file.path for file in files})
+    files += _too_much(store, retention, media_may_go, spared={file.key for file in files})
     old_verdicts = _old_verdicts(retention.verdict_days, now_s=now_s)
     old_events = and_(_old_events(retention.event_days, now_s=now_s), events_may_go)
     old_changes = _old_changes(retention, now_s=now_s)
@@ -128,7 +128,7 @@ def _closed_media(store: Store, *conditions: ColumnElement[bool]) -> list[MediaF
     oldest_first = query.order_by(events.c.happened_utc, media.c.path)
     with store.database.reading("looking for old media") as connection:
         rows = connection.execute(oldest_first.where(events.c.end_s.is_not(None), *conditions))
-        return [media_file(row, root=store.folder) for row in rows]
+        return [store.media.file_of(row) for row in rows]
 
 
 def _too_old(
@@ -139,22 +139,24 @@ def _too_old(
 
 
 def _too_much(
-    store: Store, retention: RetentionSettings, may_go: ColumnElement[bool], *, spared: set[Path]
+    store: Store, retention: RetentionSettings, may_go: ColumnElement[bool], *, spared: set[str]
 ) -> list[MediaFile]:
-    """The oldest media to delete until the rest fits; `spared` holds paths that are deleted anyway."""
+    """The oldest media to delete until the rest fits; `spared` holds keys that are deleted anyway."""
     if retention.media_mb is None:
         return []
     # Media of marked events do not count: if there were many, new events would lose theirs at once.
     summed = select(func.coalesce(func.sum(media.c.size_bytes), 0)).join(events, events.c.id == media.c.event_id)
     with store.database.reading("adding up media") as connection:
         total_bytes = int(connection.execute(summed.where(may_go)).scalar() or 0)
+    if total_bytes <= retention.media_mb * MB:
+        return []
     candidates = _closed_media(store, may_go)
-    over_bytes = total_bytes - retention.media_mb * MB - sum(f.size_bytes for f in candidates if f.path in spared)
+    over_bytes = total_bytes - retention.media_mb * MB - sum(f.size_bytes for f in candidates if f.key in spared)
     chosen: list[MediaFile] = []
     for file in candidates:
         if over_bytes <= 0:
             break
-        if file.path not in spared:
+        if file.key not in spared:
             chosen.append(file)
             over_bytes -= file.size_bytes
     return chosen
@@ -165,10 +167,9 @@ def _delete_files(store: Store, files: Sequence[MediaFile], may_go: ColumnElemen
         some = _still_to_go(store, files[i : i + ROWS_AT_ONCE], may_go)
         with translate_errors("deleting old media", store.name):
             for file in some:
-                remove_media(file.path)
-        paths = [file.path.relative_to(store.folder).as_posix() for file in some]
+                store.media.files.delete(file.key)
         with store.database.writing("forgetting old media") as connection:
-            connection.execute(delete(media).where(media.c.path.in_(paths)))
+            connection.execute(delete(media).where(media.c.path.in_([file.key for file in some])))
 
 
 def _still_to_go(store: Store, files: Sequence[MediaFile], may_go: ColumnElement[bool]) -> list[MediaFile]:
@@ -181,10 +182,8 @@ def _still_to_go(store: Store, files: Sequence[MediaFile], may_go: ColumnElement
 
 def _delete_partials(store: Store, *, now_s: float) -> None:
     with translate_errors("deleting half-written media", store.name):
-        for path in partial_files(store.folder):
-            if path.exists() and now_s - path.stat().st_mtime > PARTIAL_S:
-                log.info("deleting %s, which a watcher that was killed left half written", path)
-                remove_media(path)
+        for name in store.media.files.clean(before_s=now_s - PARTIAL_S):
+            log.info("deleted %s, which a watcher that was killed left half written", name)
 
 
 def _old_verdicts(days: float | None, *, now_s: float) -> ColumnElement[bool]:
@@ -221,27 +220,52 @@ def _count(store: Store, table: Table, old: ColumnElement[bool]) -> int:
 
 
 def _delete_verdicts(store: Store, old: ColumnElement[bool]) -> None:
-    """Deletes in small transactions, so that a running watcher hardly waits."""
     key = tuple_(verdicts.c.session_id, verdicts.c.window)
     chosen = select(verdicts.c.session_id, verdicts.c.window).where(old).limit(VERDICTS_AT_ONCE)
-    deleted = VERDICTS_AT_ONCE
-    while deleted == VERDICTS_AT_ONCE:
-        with store.database.writing("deleting old verdicts") as connection:
-            deleted = connection.execute(delete(verdicts).where(key.in_(chosen))).rowcount
+    _delete_in_steps(store, "deleting old verdicts", delete(verdicts).where(key.in_(chosen)), VERDICTS_AT_ONCE)
 
 
 def _delete_events(store: Store, old: ColumnElement[bool]) -> None:
-    with store.database.writing("deleting old events") as connection:
-        connection.execute(delete(events).where(old))
+    """Deletes in small transactions; an event goes with its windows, marks and media at once."""
+    for ids in _batches(store, old):
+        with store.database.writing("deleting old events") as connection:
+            # An event may have been marked in the meantime.
+            connection.execute(delete(events).where(events.c.id.in_(ids), old))
+
+
+def _batches(store: Store, old: ColumnElement[bool]) -> Iterator[list[str]]:
+    """Ids of old events, so many at a time that with their windows they are at most `ROWS_AT_ONCE` rows.
+
+    An event that alone has more is alone.
+    """
+    weight = select(func.count()).where(event_windows.c.event_id == events.c.id).scalar_subquery()
+    with store.database.reading("looking for old events") as connection:
+        found = connection.execute(select(events.c.id, weight).where(old).order_by(events.c.ended_utc)).all()
+    batch: list[str] = []
+    rows = 0
+    for event_id, windows in found:
+        if batch and rows + 1 + windows > ROWS_AT_ONCE:
+            yield batch
+            batch, rows = [], 0
+        batch.append(event_id)
+        rows += 1 + windows
+    if batch:
+        yield batch
 
 
 def _delete_changes(store: Store, old: ColumnElement[bool]) -> None:
-    """Deletes in small transactions, so that a running watcher hardly waits."""
     chosen = select(changes.c.sequence).where(old).limit(VERDICTS_AT_ONCE)
-    deleted = VERDICTS_AT_ONCE
-    while deleted == VERDICTS_AT_ONCE:
-        with store.database.writing("deleting old changes") as connection:
-            deleted = connection.execute(delete(changes).where(changes.c.sequence.in_(chosen))).rowcount
+    _delete_in_steps(
+        store, "deleting old changes", delete(changes).where(changes.c.sequence.in_(chosen)), VERDICTS_AT_ONCE
+    )
+
+
+def _delete_in_steps(store: Store, action: str, some: Delete, most: int) -> None:
+    """Runs a deletion of at most `most` rows again and again, each a transaction, so that a watcher hardly waits."""
+    deleted = most
+    while deleted == most:
+        with store.database.writing(action) as connection:
+            deleted = connection.execute(some).rowcount
 
 
 def _delete_empty_sessions(store: Store, days: float | None, *, now_s: float) -> None:
@@ -251,5 +275,5 @@ def _delete_empty_sessions(store: Store, days: float | None, *, now_s: float) ->
     has_verdicts = exists().where(verdicts.c.session_id == sessions.c.id)
     has_events = exists().where(events.c.session_id == sessions.c.id)
     ended = sessions.c.ended_utc < _before(days, now_s)
-    with store.database.writing("deleting old watches") as connection:
-        connection.execute(delete(sessions).where(ended, ~has_verdicts, ~has_events))
+    chosen = select(sessions.c.id).where(ended, ~has_verdicts, ~has_events).limit(ROWS_AT_ONCE)
+    _delete_in_steps(store, "deleting old watches", delete(sessions).where(sessions.c.id.in_(chosen)), ROWS_AT_ONCE)

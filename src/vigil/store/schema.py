@@ -153,6 +153,19 @@ changes = Table(
     Column("written_utc", String, nullable=False),
 )
 
+event_search = Table(
+    "event_search",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("event_id", ForeignKey("events.id", ondelete="CASCADE"), nullable=False, unique=True),
+    Column("words", SafeText, nullable=False),
+)
+"""The folded text of each event.
+
+Its parts are indexed in a table `event_terms` of SQLite's FTS5, or on PostgreSQL in an array `terms` of this table;
+only `vigil.store.search` knows them.
+"""
+
 cursors = Table(
     "cursors",
     metadata,

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Row, Select, select
 from vigil.events import Event, new_id
 from vigil.files import make_private_folder
 from vigil.store.cameras import CameraRecord, is_of, register
-from vigil.store.database import Database
+from vigil.store.database import Database, upsert
 from vigil.store.schema import events, sessions
 from vigil.store.times import utc_now
 from vigil.verdict import JudgedWindow
@@ -134,7 +134,8 @@ def insert_session(
     seen = register(connection, camera or CameraRecord(id="", name=session.source, identity=session.identity))
     session = replace(session, identity=session.identity or seen.identity, camera_id=seen.id)
     values = {field: getattr(session, field) for field in WatchSession.__slots__}
-    connection.execute(sessions.insert().values(values))
+    # Whoever got no answer to the first attempt begins it again, and it may be there.
+    upsert(connection, sessions, [values], keep=("started_utc",))
     return session
 
 

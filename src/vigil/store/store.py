@@ -25,8 +25,12 @@ from vigil.store.events import EventTable
 from vigil.store.file_permissions import restrict_store_files
 from vigil.store.marks import MarkTable
 from vigil.store.media import MediaTable
+from vigil.store.media_place import media_store_of
+from vigil.store.media_store import FolderMediaStore, MediaStore
 from vigil.store.migrations import NEWEST, migrate, version_of
+from vigil.store.postgresql import DatabaseTimeouts
 from vigil.store.rejected_rows import RejectedRows
+from vigil.store.search import SearchIndex
 from vigil.store.sessions import SessionTable, SourceLocks
 from vigil.store.verdicts import VerdictTable
 
@@ -37,7 +41,7 @@ DEFAULT_STORE = "outputs/watch/events.db"
 class Store:
     """A database, its tables, and the media folder beside it."""
 
-    def __init__(self, database: Database, *, folder: Path) -> None:
+    def __init__(self, database: Database, *, folder: Path, files: MediaStore | None = None) -> None:
         self.database = database
         self.name = database.name
         self.folder = folder
@@ -49,14 +53,24 @@ class Store:
         self.changes = ChangeLog(database)
         self.cursors = ConsumerCursors(database)
         self.marks = MarkTable(database)
-        self.media = MediaTable(database, folder)
+        self.search = SearchIndex(database)
+        self.media = MediaTable(database, files or FolderMediaStore(folder))
         self.rejected_rows = RejectedRows(folder)
 
     @classmethod
-    def open(cls, url: str | Path, *, folder: Path | None = None, create: bool = True) -> Self:
+    def open(
+        cls,
+        url: str | Path,
+        *,
+        folder: Path | None = None,
+        create: bool = True,
+        timeouts: DatabaseTimeouts | None = None,
+        media: str = "",
+    ) -> Self:
         """Opens a store by path or URL, creates or migrates its tables, and with `create` makes a missing folder.
 
-        Media are in `folder`, by default the folder of the SQLite file. Raises StoreError if the store is damaged,
+        Media are in `folder`, by default the folder of the SQLite file, or in a bucket (`s3_media`) if one was named as
+        `media` when the store had none yet; later openings find them there. Raises StoreError if the store is damaged,
         locked, missing (without `create`), not writable or written by a newer Vigil; UsageError if the URL cannot be
         used.
         """
@@ -66,15 +80,15 @@ class Store:
             raise UsageError(f"{display_url(parsed)}: say in which folder its snapshots and clips belong")
         if path is not None:
             _make_room(path, create=create)
-        database = Database(parsed)
-        store = cls(database, folder=folder or (path or Path()).parent)
-        restrict_store_files(store.folder, path)
+        database = Database(parsed, timeouts)
+        folder = folder or (path or Path()).parent
+        restrict_store_files(folder, path)
         try:
             _bring_up_to_date(database, is_sqlite=path is not None)
+            return cls(database, folder=folder, files=media_store_of(database, folder, wanted=media))
         except BaseException:
             database.close()
             raise
-        return store
 
     def __enter__(self) -> Self:
         return self

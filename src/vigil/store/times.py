@@ -6,6 +6,7 @@ are set back.
 
 import re
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from vigil.errors import UsageError
@@ -25,6 +26,22 @@ def format_utc(epoch_s: float) -> str:
 def utc_now() -> str:
     """The current time in the store's format."""
     return format_utc(time.time())
+
+
+class SteadyClock:
+    """`time.time()`, but never ahead of the time that has passed since it was made.
+
+    A machine's clock may jump years ahead when it is set. Whoever deletes by age goes by this one: what was set back or
+    ahead, nothing is deleted too early while the process lives.
+    """
+
+    def __init__(self, wall: Callable[[], float] = time.time, passed: Callable[[], float] = time.monotonic) -> None:
+        self._wall = wall
+        self._passed = passed
+        self._began_s = wall() - passed()
+
+    def __call__(self) -> float:
+        return min(self._wall(), self._began_s + self._passed())
 
 
 def local(epoch_s: float) -> str:

@@ -105,7 +105,14 @@ def _of_session(
     """The verdicts of one session, in order; optionally those that overlap a span of seconds."""
     query = select(verdicts).where(verdicts.c.session_id == session).order_by(verdicts.c.start_s, verdicts.c.window)
     if from_s is not None:
+        # Windows end in the order in which they begin, so what precedes one that is over need not be read.
+        over = select(verdicts.c.start_s).where(
+            verdicts.c.session_id == session, verdicts.c.start_s <= from_s, verdicts.c.end_s < from_s
+        )
+        begins_s = connection.execute(over.order_by(verdicts.c.start_s.desc()).limit(1)).scalar()
         query = query.where(verdicts.c.end_s >= from_s)
+        if begins_s is not None:
+            query = query.where(verdicts.c.start_s >= begins_s)
     if to_s is not None:
         query = query.where(verdicts.c.start_s <= to_s)
     return [_judged(row, source) for row in connection.execute(query)]

@@ -22,6 +22,7 @@ from vigil.events import ChangeKind, Event, EventChange, new_id
 from vigil.store import REFUSED, CameraRecord, Store
 from vigil.store.changes import TELLABLE, StoredChange, StoredKind
 from vigil.store.retention import RetentionSettings, prune
+from vigil.store.times import SteadyClock
 from vigil.verdict import JudgedWindow
 from vigil.watch.verdict_buffer import VerdictBuffer
 from vigil.watch.write_queue import QueuedWrites, StoreWrite, WriteResult, write_all
@@ -72,6 +73,7 @@ class StoreWriter:
         self._verdicts = VerdictBuffer(store)
         self._published_keys: set[tuple[str, str]] = set()
         self._refused: set[str] = set()
+        self._in_doubt: set[str] = set()
         self._lost = 0
         self._writing = asyncio.Lock()
         self._tasks: set[asyncio.Task[bool]] = set()
@@ -139,10 +141,11 @@ class StoreWriter:
 
     async def prune_periodically(self, retention: RetentionSettings) -> None:
         """Deletes what the retention settings no longer keep, at once and every `PRUNE_S`, until cancelled."""
+        clock = SteadyClock()
         while True:
             try:
                 # Not in the writer thread: events must not wait behind thousands of deletions.
-                await asyncio.to_thread(prune, self._store, retention)
+                await asyncio.to_thread(prune, self._store, retention, clock=clock)
             except StoreError as error:
                 log.warning("old media could not be deleted: %s", error)
             await asyncio.sleep(PRUNE_S)
@@ -311,9 +314,11 @@ class StoreWriter:
     def _event_write(self, saving: Saving) -> StoreWrite:
         changes: list[StoredChange] = []
         published = () if self.is_behind() else self._published_kinds_of(saving)
+        # A server that breaks off may have stored the event and its changes without saying so.
+        save = self._save_in_doubt if saving.event.id in self._in_doubt else self._save
         return StoreWrite(
             what=_describe_event(saving.event),
-            act=lambda: changes.extend(self._save(saving, published)),
+            act=lambda: changes.extend(save(saving, published)),
             settled=partial(self._settle_event, saving, changes),
             row=saving.event,
         )
@@ -325,6 +330,7 @@ class StoreWriter:
 
     def _settle_event(self, saving: Saving, changes: Sequence[StoredChange]) -> None:
         self._events.discard_written(saving.event.id, saving)
+        self._in_doubt.discard(saving.event.id)
         for change in changes:
             if change.kind not in TELLABLE:
                 continue
@@ -333,6 +339,11 @@ class StoreWriter:
             if key in self._published_keys:
                 # It was published while it waited or was being written.
                 self.count_published(EventChange(cast("ChangeKind", change.kind), saving.event))
+
+    def _save_in_doubt(self, saving: Saving, published: Collection[StoredKind]) -> list[StoredChange]:
+        """Saves an event whose last attempt failed; returns all its changes, as those may be from that attempt."""
+        self._save(saving, published)
+        return self._store.changes.of_event(saving.event.id)
 
     def _save(self, saving: Saving, published: Collection[StoredKind]) -> list[StoredChange]:
         try:
@@ -373,6 +384,7 @@ class StoreWriter:
 
     def _failed(self, why: str) -> None:
         self._failed_at_s = time.monotonic()
+        self._in_doubt |= {saving.event.id for _, saving in self._events.states()}
         if not self.error:
             log.error("the store cannot be written to: %s; watching goes on, events wait in memory", why)
         self.error = why

@@ -43,7 +43,13 @@ def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         store.events.save(event)
         store.media.keep(event.id, "clips", ".mp4", lambda clip: clip.write_bytes(b"clip") and None)
         store.events.save(
-            make_event(id="20261120T120000000Z-bbbbbbbb", source="yard.mp4", tier=Tier.LOW, text='=HYPERLINK("x")')
+            make_event(
+                id="20261120T120000000Z-bbbbbbbb",
+                source="yard.mp4",
+                tier=Tier.LOW,
+                text='=HYPERLINK("x")',
+                rule="loitering",
+            )
         )
     yield path
 
@@ -55,6 +61,7 @@ def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (["--source", "door"], {"aaaaaaaa"}),
         (["--tier", "medium"], {"aaaaaaaa"}),
         (["--text", "打架"], {"aaaaaaaa"}),
+        (["--rule", "loitering"], {"bbbbbbbb"}),
         (["--since", "30m"], {"bbbbbbbb"}),
         (["--until", "30 m ago"], {"aaaaaaaa"}),
         (["--since", "2d", "--until", "now"], None),
@@ -169,6 +176,19 @@ def test_an_export_that_cannot_be_written_or_has_no_format_is_told(db: Path, cap
     assert main(["events", "export", "--out", str(tmp_path / "events.txt")]) == 2
     assert main(["events", "export", "--out", str(db / "events.csv")]) == 1
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_where_media_are_is_told_and_chosen_before_there_are_any(
+    db: Path, capsys: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://127.0.0.1:9")
+    assert main(["events", "media"]) == 0 and capsys.readouterr().out.strip() == str(tmp_path)
+    assert main(["events", "media", "s3://evidence/gate"]) == 2
+    assert f"the media of this store are in {tmp_path}" in capsys.readouterr().err
+    new = str(tmp_path / "new.db")
+    for words in (["s3://evidence/gate"], []):
+        assert main(["events", "media", *words, "--store", new]) == 0
+        assert capsys.readouterr().out == "s3://evidence/gate\n"
 
 
 def test_old_media_are_pruned_after_a_look(db: Path, capsys: Told) -> None:

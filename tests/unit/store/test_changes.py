@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from databases import another
 from incidents import make_event
 from vigil.errors import StoreError
 from vigil.events import Tier
@@ -56,12 +57,23 @@ def test_an_event_that_comes_closed_has_opened_too(store: Store) -> None:
     assert (opened.kind, opened.event.is_open, closed.kind, closed.event.end_s) == ("opened", True, "closed", 5.0)
 
 
+TRIGGERS = {
+    "sqlite": [
+        "CREATE TRIGGER refuse BEFORE INSERT ON changes WHEN NEW.kind = 'closed' "
+        "BEGIN SELECT RAISE(ABORT, 'never'); END"
+    ],
+    "postgresql": [
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'never'; END $$",
+        "CREATE TRIGGER refuse BEFORE INSERT ON changes FOR EACH ROW WHEN (NEW.kind = 'closed') "
+        "EXECUTE FUNCTION refuse()",
+    ],
+}
+
+
 def test_an_event_whose_row_cannot_be_written_leaves_no_change_and_the_other_way_round(store: Store) -> None:
     with store.database.writing("a test's trigger") as connection:
-        connection.exec_driver_sql(
-            "CREATE TRIGGER refuse BEFORE INSERT ON changes WHEN NEW.kind = 'closed' "
-            "BEGIN SELECT RAISE(ABORT, 'never'); END"
-        )
+        for statement in TRIGGERS[connection.dialect.name]:
+            connection.exec_driver_sql(statement)
     event = make_event(id="e1")
     store.events.save(event)
     with pytest.raises(StoreError, match="never"):
@@ -83,7 +95,7 @@ def test_a_cursor_goes_on_after_a_restart_and_never_back(store: Store) -> None:
     store.cursors.advance("mail", 7)
     store.cursors.advance("mail", 3)
     store.cursors.advance("mail", 2, camera_id="cam_1")
-    with Store.open(store.name) as again:
+    with another(store) as again:
         assert (again.cursors.get("mail"), again.cursors.get("mail", camera_id="cam_1")) == (7, 2)
         assert again.cursors.all() == {("mail", ""): 7, ("mail", "cam_1"): 2}
         again.cursors.forget("mail")
@@ -115,9 +127,10 @@ def test_what_one_watch_owes_stays_owed_when_another_tells_what_came_later(store
 
 WRITER = """
 import sys
+from pathlib import Path
 from incidents import make_event
 from vigil.store import Store
-with Store.open(sys.argv[1]) as store:
+with Store.open(sys.argv[1], folder=Path(sys.argv[4])) as store:
     for number in range(int(sys.argv[3])):
         event = make_event(id=f"{sys.argv[2]}{number:04d}", camera_id=f"cam_{sys.argv[2]}")
         [opened] = store.events.save(event, published=())
@@ -135,14 +148,13 @@ def process(code: str, *words: object) -> "subprocess.Popen[str]":
     )
 
 
-def test_who_reads_while_two_processes_write_misses_nothing(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "e.db") as store:
-        writers = [process(WRITER, store.name, name, 150) for name in "ab"]
-        seen: list[int] = []
-        while any(writer.poll() is None for writer in writers) or store.changes.last() > (seen or [0])[-1]:
-            # A number that is committed after a higher one was read would be missing here for ever.
-            seen += [change.sequence for change in store.changes.after((seen or [0])[-1], limit=7)]
-        told = [[int(line) for line in writer.communicate()[0].split()] for writer in writers]
+def test_who_reads_while_two_processes_write_misses_nothing(store: Store) -> None:
+    writers = [process(WRITER, store.name, name, 150, store.folder) for name in "ab"]
+    seen: list[int] = []
+    while any(writer.poll() is None for writer in writers) or store.changes.last() > (seen or [0])[-1]:
+        # A number that is committed after a higher one was read would be missing here for ever.
+        seen += [change.sequence for change in store.changes.after((seen or [0])[-1], limit=7)]
+    told = [[int(line) for line in writer.communicate()[0].split()] for writer in writers]
     assert seen == list(range(1, 301)) and sorted(told[0] + told[1]) == seen
     assert all(numbers == sorted(numbers) and len(numbers) == 150 for numbers in told)
 
@@ -222,3 +234,22 @@ def test_changes_that_nobody_was_told_of_wait_for_the_next_watch_of_that_camera_
     store.events.save(make_event(camera_id="cam_1", epoch_s=now_s, end_s=5.0), published=())
     pruned = prune(store, RetentionSettings(event_days=10), clock=lambda: now_s + 20 * DAY_S)
     assert (pruned.changes, [change.camera_id for change in store.changes.after(0)]) == (4, ["cam_1"] * 2)
+
+
+def test_whatever_the_clock_of_the_machine_does_no_change_and_no_page_is_missed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = time.time()
+    for number, step_s in enumerate((0, -7 * DAY_S, 9 * 365 * DAY_S, -3600, 0)):
+        monkeypatch.setattr(time, "time", lambda step_s=step_s: now_s + step_s)
+        store.events.save(make_event(id=f"e{number}"))
+        store.cursors.advance("mail", store.changes.after(store.cursors.get("mail"))[-1].sequence)
+    monkeypatch.undo()
+    assert [change.event_id for change in store.changes.after(0)] == [f"e{number}" for number in range(5)]
+    assert store.cursors.get("mail") == 5
+    shown, place = [], ""
+    for _ in range(3):
+        page = store.events.page(after=place, size=2)
+        shown += [event.id for event in page.events]
+        place = page.next
+    assert place == "" and shown == ["e2", "e4", "e0", "e3", "e1"]

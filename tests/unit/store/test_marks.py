@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from databases import another
 from incidents import make_event
 from vigil.errors import UsageError
 from vigil.store import EventFilter, MarkFilter, MarkValue, PruneReport, RetentionSettings, Store, prune, retention
@@ -93,7 +94,7 @@ def test_marks_from_many_at_once_are_all_kept_in_one_order(store: Store) -> None
 
     def mark(who: str) -> None:
         # A connection of its own, as every visitor's process may have.
-        with Store.open(store.folder / "events.db") as own:
+        with another(store) as own:
             for _ in range(5):
                 own.marks.add("a", "true", who=who)
 
@@ -211,13 +212,13 @@ def test_a_mark_that_comes_while_old_pictures_are_deleted_keeps_its_own(
     for name in ("e0", "e1", "e2"):
         store.events.save(make_event(id=name, epoch_s=1000.0, end_s=5.0))
         store.media.keep(name, "clips", ".mp4", lambda path: path.write_bytes(b"x") and None)
-    deleting = retention.remove_media
+    deleting = store.media.files.delete
 
-    def remove(path: Path) -> None:
-        deleting(path)
-        if path.name == "e0.mp4":
+    def remove(key: str) -> None:
+        deleting(key)
+        if key == "clips/e0.mp4":
             store.marks.add("e2", "true", who="lena")
 
-    monkeypatch.setattr(retention, "remove_media", remove)
+    monkeypatch.setattr(store.media.files, "delete", remove)
     prune(store, RetentionSettings(media_days=0))
     assert [len(store.media.of_event(name)) for name in ("e0", "e1", "e2")] == [0, 0, 1]

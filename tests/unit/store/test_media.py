@@ -111,7 +111,7 @@ def test_the_log_of_verdicts_goes_by_age_and_with_it_the_watches_that_left_nothi
 
 def test_what_a_killed_writer_left_half_written_is_cleared_away_later(store: Store) -> None:
     half = store.folder / "clips" / "id.partial.mp4"
-    half.parent.mkdir()
+    half.parent.mkdir(parents=True)
     half.write_bytes(b"half")
     prune(store, RetentionSettings())
     assert half.exists()

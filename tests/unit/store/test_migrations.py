@@ -99,8 +99,8 @@ def count(connection, cursor, statement, *_):
     if left < 0:
         os.kill(os.getpid(), signal.SIGKILL)
 
-def counted(url):
-    engine = make_engine(url)
+def counted(*args):
+    engine = make_engine(*args)
     event.listen(engine, "before_cursor_execute", count)
     return engine
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from vigil.errors import UsageError
-from vigil.store.times import format_utc, local, parse_time, shown
+from vigil.store.times import SteadyClock, format_utc, local, parse_time, shown
 
 BERLIN, NEW_YORK, SHANGHAI = "Europe/Berlin", "America/New_York", "Asia/Shanghai"
 
@@ -94,3 +94,16 @@ def test_the_hour_that_is_missing_is_refused(zone: str, text: str, around: list[
 )
 def test_other_local_times_and_whole_days_are_what_the_clocks_showed(zone: str, text: str, moment: str) -> None:
     assert parse_time(text, option="--since") == moment
+
+
+def test_a_clock_that_jumps_ahead_makes_nothing_older_and_one_that_is_set_back_is_followed() -> None:
+    wall, passed = 1000.0, 50.0
+    clock = SteadyClock(lambda: wall, lambda: passed)
+    wall, passed = 1010.0, 60.0
+    assert clock() == 1010.0
+    wall = 2e9
+    assert clock() == 1010.0
+    wall, passed = 400.0, 70.0
+    assert clock() == 400.0
+    wall = 1025.0
+    assert clock() == 1020.0

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from vigil.events import Event, EventWindow, Tier
+from vigil.errors import StoreError
+from vigil.events import Event, EventChange, EventWindow, Tier
 from vigil.store import RetentionSettings, Store, database
 from vigil.verdict import JudgedWindow, Outcome, Verdict
 from vigil.watch import store_writer, verdict_buffer
@@ -74,6 +75,34 @@ def test_a_full_disk_costs_nothing_once_there_is_room_again(tmp_path: Path) -> N
             assert len(store.events.find()) == 200
             await keeping.close()
             assert keeping.lost == 0
+
+    asyncio.run(run())
+
+
+def test_a_change_that_was_stored_without_an_answer_is_not_told_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a server crashes between the commit and its answer."""
+
+    async def run() -> None:
+        with Store.open(tmp_path / "e.db") as store:
+            keeping = StoreWriter(store)
+            await _begin(keeping)
+            really_save = store.events.save
+
+            def break_off(*words: Any, **options: Any) -> None:
+                really_save(*words, **options)
+                raise StoreError("the server broke off")
+
+            with monkeypatch.context() as broken:
+                broken.setattr(store.events, "save", break_off)
+                assert not await keeping.save_event(event(1), unpublished="opened")
+            keeping.count_published(EventChange("opened", event(1)))
+            assert await keeping.flush()
+            assert await keeping.flush() and keeping.waiting == 0
+            assert [change.kind for change in store.changes.after(0)] == ["opened"]
+            assert store.changes.unpublished() == []
+            await keeping.close()
 
     asyncio.run(run())
 

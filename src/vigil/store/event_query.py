@@ -1,0 +1,150 @@
+"""The SQL of an `EventFilter`: a query whose plan goes by an index however large the store is.
+
+The list is ordered by time, newest first, so most filters are answered by walking down an index of times that holds
+what they ask about. What is rare is found the other way round: up to `FEW` events with a text or a mark are looked up
+by their own index first, and only those are sorted.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, or_, select, text, tuple_
+
+from vigil.errors import UsageError
+from vigil.store import marks
+from vigil.store.cameras import CAMERA_ID
+from vigil.store.event_filter import TIERS, EventFilter
+from vigil.store.schema import cameras, event_search, events
+from vigil.store.search import containing, contains, fold
+
+FEW = 1000
+"""So many events are fetched and sorted in a few milliseconds; what more events match is met soon on the way down."""
+
+NEWEST_FIRST = (events.c.happened_utc.desc(), events.c.id.desc())
+
+CAMERAS_OF_EVENTS = text("""WITH RECURSIVE found (camera_id) AS (
+    SELECT min(camera_id) FROM events UNION ALL
+    SELECT (SELECT min(camera_id) FROM events WHERE camera_id > found.camera_id) FROM found
+    WHERE found.camera_id IS NOT NULL)
+    SELECT camera_id FROM found WHERE camera_id IS NOT NULL""")
+"""The camera ids that occur among events, each by one step in an index, not by reading all events."""
+
+
+def matching(connection: Connection, wanted: EventFilter) -> "Select[*tuple[Any, ...]]":
+    """A query of the events that match a filter, without its order, limit and offset."""
+    query = select(events).where(*_conditions(connection, wanted))
+    return _with_text(connection, query, wanted.text) if wanted.text else query
+
+
+def counting(connection: Connection, wanted: EventFilter) -> "Select[*tuple[Any, ...]]":
+    """A query of the number of events that match a filter, ignoring its limit and offset."""
+    conditions = _conditions(connection, wanted)
+    query = select(func.count()).select_from(events).where(*conditions)
+    if not wanted.text:
+        return query
+    # All of them are needed, so the index is the shortest way even to what is common.
+    found = containing(connection, wanted.text)
+    named = _cameras_called(connection, wanted.text)
+    if not conditions and not named:
+        return select(func.count()).select_from(found.subquery())
+    has_text = events.c.id.in_(found)
+    return query.where(or_(has_text, events.c.camera_id.in_(named)) if named else has_text)
+
+
+def _conditions(connection: Connection, wanted: EventFilter) -> list[ColumnElement[bool]]:
+    """What a filter says, apart from its text."""
+    conditions = [*_plain_conditions(wanted)]
+    if wanted.source or wanted.camera_id:
+        conditions.append(_is_of_camera(connection, wanted))
+    if wanted.mark == "unmarked":
+        conditions.append(marks.is_unmarked())
+    elif wanted.mark:
+        conditions.append(_has_mark(connection, wanted.mark))
+    return conditions
+
+
+def newest(connection: Connection, wanted: EventFilter) -> "Select[*tuple[Any, ...]]":
+    """A query of the events that match a filter, newest first, from its offset on and up to its limit."""
+    query = matching(connection, wanted).order_by(*NEWEST_FIRST)
+    return query.limit(wanted.limit).offset(wanted.offset or None)
+
+
+def older_than(cursor: str) -> ColumnElement[bool]:
+    """A condition: an event comes after the last one of a page; raises UsageError for what is no cursor."""
+    happened_utc, mark, event_id = cursor.partition("~")
+    if not mark:
+        raise UsageError(f"{cursor!r} is no place in the list of events; begin again without it")
+    return tuple_(events.c.happened_utc, events.c.id) < tuple_(happened_utc, event_id)
+
+
+def cursor_of(happened_utc: str, event_id: str) -> str:
+    """The place of an event in the list, for `older_than`."""
+    return f"{happened_utc}~{event_id}"
+
+
+def camera_names(connection: Connection) -> list[str]:
+    """The names of the cameras that have events, sorted; for events of unknown cameras the names they came with."""
+    among = [row.camera_id for row in connection.execute(CAMERAS_OF_EVENTS)]
+    known = select(cameras.c.id, cameras.c.name).where(cameras.c.id.in_(among))
+    names = {row.id: row.name for row in connection.execute(known)}
+    strangers = [camera_id for camera_id in among if camera_id not in names]
+    unknown = select(events.c.source).where(events.c.camera_id.in_(strangers)).distinct()
+    return sorted({*names.values(), *(connection.execute(unknown).scalars() if strangers else ())})
+
+
+def _plain_conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
+    at_least = TIERS[TIERS.index(wanted.tier) :] if wanted.tier else TIERS
+    found: list[tuple[object, ColumnElement[bool]]] = [
+        (wanted.since_utc, events.c.ended_utc >= (wanted.since_utc or "")),
+        (wanted.until_utc, events.c.happened_utc <= (wanted.until_utc or "")),
+        (wanted.tier, events.c.tier.in_([tier.value for tier in at_least])),
+        (wanted.rule, events.c.rule == wanted.rule),
+        (wanted.open_only, events.c.end_s.is_(None)),
+    ]
+    return [condition for given, condition in found if given]
+
+
+def _is_of_camera(connection: Connection, wanted: EventFilter) -> ColumnElement[bool]:
+    """Matches the camera by id or name, or else by name the events whose camera is unknown."""
+    word = wanted.source or ""
+    if not wanted.camera_id and CAMERA_ID.fullmatch(word):
+        return events.c.camera_id == word
+    named = select(cameras.c.id).where(cameras.c.name == word)
+    ids = [wanted.camera_id] if wanted.camera_id else list(connection.execute(named).scalars())
+    strangers = _strangers(connection) if word else []
+    of_ids = events.c.camera_id.in_(ids) if ids else false()
+    return or_(of_ids, and_(events.c.source == word, events.c.camera_id.in_(strangers))) if strangers else of_ids
+
+
+def _strangers(connection: Connection) -> list[str]:
+    """The camera ids among events that no camera has."""
+    among = [row.camera_id for row in connection.execute(CAMERAS_OF_EVENTS)]
+    known = set(connection.execute(select(cameras.c.id).where(cameras.c.id.in_(among))).scalars())
+    return [camera_id for camera_id in among if camera_id not in known]
+
+
+def _has_mark(connection: Connection, mark: str) -> ColumnElement[bool]:
+    few = _few(connection, marks.events_marked(mark))
+    return events.c.id.in_(few) if few is not None else func.coalesce(marks.newest_mark_value(), "") == mark
+
+
+def _with_text(connection: Connection, query: "Select[*tuple[Any, ...]]", words: str) -> "Select[*tuple[Any, ...]]":
+    ids = _cameras_called(connection, words)
+    few = None if ids else _few(connection, containing(connection, words))
+    if few is not None:
+        return query.where(events.c.id.in_(few))
+    found = contains(fold(words))
+    is_so = or_(found, events.c.camera_id.in_(ids)) if ids else found
+    return query.join(event_search, event_search.c.event_id == events.c.id).where(is_so)
+
+
+def _cameras_called(connection: Connection, words: str) -> list[str]:
+    """The ids of the cameras whose name contains a text."""
+    named = select(cameras.c.id).where(cameras.c.name.icontains(words, autoescape=True))
+    return list(connection.execute(named).scalars())
+
+
+def _few(connection: Connection, query: "Select[str]") -> Sequence[str] | None:
+    """The ids that a query finds, or None if there are many."""
+    found = connection.execute(query.limit(FEW + 1)).scalars().all()
+    return found if len(found) <= FEW else None
