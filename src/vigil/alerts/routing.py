@@ -97,7 +97,7 @@ class Router:
         return self._begin(change, history)
 
     def escalate(self, change: StoredChange, history: History, *, now_utc: str) -> Delivery | None:
-        """What the sink gets of an event that nobody marked in time; `change` is its opening, its record that of now."""
+        """What the sink gets of an event that nobody marked in time; `change` has the present record of the event."""
         if change.record["tier"] not in self._sink.escalate or not self._covers(change):
             return None
         before = history.of_event(change.event_id)

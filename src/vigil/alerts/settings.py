@@ -265,7 +265,7 @@ def require_secret(text: str, name: str) -> None:
 
 
 def read_secret(text: str, *, environment: Mapping[str, str] = os.environ) -> str:
-    """The secret that `env:NAME` or `file:PATH` names, or any other text as it is; raises UsageError if it is missing."""
+    """The secret that `env:NAME` or `file:PATH` names, or else the text itself; raises UsageError if there is none."""
     kind, _, name = text.partition(":")
     if kind == "env":
         if not environment.get(name):

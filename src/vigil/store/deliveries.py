@@ -7,7 +7,8 @@
         store.deliveries.record(each, state="delivered")
 
 `plan` makes deliveries of changes and moves the cursor in one transaction. A delivery has a `key` made of sink,
-incident and revision, which the receiver gets: however often a message is sent, its key is the same. `scope` is what may be one incident: a camera or a site, with a rule.
+incident and revision, which the receiver gets: however often a message is sent, its key is the same. `scope` is what
+may be one incident: a camera or a site, with a rule.
 """
 
 import json

@@ -212,10 +212,10 @@ def test_what_nobody_marked_in_time_is_escalated_once(store: Store, marked: bool
         assert [each.json["id"] for each in got.taken] == [last.id]
         if marked:
             store.marks.add(event.id, "false_alarm", who="lena")
-        clock.wait(301.0)
+        clock.wait(3000.0)
         outbox.wake()
         until(lambda: store.cursors.get("alerts:hook:escalations") == 2)
-        clock.wait(301.0)
+        clock.wait(3000.0)
         again = save(store, alarm(source="gate"), outbox)
         until(lambda: again.id in [each.json["id"] for each in got.taken])
     told = [(each.json["id"], each.json["kind"]) for each in got.taken if each.json["kind"] == "escalated"]
