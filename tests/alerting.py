@@ -127,9 +127,15 @@ def save(store: Store, event: Event, outbox: Outbox | None = None) -> Event:
 
 
 def settled(store: Store, *, sink: str = "") -> list[Delivery]:
-    """All deliveries, once none waits."""
-    until(lambda: not store.deliveries.find(sink=sink, state="waiting"))
+    """All deliveries, once every sink has read the change log to its end and none waits."""
+    until(lambda: _is_read(store) and not store.deliveries.find(sink=sink, state="waiting"))
     return store.deliveries.find(sink=sink)
+
+
+def _is_read(store: Store) -> bool:
+    cursors = store.cursors.all().items()
+    read = [at for (name, _), at in cursors if name.startswith("alerts:") and not name.endswith(":escalations")]
+    return min(read, default=0) >= store.changes.last()
 
 
 def write_media(store: Store, event: Event) -> dict[str, bytes]:

@@ -37,7 +37,7 @@ def listens(port: int) -> bool:
 def daemon(command: Sequence[str], *, port: int, folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """Runs a program until the end of the block; begins once it listens on its port."""
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "log", "ab") as log, subprocess.Popen(command, stdout=log, stderr=log, cwd=folder) as process:
+    with (folder / "log").open("ab") as log, subprocess.Popen(command, stdout=log, stderr=log, cwd=folder) as process:
         try:
             until(lambda: process.poll() is not None or listens(port))
             assert process.poll() is None, (folder / "log").read_text(encoding="utf-8", errors="replace")
