@@ -12,7 +12,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -77,6 +77,7 @@ class SinkWorker:
         self._trouble = ""
         self._planning: asyncio.Task[None] | None = None
         self._pending: list[EventChange] = []
+        self._fresh: list[Delivery] = []
         self._active: dict[int, asyncio.Task[None]] = {}
         self._direct: dict[str, asyncio.Task[None]] = {}
         self._planned: dict[str, None] = {}
@@ -177,11 +178,15 @@ class SinkWorker:
         for each in made:
             self._memory.add(each)
             _keep(self._planned, each.key)
+        # What begins an incident has nothing to wait for, so it need not be looked up again.
+        self._fresh += [each for each in made if each.state == "waiting" and each.revision == 1]
 
     async def _start_due(self) -> int:
+        fresh, self._fresh = self._fresh, []
+        started = self._start(fresh[: max(0, self._settings.in_flight - len(self._active))])
         room = self._settings.in_flight - len(self._active)
         if room < 1:
-            return 0
+            return started
         look = partial(
             self._store.deliveries.due,
             self.name,
@@ -190,11 +195,15 @@ class SinkWorker:
             fresh_only=self._is_failing and bool(self._active),
             limit=1 if self._is_failing else room,
         )
-        due = [each for each in await asyncio.to_thread(look) if each.key not in self._direct]
-        for each in due:
+        return started + self._start(await asyncio.to_thread(look))
+
+    def _start(self, due: Sequence[Delivery]) -> int:
+        """Starts to send deliveries, except those that are being sent from memory; returns how many."""
+        chosen = [each for each in due if each.key not in self._direct and each.id not in self._active]
+        for each in chosen:
             task = self._active[each.id] = asyncio.create_task(self._deliver(each))
             task.add_done_callback(partial(self._finished, each.id))
-        return len(due)
+        return len(chosen)
 
     def _finished(self, delivery_id: int, _: "asyncio.Task[None]") -> None:
         self._active.pop(delivery_id, None)
