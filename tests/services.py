@@ -28,7 +28,7 @@ def free_port() -> int:
 
 def listens(port: int) -> bool:
     """Whether something accepts connections on a port."""
-    with suppress(OSError), closing(socket.create_connection(("127.0.0.1", port), timeout=1.0)):
+    with suppress(OSError), closing(socket.create_connection(("127.0.0.1", port), timeout=HANG_S)):
         return True
     return False
 

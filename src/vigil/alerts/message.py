@@ -139,10 +139,10 @@ def compose(
 
 def _names(name: str, task: str, alerts: AlertSettings) -> Mapping[Language, str]:
     """An incident as people say it: by the settings, else as built in, else the name of its rule."""
+    said = {each.rule: each for each in alerts.incidents}
     for known in (name, task):
-        if known in alerts.incidents:
-            said = str(alerts.incidents[known])
-            return {"en": said, "zh": said}
+        if known in said:
+            return {"en": said[known].en, "zh": said[known].zh}
         if known in INCIDENTS:
             return INCIDENTS[known]
     return {"en": name or "an incident", "zh": name or "异常"}

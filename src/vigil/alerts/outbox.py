@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Self
 
 from vigil.alerts.settings import AlertSettings, AnySink
@@ -66,11 +67,11 @@ class Outbox:
 
     def on_change(self, change: EventChange) -> None:
         """Takes note of a change that was just published."""
-        self._call(lambda: [worker.on_change(change) for worker in self._workers])
+        self._call(partial(self._tell_workers, change))
 
     def wake(self) -> None:
         """Makes all sinks look for changes now."""
-        self._call(lambda: [worker.wake() for worker in self._workers])
+        self._call(self._wake_workers)
 
     def close(self) -> None:
         """Sends what is due, for `drain_s` at most, and ends the thread; the rest is sent at the next start."""
@@ -78,6 +79,14 @@ class Outbox:
         self._thread.join(self._alerts.drain_s + ENDS_WITHIN_S)
         if self._thread.is_alive():
             log.error("alerts: the outbox did not end in time")
+
+    def _tell_workers(self, change: EventChange) -> None:
+        for worker in self._workers:
+            worker.on_change(change)
+
+    def _wake_workers(self) -> None:
+        for worker in self._workers:
+            worker.wake()
 
     def _call(self, act: Callable[[], object]) -> None:
         with self._lock, suppress(RuntimeError):
@@ -98,9 +107,9 @@ class Outbox:
         self._stopping = asyncio.Event()
         make = [(sink, settings) for sink, settings in self._sinks]
         self._workers = [SinkWorker(*each, self._alerts, self._store, clock=self._clock) for each in make]
-        for worker in self._workers:
-            # Here, before anything is watched: an event of the first second is not older than the sink.
-            with suppress(StoreError):
+        # Here, before anything is watched: an event of the first second is not older than the sink.
+        with suppress(StoreError):
+            for worker in self._workers:
                 await asyncio.to_thread(worker.begin)
         with self._lock:
             self._loop = asyncio.get_running_loop()

@@ -19,6 +19,9 @@ from vigil.store.deliveries import Delivery
 BEGINNINGS = ("opened", "raised")
 """The changes with which a notification may begin."""
 
+LIVELY = ("opened", "raised", "closed")
+"""The changes that keep an incident going; words and marks do not, as they may come long after."""
+
 QUIET = "quiet hours"
 MOST_REMEMBERED = 1000
 
@@ -37,6 +40,9 @@ class History(Protocol):
 
     def revision_of(self, incident_id: str) -> int:
         """The highest revision of an incident."""
+
+    def is_open(self, event_id: str) -> bool:
+        """Whether an event is known to go on."""
 
     def touch(self, delivery: Delivery, active_utc: str) -> None:
         """Records that something happened that belongs to a delivery."""
@@ -67,6 +73,9 @@ class MemoryHistory:
 
     def revision_of(self, incident_id: str) -> int:
         return max((each.revision for each in self._newest() if each.incident_id == incident_id), default=0)
+
+    def is_open(self, event_id: str) -> bool:
+        return False
 
     def touch(self, delivery: Delivery, active_utc: str) -> None:
         known = self._kept.get((delivery.incident_id, delivery.revision))
@@ -102,11 +111,11 @@ class Router:
             return None
         before = history.of_event(change.event_id)
         incident_id = before.incident_id if before is not None and before.incident_id else change.event_id
-        change = replace(change, written_utc=now_utc)
+        opened_utc, change = change.written_utc, replace(change, written_utc=now_utc)
         made = self._delivery(change, incident_id=incident_id, revision=history.revision_of(incident_id) + 1)
         if self.is_quiet(now_utc):
             made = self._delivery(change, incident_id="", revision=0, skipped=QUIET)
-        return replace(made, kind="escalated")
+        return replace(made, kind="escalated", active_utc=opened_utc if before is None else before.active_utc)
 
     def wants(self, change: StoredChange) -> bool:
         """Whether the sink gets events such as this one."""
@@ -130,11 +139,13 @@ class Router:
 
     def _follow(self, change: StoredChange, before: Delivery, history: History) -> Delivery | None:
         """A further change of an event of which the sink was sent something, or which belongs to such an incident."""
-        history.touch(before, change.written_utc)
+        active_utc = change.written_utc if change.kind in LIVELY else before.active_utc
+        history.touch(before, active_utc)
         if not self._sink.sends_updates and not self._outranks(change, before):
             return None
         revision = history.revision_of(before.incident_id) + 1
-        return self._delivery(change, incident_id=before.incident_id, revision=revision)
+        made = self._delivery(change, incident_id=before.incident_id, revision=revision)
+        return replace(made, active_utc=active_utc)
 
     def _begin(self, change: StoredChange, history: History) -> Delivery | None:
         """The first notification of an event, or its part in an incident that the sink knows of."""
@@ -149,7 +160,10 @@ class Router:
 
     def _running_incident(self, change: StoredChange, history: History) -> Delivery | None:
         last = history.of_scope(self.scope_of(change))
-        if last is None or _apart_s(last.active_utc, change.written_utc) > self._sink.cooldown_s:
+        if last is None:
+            return None
+        is_near = _apart_s(last.active_utc, change.written_utc) <= self._sink.cooldown_s
+        if not is_near and not history.is_open(last.event_id):
             return None
         first = history.first_of(last.incident_id) or last
         return last if _apart_s(first.happened_utc, change.written_utc) <= self._sink.incident_max_s else None

@@ -6,10 +6,10 @@ A secret never stands in the settings: `env:NAME` names an environment variable,
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from vigil.errors import UsageError
 from vigil.hosts import parse_address
@@ -207,19 +207,28 @@ class SiteSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentName:
+    """What people call what a rule or a task finds, in each language."""
+
+    rule: str
+    en: str
+    zh: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertSettings:
     """All sinks, and what holds for each of them.
 
     `link` is the address under which people reach the pages, for links to snapshots and clips. An event that nobody
     marks within `escalate_after_s` is sent to the sinks that escalate its tier. `incidents` are names of rules or tasks
-    as people say them (`fight: 打架`). At its end a watch waits up to `drain_s` for deliveries under way.
+    as people say them. At its end a watch waits up to `drain_s` for deliveries under way.
     """
 
     sinks: tuple[AnySink, ...] = ()
     sites: tuple[SiteSettings, ...] = ()
     link: str = ""
     escalate_after_s: float = 300.0
-    incidents: dict[str, Any] = field(default_factory=dict)
+    incidents: tuple[IncidentName, ...] = ()
     timezone: str = ""
     drain_s: float = 5.0
     keep_days: float = 30.0

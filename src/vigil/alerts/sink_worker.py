@@ -9,10 +9,12 @@ would give, so that what the store holds of them later is not sent again.
 """
 
 import asyncio
+import json
 import logging
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,7 +25,7 @@ from vigil.alerts.sink import Sink
 from vigil.errors import DeliveryError, StoreError, UsageError
 from vigil.events import EventChange
 from vigil.store import Store, StoredChange
-from vigil.store.deliveries import Delivery
+from vigil.store.deliveries import Delivery, DeliveryHistory
 from vigil.store.event_record import event_record
 from vigil.store.times import format_utc
 
@@ -39,6 +41,9 @@ REFUSED_MAX_S = 300.0
 
 LEAST_ATTEMPTS = 3
 """A delivery is tried this often before it is given up, whatever the clock says."""
+
+ESCALATED_WITHIN_S = 86_400.0
+"""Events that nobody marked for longer than this are history: they do not all go out when escalation is turned on."""
 
 PATIENCE_S = 3.0
 """How long an alarm waits for the store before it goes out without it."""
@@ -91,7 +96,8 @@ class SinkWorker:
     def begin(self) -> None:
         """Makes the sink's cursors, at the present if it is new; raises StoreError."""
         self._store.deliveries.begin(self.consumer)
-        self._store.deliveries.begin(f"{self.consumer}:escalations")
+        if self._settings.escalate:
+            self._store.deliveries.begin(f"{self.consumer}:escalations")
         self._has_begun = True
 
     def on_change(self, change: EventChange) -> None:
@@ -163,16 +169,28 @@ class SinkWorker:
         now_s = self._clock()
         now_utc = format_utc(now_s)
         table = self._store.deliveries
-        plan = partial(table.plan, self.name, self._router.decide, consumer=self.consumer, now_utc=now_utc)
+        plan = partial(table.plan, self.name, self._decide, consumer=self.consumer, now_utc=now_utc)
         while (made := plan()) is not None:
             self._remember(made)
         if self._settings.escalate:
             decide = partial(self._router.escalate, now_utc=now_utc)
-            before = format_utc(now_s - self._alerts.escalate_after_s)
+            before_s = now_s - self._alerts.escalate_after_s
             made = table.escalate(
-                self.name, decide, consumer=f"{self.consumer}:escalations", before_utc=before, now_utc=now_utc
+                self.name,
+                decide,
+                consumer=f"{self.consumer}:escalations",
+                after_utc=format_utc(max(0.0, before_s - ESCALATED_WITHIN_S)),
+                before_utc=format_utc(max(0.0, before_s)),
+                now_utc=now_utc,
             )
             self._remember(made)
+
+    def _decide(self, change: StoredChange, history: DeliveryHistory) -> Delivery | None:
+        """Decides as the router does; revisions also rise above those that were sent from memory."""
+        made = self._router.decide(change, history)
+        if made is None or made.state == "skipped" or made.kind in BEGINNINGS:
+            return made
+        return replace(made, revision=max(made.revision, self._memory.revision_of(made.incident_id) + 1))
 
     def _remember(self, made: list[Delivery]) -> None:
         for each in made:
@@ -346,9 +364,15 @@ def _as_stored(change: EventChange, *, written_utc: str) -> StoredChange:
         kind="raised" if change.kind == "raised" else "opened",
         event_id=change.event.id,
         camera_id=change.event.camera_id,
-        record=event_record(change.event),
+        record=_encodable(event_record(change.event)),
         written_utc=written_utc,
     )
+
+
+def _encodable(record: dict[str, Any]) -> dict[str, Any]:
+    """A record as the store would return it: without unpaired surrogates, which no sink can send."""
+    found: dict[str, Any] = json.loads(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace"))
+    return found
 
 
 def _keep(keys: dict[str, None], key: str) -> None:

@@ -108,6 +108,11 @@ class DeliveryHistory:
         own = (deliveries.c.sink == self._sink, deliveries.c.incident_id == incident_id)
         return self._connection.execute(select(func.max(deliveries.c.revision)).where(*own)).scalar() or 0
 
+    def is_open(self, event_id: str) -> bool:
+        """Whether an event goes on."""
+        going_on = select(events.c.id).where(events.c.id == event_id, events.c.end_s.is_(None))
+        return self._connection.execute(going_on).one_or_none() is not None
+
     def touch(self, delivery: Delivery, active_utc: str) -> None:
         """Records that something happened that belongs to a delivery."""
         moved = deliveries.update().where(deliveries.c.id == delivery.id, deliveries.c.active_utc < active_utc)
@@ -160,8 +165,10 @@ class DeliveryTable:
             newest = connection.execute(select(func.max(changes.c.sequence))).scalar() or 0
             return newest > cursor_of(connection, consumer)
 
-    def escalate(self, sink: str, decide: Decide, *, consumer: str, before_utc: str, now_utc: str) -> list[Delivery]:
-        """Same as `plan` for events that opened before `before_utc` and that nobody has marked since."""
+    def escalate(
+        self, sink: str, decide: Decide, *, consumer: str, after_utc: str, before_utc: str, now_utc: str
+    ) -> list[Delivery]:
+        """Same as `plan` for events that opened between two times and that nobody has marked since."""
         with self._database.reading("looking for events that nobody marked") as connection:
             if not _opened(connection, consumer, before_utc):
                 return []
@@ -169,7 +176,8 @@ class DeliveryTable:
             _lock(connection)
             found = _opened(connection, consumer, before_utc)
             history = DeliveryHistory(connection, sink)
-            now = _unmarked(connection, [change.event_id for change in found])
+            recent = [change.event_id for change in found if change.written_utc > after_utc]
+            now = _unmarked(connection, recent)
             chosen = [replace(change, record=now[change.event_id]) for change in found if change.event_id in now]
             made = [_insert(connection, each, now_utc) for change in chosen if (each := decide(change, history))]
             if found:

@@ -29,7 +29,7 @@ def test_every_block_of_settings_can_be_loaded_and_its_sinks_made(
         monkeypatch.setenv(name, "s3cr3t")
     monkeypatch.setenv("PHONE_URL", "ntfy://topic")
     path = tmp_path / "cameras.yaml"
-    path.write_text(block.replace("aplay", "true").replace("[logger,", "['true',"), encoding="utf-8")
+    path.write_text(block.replace("[aplay,", "['true',").replace("[logger,", "['true',"), encoding="utf-8")
     words = re.findall(r"--set (\S+)", block)
     settings = load_watch_settings(str(path), {}, words)
     assert settings.alerts.sinks and [build_sink(sink) for sink in settings.alerts.sinks]

@@ -14,7 +14,7 @@ from vigil.store import Store
 def test_a_service_is_sent_the_words_and_its_address_is_in_no_log(
     store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="apprise")
     with receiver(statuses=[500], status=200) as got:
         monkeypatch.setenv("CHAT", f"json://user:s3cr3t@127.0.0.1:{got.port}/t0ken")
         sink = AppriseSettings(name="chat", url="env:CHAT", media_wait_s=0.0)

@@ -13,7 +13,7 @@ import pytest
 from alerting import Receiver, alarm, alerts_to, receiver, save, settled, webhook, write_media
 from full_disk import full_disk
 from vigil.alerts import AlertSettings, Outbox
-from vigil.alerts.settings import CommandSettings
+from vigil.alerts.settings import CommandSettings, SiteSettings
 from vigil.events import EventChange, Tier
 from vigil.store import Store
 from waiting import Hands, until
@@ -71,7 +71,8 @@ def test_a_webhook_that_is_down_gets_everything_in_order_once_it_is_up_and_anoth
             with away.serving():
                 until(lambda: len(away.taken) == 2)
     assert revisions(away) == revisions(got) == [(1, "opened"), (2, "closed")]
-    [first, *_], attempts = store.deliveries.find(sink="away"), store.deliveries.get(1)[1]
+    first = store.deliveries.find(sink="away")[0]
+    attempts = store.deliveries.get(first.id)[1]
     assert first.state == "delivered" and "no connection to 127.0.0.1" in attempts[0].detail
 
 
@@ -134,7 +135,7 @@ def test_what_is_given_up_is_a_dead_letter_that_can_be_sent_again_under_its_key(
 
 
 def _moved(clock: Hands, store: Store) -> bool:
-    clock.wait(40_000.0)
+    clock.now_s += 40_000.0
     return bool(store.deliveries.find(state="dead"))
 
 
@@ -143,7 +144,7 @@ def test_a_clock_that_is_set_back_holds_up_no_retry(store: Store) -> None:
     with receiver(statuses=[500]) as got, Outbox(alerts_to(webhook(got.url)), store, clock=clock) as outbox:
         save(store, alarm(), outbox)
         until(lambda: [each for each in store.deliveries.find() if each.attempts])
-        clock.wait(-86_400.0)
+        clock.now_s += -86_400.0
         until(lambda: got.taken)
 
 
@@ -212,10 +213,10 @@ def test_what_nobody_marked_in_time_is_escalated_once(store: Store, marked: bool
         assert [each.json["id"] for each in got.taken] == [last.id]
         if marked:
             store.marks.add(event.id, "false_alarm", who="lena")
-        clock.wait(3000.0)
+        clock.now_s += 3000.0
         outbox.wake()
         until(lambda: store.cursors.get("alerts:hook:escalations") == 2)
-        clock.wait(3000.0)
+        clock.now_s += 3000.0
         again = save(store, alarm(source="gate"), outbox)
         until(lambda: again.id in [each.json["id"] for each in got.taken])
     told = [(each.json["id"], each.json["kind"]) for each in got.taken if each.json["kind"] == "escalated"]
@@ -266,3 +267,55 @@ def test_a_program_that_hangs_is_ended_and_tried_again(store: Store, tmp_path: P
     lines = partial(ran.read_text)
     assert len(lines().splitlines()) == 2
     assert "no answer within 0.5 s" in store.deliveries.get(1)[1][0].detail
+
+
+def test_a_neighbour_that_sees_it_while_the_first_event_goes_on_adds_to_its_incident(store: Store) -> None:
+    site = SiteSettings(name="gate", cameras=("c1", "c2"))
+    with receiver() as got:
+        alerts = alerts_to(webhook(got.url, cooldown_s=0.0), sites=(site,))
+        with Outbox(alerts, store) as outbox:
+            first = save(store, alarm(source="c1"), outbox)
+            save(store, alarm(source="c2"), outbox)
+            save(store, alarm(source="c3"), outbox)
+            until(lambda: len(got.taken) == 3)
+    told = sorted(
+        (each.json["camera"]["name"], each.json["revision"], each.json["camera"]["site"]) for each in got.taken
+    )
+    assert told == [("c1", 1, "gate"), ("c2", 2, "gate"), ("c3", 1, "")]
+    assert [each.json["id"] for each in got.taken].count(first.id) == 2
+
+
+def test_escalation_that_is_turned_on_later_sends_nothing_old(store: Store) -> None:
+    clock = Hands(time.time())
+    with receiver() as got:
+        with Outbox(alerts_to(webhook(got.url)), store, clock=clock) as outbox:
+            save(store, alarm(tier=Tier.MEDIUM), outbox)
+        clock.now_s += 3000.0
+        with Outbox(escalating(got.url), store, clock=clock) as outbox:
+            last = save(store, alarm(source="yard"), outbox)
+            until(lambda: got.taken)
+        assert [each.json["id"] for each in got.taken] == [last.id]
+
+
+def test_an_alarm_from_memory_whose_words_cannot_be_encoded_is_sent(store: Store) -> None:
+    with receiver() as got, Outbox(alerts_to(webhook(got.url)), store) as outbox:
+        outbox.on_change(EventChange("opened", alarm(text="\udcb4 \0 words")))
+        until(lambda: got.taken)
+    assert "words" in got.taken[0].json["event"]["text"]
+
+
+def test_what_follows_an_alarm_from_memory_has_a_higher_revision(store: Store) -> None:
+    with receiver() as got, Outbox(alerts_to(webhook(got.url)), store) as outbox:
+        event = alarm(tier=Tier.HIGH)
+        outbox.on_change(EventChange("opened", event))
+        until(lambda: len(got.taken) == 1)
+        outbox.on_change(EventChange("raised", event))
+        until(lambda: len(got.taken) == 2)
+        save(store, event, outbox)
+        save(store, replace(event, end_s=9.0), outbox)
+        until(lambda: len(got.taken) == 3)
+    assert [(each.json["revision"], each.json["kind"]) for each in got.taken] == [
+        (1, "opened"),
+        (2, "raised"),
+        (3, "closed"),
+    ]

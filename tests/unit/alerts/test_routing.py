@@ -145,3 +145,12 @@ def test_a_clock_that_was_set_back_silences_no_camera() -> None:
     first, second = alarm(), alarm()
     assert told.of(first, at_s=7200.0) == (first.id, 1)
     assert told.of(second, at_s=0.0) == (second.id, 1)
+
+
+def test_a_mark_or_words_that_come_later_silence_no_new_alarm() -> None:
+    told, first, second = Told(updates=True), alarm(), alarm()
+    assert told.of(first) == (first.id, 1)
+    assert told.of(replace(first, end_s=5.0), "closed", at_s=5.0) == (first.id, 2)
+    assert told.of(replace(first, text="late"), "described", at_s=90.0) == (first.id, 3)
+    assert told.of(first, "marked", at_s=100.0) == (first.id, 4)
+    assert told.of(second, at_s=110.0) == (second.id, 1)
