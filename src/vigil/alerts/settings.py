@@ -64,6 +64,11 @@ class SinkSettings:
         """Whether later changes of an event are sent too."""
         return bool(self.updates)
 
+    @property
+    def waits_for_clip_s(self) -> float:
+        """How long the message that an event is over waits for its clip, which is cut after its end."""
+        return 0.0
+
 
 class ReplacingSink:
     """A channel that replaces what it showed of an incident, so that it gets updates unless the settings say no."""
@@ -89,6 +94,12 @@ class WebhookSettings(ReplacingSink, SinkSettings):
     media: Literal["links", "parts", "none"] = "links"
     allow: tuple[str, ...] = ()
     ca_file: Path | None = None
+    clip_wait_s: float = 20.0
+
+    @property
+    def waits_for_clip_s(self) -> float:
+        """How long the message that an event is over waits for its clip; only parts need the file."""
+        return self.clip_wait_s if self.media == "parts" else 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -298,7 +298,11 @@ class SinkWorker:
 
     def _waits_for_media(self, delivery: Delivery, message: AlertMessage) -> bool:
         age_s = self._clock() - epoch_s(delivery.created_utc)
-        return message.snapshot is None and not delivery.attempts and 0 <= age_s < self._settings.media_wait_s
+        if delivery.attempts or age_s < 0:
+            return False
+        if delivery.kind == "closed" and message.clip is None and age_s < self._settings.waits_for_clip_s:
+            return True
+        return message.snapshot is None and age_s < self._settings.media_wait_s
 
     def _send_direct(self, change: EventChange) -> None:
         """Sends an alarm that the store cannot take (in time), marked as not durable."""

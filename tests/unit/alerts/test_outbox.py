@@ -199,6 +199,20 @@ def test_the_parts_wait_for_a_snapshot_no_longer_than_the_settings_say(store: St
     assert files["snapshots"] in got.taken[0].body and store.deliveries.find()[0].attempts == 1
 
 
+def test_the_message_that_an_event_is_over_waits_for_its_clip_and_holds_up_no_alarm(store: Store) -> None:
+    with receiver() as got:
+        alerts = alerts_to(webhook(got.url, media="parts", clip_wait_s=600.0))
+        with Outbox(alerts, store) as outbox:
+            event = save(store, alarm(), outbox)
+            save(store, replace(event, end_s=9.0), outbox)
+            save(store, alarm(source="yard"), outbox)
+            until(lambda: len(got.taken) == 2)
+            files = write_media(store, event)
+            until(lambda: len(got.taken) == 3)
+    assert [files["clips"] in each.body for each in got.taken] == [False, False, True]
+    assert b'"kind": "closed"' in got.taken[2].body
+
+
 def escalating(url: str) -> AlertSettings:
     return alerts_to(webhook(url, tiers=("high",), escalate=("medium",)), escalate_after_s=300.0)
 
