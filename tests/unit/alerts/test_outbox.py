@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from alerting import Receiver, alarm, alerts_to, receiver, save, settled, webhook, write_media
@@ -273,13 +273,14 @@ def ended_within() -> Callable[[Callable[[], object]], None]:
 
 def test_a_program_that_hangs_is_ended_and_tried_again(store: Store, tmp_path: Path) -> None:
     ran = tmp_path / "ran"
-    script = f"echo >> {ran}; [ $(wc -l < {ran}) -gt 1 ] || sleep 600"
+    script = f"echo $$ >> {ran}; [ $(wc -l < {ran}) -gt 1 ] || {{ sleep 600 & echo $! > {ran}.child; wait; }}"
     sink = CommandSettings(name="siren", argv=("sh", "-c", script), deadline_s=0.5)
     with Outbox(alerts_to(sink), store) as outbox:
         save(store, alarm(), outbox)
         until(lambda: [each for each in store.deliveries.find() if each.state == "delivered"])
-    lines = partial(ran.read_text)
-    assert len(lines().splitlines()) == 2
+    assert len(ran.read_text().splitlines()) == 2
+    child = int((tmp_path / "ran.child").read_text())
+    until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
     assert "no answer within 0.5 s" in store.deliveries.get(1)[1][0].detail
 
 
