@@ -1,5 +1,6 @@
 """Programs from the system's packages (`scripts/setup.sh services`), each started on a free port for one test."""
 
+import getpass
 import shutil
 import socket
 import subprocess
@@ -52,14 +53,11 @@ def mosquitto(folder: Path, *, port: int, password: str = "") -> Iterator["subpr
     """An MQTT broker that forgets everything at its end; with a password its only user is `vigil`."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = [f"listener {port} 127.0.0.1", "persistence false", f"allow_anonymous {str(not password).lower()}"]
+    # Else, started as root, it becomes a user who may not read this folder.
+    lines.append(f"user {getpass.getuser()}")
     if password:
         users = folder / "users"
         subprocess.run([program("mosquitto_passwd"), "-b", "-c", str(users), "vigil", password], check=True)
-        # As root, the broker drops to a user of its own, who must be able to read it.
-        users.chmod(0o644)
-        for above in (folder, *folder.parents[:3]):
-            with suppress(OSError):
-                above.chmod(0o755)
         lines.append(f"password_file {users}")
     settings = folder / "mosquitto.conf"
     settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
