@@ -108,7 +108,10 @@ class Outbox:
         make = [(sink, settings) for sink, settings in self._sinks]
         self._workers = [SinkWorker(*each, self._alerts, self._store, clock=self._clock) for each in make]
         # Here, before anything is watched: an event of the first second is not older than the sink.
+        # The present is read first, as that is possible when nothing can be written.
         with suppress(StoreError):
+            for worker in self._workers:
+                await asyncio.to_thread(worker.note_present)
             for worker in self._workers:
                 await asyncio.to_thread(worker.begin)
         with self._lock:

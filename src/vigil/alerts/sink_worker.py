@@ -78,6 +78,7 @@ class SinkWorker:
         self._is_stopping = False
         self._is_mine = False
         self._has_begun = False
+        self._present: int | None = None
         self._is_failing = False
         self._trouble = ""
         self._planning: asyncio.Task[None] | None = None
@@ -93,11 +94,18 @@ class SinkWorker:
         """The name of the sink's cursor in the change log."""
         return consumer_of(self.name)
 
+    def note_present(self) -> None:
+        """Reads where the change log is now, which is where a new sink starts; raises StoreError."""
+        if self._present is None:
+            self._present = self._store.changes.last()
+
     def begin(self) -> None:
         """Makes the sink's cursors, at the present if it is new; raises StoreError."""
-        self._store.deliveries.begin(self.consumer)
+        self.note_present()
+        present = self._present or 0
+        self._store.deliveries.begin(self.consumer, at=present)
         if self._settings.escalate:
-            self._store.deliveries.begin(f"{self.consumer}:escalations")
+            self._store.deliveries.begin(f"{self.consumer}:escalations", at=present)
         self._has_begun = True
 
     def on_change(self, change: EventChange) -> None:

@@ -1,6 +1,6 @@
 """The deliveries table: what is to be sent to each sink of alerts, what became of it, and every attempt.
 
-    store.deliveries.begin("alerts:mail")                       # a new sink starts at the present
+    store.deliveries.begin("alerts:mail", at=store.changes.last())    # a new sink starts at the present
     store.deliveries.plan("mail", decide, consumer="alerts:mail", now_utc=utc_now())
     for each in store.deliveries.due("mail", now_s=time.time()):
         ...                                                     # send it
@@ -136,13 +136,12 @@ class DeliveryTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def begin(self, consumer: str) -> None:
-        """Makes the cursor of a consumer that has none, at the newest change: it is not sent what is past."""
+    def begin(self, consumer: str, *, at: int) -> None:
+        """Makes the cursor of a consumer that has none, at a change: it is not sent what is past."""
         with self._database.writing(f"starting {consumer}") as connection:
             known = select(cursors.c.sequence).where(cursors.c.consumer == consumer, cursors.c.camera_id == "")
             if connection.execute(known).one_or_none() is None:
-                newest = connection.execute(select(func.max(changes.c.sequence))).scalar()
-                advance(connection, consumer, newest or 0)
+                advance(connection, consumer, at)
 
     def plan(self, sink: str, decide: Decide, *, consumer: str, now_utc: str) -> list[Delivery] | None:
         """Reads some changes after a cursor, inserts what the sink gets of them and moves the cursor: all, or nothing.

@@ -187,6 +187,17 @@ def test_an_alarm_goes_out_while_the_disk_is_full(store: Store) -> None:
     assert {each.json["id"] for each in got.taken} == {event.id} and len(got.taken) == 1
 
 
+def test_a_sink_that_could_not_be_noted_at_the_start_misses_nothing_that_happens_then(store: Store) -> None:
+    save(store, alarm(source="past"))
+    with receiver() as got:
+        with full_disk():
+            outbox = Outbox(alerts_to(webhook(got.url)), store).__enter__()
+        first = save(store, alarm(), outbox)
+        until(lambda: got.taken)
+        outbox.close()
+    assert [each.json["id"] for each in got.taken] == [first.id]
+
+
 def test_the_parts_wait_for_a_snapshot_no_longer_than_the_settings_say(store: Store) -> None:
     with receiver() as got:
         alerts = alerts_to(webhook(got.url, media="parts", media_wait_s=600.0))
