@@ -26,7 +26,7 @@ FLOORS = (
     "vigil.verdict",
     "vigil.manifest vigil.store vigil.rules",
     "vigil.sources vigil.calibration",
-    "vigil.models",
+    "vigil.models vigil.alerts",
     "vigil.judge",
     "vigil.dataset vigil.serving vigil.chat",
     "vigil.synth vigil.score vigil.training",

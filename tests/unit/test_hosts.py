@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from vigil.hosts import parse_address, parse_host, parse_host_port
+from vigil.hosts import is_public, parse_address, parse_host, parse_host_port
 
 HOSTS = ("127.0.0.1", "127.0.0.2", "::1")
 
@@ -152,3 +152,19 @@ def test_a_host_has_one_spelling() -> None:
     assert {parse_host(host) for host in ("[::1]", "[0::1]", "[0:0:0:0:0:0:0:1]")} == {"::1"}
     assert str(parse_host_port("[0::1]:554")) == "[::1]:554"
     assert str(parse_host_port("CAM:80")) == "cam:80"
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("8.8.8.8", True), ("2606:4700::1111", True), ("::ffff:8.8.8.8", True), ("64:ff9b::808:808", True),
+        ("2002:808:808::1", True), ("127.0.0.1", False), ("10.0.0.7", False), ("172.31.0.1", False),
+        ("192.168.1.7", False), ("169.254.169.254", False), ("100.64.0.1", False), ("0.0.0.0", False),
+        ("224.0.0.1", False), ("240.0.0.1", False), ("::1", False), ("::", False), ("fe80::1", False),
+        ("fe80::1%eth0", False), ("fc00::1", False), ("fec0::1", False), ("ff02::1", False),
+        ("::ffff:10.0.0.7", False), ("64:ff9b::a00:7", False), ("2002:a00:7::1", False), ("::7f00:1", False),
+        ("2001:db8::1", False), ("192.0.2.1", False),
+    ],
+)  # fmt: skip
+def test_an_address_is_public_only_if_what_it_stands_for_is(address: str, public: bool) -> None:
+    assert is_public(address) is public

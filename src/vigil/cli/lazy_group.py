@@ -25,6 +25,7 @@ SUMMARIES = {
     "web": "Serve the web pages: chat, analysis, watch room and review.",
     "calibrate": "Calibrate a model's probabilities on clips it has not seen.",
     "events": "List, show, mark, export and delete recorded events.",
+    "alerts": "List deliveries of alerts, send them again, test a sink.",
     "cameras": "List, rename and move the cameras of a store.",
 }
 """One line per command, in the usual order of work. Each command is the module of that name in this package."""

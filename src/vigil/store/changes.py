@@ -73,12 +73,12 @@ class ChangeLog:
         wanted = [changes.c.camera_id == camera_id] if camera_id else []
         wanted += [changes.c.kind.in_(kinds)] if kinds else []
         with self._database.reading("reading changes") as connection:
-            return _read(connection, changes.c.sequence > sequence, *wanted, limit=limit)
+            return read_changes(connection, changes.c.sequence > sequence, *wanted, limit=limit)
 
     def of_event(self, event_id: str) -> list[StoredChange]:
         """The changes of an event that are still in the log, in order."""
         with self._database.reading("reading changes") as connection:
-            return _read(connection, changes.c.event_id == event_id)
+            return read_changes(connection, changes.c.event_id == event_id)
 
     def last(self, *, kinds: Collection[StoredKind] = ()) -> int:
         """The sequence number of the newest change (optionally of some kinds), 0 if there is none."""
@@ -91,7 +91,7 @@ class ChangeLog:
         """The changes (of one camera, or of all) not published yet, in order, with their events' windows."""
         owed = [*_is_owed(), *([changes.c.camera_id == camera_id] if camera_id else [])]
         with self._database.reading("looking for unpublished changes") as connection:
-            found = _read(connection, *owed)
+            found = read_changes(connection, *owed)
             windows = windows_of(connection, list({change.event_id for change in found}))
         return [replace(change, windows=windows[change.event_id]) for change in found]
 
@@ -110,7 +110,10 @@ def _is_owed() -> list[ColumnElement[bool]]:
     return [beyond, changes.c.sequence.not_in(ahead), changes.c.kind.in_(TELLABLE)]
 
 
-def _read(connection: Connection, *conditions: ColumnElement[bool], limit: int | None = None) -> list[StoredChange]:
+def read_changes(
+    connection: Connection, *conditions: ColumnElement[bool], limit: int | None = None
+) -> list[StoredChange]:
+    """The changes that meet conditions, in order, in the caller's transaction."""
     query = select(changes).where(*conditions).order_by(changes.c.sequence).limit(limit)
     return [_change(row) for row in connection.execute(query)]
 

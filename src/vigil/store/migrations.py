@@ -165,6 +165,28 @@ MIGRATIONS = (
             ),
         },
     ),
+    Migration(
+        9,
+        "what is sent to the sinks of alerts, and each attempt",
+        (
+            """CREATE TABLE deliveries (
+                id {NUMBERED}, sink VARCHAR NOT NULL, key VARCHAR NOT NULL UNIQUE, incident_id VARCHAR NOT NULL,
+                revision INTEGER NOT NULL, event_id VARCHAR NOT NULL, camera_id VARCHAR NOT NULL,
+                scope VARCHAR NOT NULL, kind VARCHAR NOT NULL, sequence BIGINT NOT NULL, event TEXT NOT NULL,
+                state VARCHAR NOT NULL, attempts INTEGER NOT NULL, due_utc VARCHAR NOT NULL,
+                happened_utc VARCHAR NOT NULL, active_utc VARCHAR NOT NULL,
+                created_utc VARCHAR NOT NULL, done_utc VARCHAR, detail TEXT NOT NULL)""",
+            "CREATE INDEX deliveries_by_state ON deliveries (sink, state, due_utc)",
+            "CREATE INDEX deliveries_by_event ON deliveries (sink, event_id, id)",
+            "CREATE INDEX deliveries_by_incident ON deliveries (sink, incident_id, id)",
+            "CREATE INDEX deliveries_by_scope ON deliveries (sink, scope, active_utc)",
+            "CREATE INDEX deliveries_by_age ON deliveries (created_utc)",
+            """CREATE TABLE delivery_attempts (
+                delivery_id BIGINT NOT NULL REFERENCES deliveries (id) ON DELETE CASCADE, "number" INTEGER NOT NULL,
+                outcome VARCHAR NOT NULL, detail TEXT NOT NULL, tried_utc VARCHAR NOT NULL,
+                PRIMARY KEY (delivery_id, "number"))""",
+        ),
+    ),
 )
 
 NUMBERED = {"sqlite": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}

@@ -8,7 +8,8 @@ Times: `*_s` are seconds of the source; `*_utc` are strings like `2026-11-20T11:
 distinguishes sources of the same name (`vigil.sources.source_identity`); it is empty in old sessions. Rows of `changes`
 are written in the transaction of the change and are never updated. `cursors` holds the position of each consumer in
 `changes`, and `handled_ahead` the changes it has handled beyond one that it has not. `events.untold` is unused since
-there are cursors.
+there are cursors. A row of `deliveries` is one message of one sink, to be sent, sent or given up; `delivery_attempts`
+holds each attempt to send it.
 """
 
 from typing import Any
@@ -181,6 +182,40 @@ handled_ahead = Table(
     Column("consumer", String, primary_key=True),
     Column("sequence", BigInteger, primary_key=True),
     Column("camera_id", String, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("sink", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("incident_id", String, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("event_id", String, nullable=False),
+    Column("camera_id", String, nullable=False),
+    Column("scope", SafeText, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("event", SafeText, nullable=False),
+    Column("state", String, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_utc", String, nullable=False),
+    Column("happened_utc", String, nullable=False),
+    Column("active_utc", String, nullable=False),
+    Column("created_utc", String, nullable=False),
+    Column("done_utc", String),
+    Column("detail", SafeText, nullable=False),
+)
+
+delivery_attempts = Table(
+    "delivery_attempts",
+    metadata,
+    Column("delivery_id", ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("outcome", String, nullable=False),
+    Column("detail", SafeText, nullable=False),
+    Column("tried_utc", String, nullable=False),
 )
 
 migrations = Table(

@@ -21,6 +21,7 @@ from vigil.store.cameras import CameraTable
 from vigil.store.changes import ChangeLog
 from vigil.store.cursors import ConsumerCursors
 from vigil.store.database import Database, display_url, enable_wal, parse_url, sqlite_path, translate_errors
+from vigil.store.deliveries import DeliveryTable
 from vigil.store.events import EventTable
 from vigil.store.file_permissions import restrict_store_files
 from vigil.store.marks import MarkTable
@@ -52,6 +53,7 @@ class Store:
         self.events = EventTable(database, self.sessions)
         self.changes = ChangeLog(database)
         self.cursors = ConsumerCursors(database)
+        self.deliveries = DeliveryTable(database)
         self.marks = MarkTable(database)
         self.search = SearchIndex(database)
         self.media = MediaTable(database, files or FolderMediaStore(folder))

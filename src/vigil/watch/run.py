@@ -18,6 +18,7 @@ from vigil.questions import load_question
 from vigil.sources.address import Address, find_sources
 from vigil.sources.source_identity import named_apart
 from vigil.store import Store
+from vigil.watch.alert_observer import AlertObserver
 from vigil.watch.observers import WatchObserver
 from vigil.watch.settings import WatchSettings
 from vigil.watch.state import WatchSummary
@@ -54,6 +55,9 @@ async def run_watch(
         store = _open_store(settings)
         if store is not None:
             stack.enter_context(store)
+        if store is not None and settings.alerts.sinks:
+            # Told first, as an alarm is more urgent than a line on a screen.
+            observers = [stack.enter_context(AlertObserver(settings.alerts, store)), *observers]
         if addresses is None:
             addresses = found if store is None else _named(found, store)
         async with await _connect(endpoint, settings, wait_s=wait_s) as judge:

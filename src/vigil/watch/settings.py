@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from vigil.alerts.settings import AlertSettings
 from vigil.config import build_over, find_config, parse_overrides, read_yaml, text_keys
 from vigil.errors import UsageError
 from vigil.events import TierThresholds
@@ -93,6 +94,7 @@ class WatchSettings:
     rules: tuple[RuleSettings, ...] = (HysteresisSettings(),)
     capture: CaptureSettings = field(default_factory=CaptureSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
 
     def __post_init__(self) -> None:
         counts = [
@@ -115,6 +117,7 @@ class WatchSettings:
             not 0 <= self.min_label_probability <= 1
         )
         problems += [f"preview_px must be at least 32, not {self.preview_px}"] * (self.preview_px < 32)
+        problems += ["alerts need a store; name one, or remove the sinks"] * bool(self.alerts.sinks and not self.store)
         problems += ["rules must hold at least one rule; without one there are no events"] * (not self.rules)
         if problems:
             raise UsageError("; ".join(problems))
