@@ -253,7 +253,7 @@ def test_a_model_cut_short_is_told_before_anything_is_started(tmp_path: Path) ->
     ],
 )
 def test_a_base_that_cannot_be_loaded_is_told_before_anything_is_started(
-    tmp_path: Path, file: str, content: str | None, arguments: str
+    tmp_path: Path, file: str, content: str | None, words: str
 ) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(WEIGHTS)
@@ -264,7 +264,7 @@ def test_a_base_that_cannot_be_loaded_is_told_before_anything_is_started(
         (tmp_path / file).unlink()
     else:
         (tmp_path / file).write_text(content)
-    with pytest.raises(EnvironmentMissing, match=arguments):
+    with pytest.raises(EnvironmentMissing, match=words):
         check_checkpoint(tmp_path)
 
 
