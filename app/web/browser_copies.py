@@ -115,13 +115,13 @@ class BrowserCopies:
         copy = self._place(clip, clip.stat())
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            write_browser_copy(clip, copy, stop=self._stop)
+            has_pictures = write_browser_copy(clip, copy, stop=self._stop)
         except SourceError as error:
             self._failed[copy] = str(error).replace(str(clip), clip.name).replace(str(copy), clip.name)
             raise
         if self._stop.is_set():
             copy.unlink(missing_ok=True)
-        elif not copy.exists():
+        elif not has_pictures:
             self._failed[copy] = f"there is no picture in {clip.name}"
 
 

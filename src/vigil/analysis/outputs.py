@@ -57,8 +57,11 @@ def write_annotated_video(
     annotate_video(video, view.judged, view.events, path, tiers=tiers, title=title, progress=progress, stop=stop)
 
 
-def write_browser_copy(video: Path, path: Path, *, stop: threading.Event) -> None:
-    """Writes a small copy of the video that every browser plays; truncated when stopped. Raises SourceError."""
+def write_browser_copy(video: Path, path: Path, *, stop: threading.Event) -> bool:
+    """Writes a small copy of the video that every browser plays; truncated when stopped. Raises SourceError.
+
+    Returns False if there was no picture to write.
+    """
     shape = video_info(video)
     movie: VideoWriter | None = None
     with ExitStack() as stack:
@@ -68,7 +71,8 @@ def write_browser_copy(video: Path, path: Path, *, stop: threading.Event) -> Non
                 movie = stack.enter_context(VideoWriter(path, size_wh=size_wh, fps=shape.fps, crf=28))
             movie.add(picture, time_s)
             if stop.is_set():
-                return
+                break
+    return movie is not None
 
 
 def analysed_until_s(judged: Sequence[JudgedWindow]) -> float:

@@ -23,7 +23,7 @@ def test_a_server_that_is_restarted_under_load_costs_nothing(
     postgresql_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
 ) -> None:
     monkeypatch.setattr(store_writer, "RETRY_S", 0.05)
-    monkeypatch.setattr(store_writer, "PATIENCE_S", HANG_S)
+    monkeypatch.setattr(store_writer, "SAVE_TIMEOUT_S", HANG_S)
 
     async def run() -> None:
         with Store.open(postgresql_server.new_database(), folder=tmp_path) as store:

@@ -102,10 +102,10 @@ def test_of_many_clips_the_one_looked_at_last_comes_first_and_old_ones_give_way(
     made: list[str] = []
     may_go = threading.Event()
 
-    def slowly(video: Path, path: Path, *, stop: threading.Event) -> None:
+    def slowly(video: Path, path: Path, *, stop: threading.Event) -> bool:
         made.append(video.name)
         may_go.wait(HANG_S)
-        path.write_bytes(b"copy")
+        return bool(path.write_bytes(b"copy"))
 
     monkeypatch.setattr(browser_copies, "write_browser_copy", slowly)
     source = h265(tmp_path / "source.mp4").read_bytes()
@@ -125,10 +125,10 @@ def test_stopping_ends_the_copy_that_is_being_made_and_leaves_no_half_one(
 ) -> None:
     began = threading.Event()
 
-    def waits(video: Path, path: Path, *, stop: threading.Event) -> None:
+    def waits(video: Path, path: Path, *, stop: threading.Event) -> bool:
         began.set()
         stop.wait(HANG_S)
-        path.write_bytes(b"half")
+        return bool(path.write_bytes(b"half"))
 
     monkeypatch.setattr(browser_copies, "write_browser_copy", waits)
     copies, clip = BrowserCopies(tmp_path / "copies"), h265(tmp_path / "a.mp4")
