@@ -198,6 +198,10 @@ def _empty(page: Page) -> bool:
     return True
 
 
+GIVEN_UP = re.compile(r"ERR_INCOMPLETE_CHUNKED_ENCODING|TypeError: network error|errored out|/assets/")
+"""What browsers and Gradio say of a request whose document was left."""
+
+
 @dataclass
 class Visitors:
     """Opens pages as visitors do, each with cookies of its own, and keeps what their browsers complained about."""
@@ -252,20 +256,32 @@ class Visitors:
         return path
 
     def _listen(self, page: Page, url: str) -> dict[Any, Callable[..., None]]:
-        """What is asked of others than the site is complained about too: nothing is fetched from anywhere else."""
-        its_own = (f"{'/'.join(url.split('/')[:3])}/", "data:", "blob:")
+        """What is asked of others than the site is complained about too: nothing is fetched from anywhere else.
 
-        def hear(message: ConsoleMessage) -> None:
+        A document that another one replaces gives up what it has asked for, and says so before or after its end.
+        """
+        its_own = (f"{'/'.join(url.split('/')[:3])}/", "data:", "blob:")
+        documents = 0
+
+        def hear(text: str) -> None:
+            if documents < 2 or not GIVEN_UP.search(text):
+                self.complaints.append(text)
+
+        def hear_console(message: ConsoleMessage) -> None:
             if message.type == "error" and "404" not in message.text:
-                self.complaints.append(message.text)
+                hear(message.text)
 
         def check_address(request: Request) -> None:
+            nonlocal documents
+            if request.is_navigation_request() and request.frame.parent_frame is None:
+                documents += 1
+                self.complaints[:] = [text for text in self.complaints if documents < 2 or not GIVEN_UP.search(text)]
             if not request.url.startswith(its_own):
                 self.complaints.append(f"asked {request.url}")
 
         listeners = {
-            "console": hear,
-            "pageerror": lambda error: self.complaints.append(str(error)),
+            "console": hear_console,
+            "pageerror": lambda error: hear(str(error)),
             "request": check_address,
         }
         for event, heard in listeners.items():

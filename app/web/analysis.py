@@ -121,5 +121,5 @@ def panel(context: SiteContext) -> AnalysisComponents:
     parts.preset.input(choice.question_text, parts.preset, parts.question, **at_once)
     parts.question.change(choice.hint, [parts.preset, parts.question], parts.hint, **at_once)
     gr.on(None, bench.arrive, None, parts.desk, **at_once)
-    gr.on(None, choice.first_preset, None, [parts.preset, parts.question], **at_once)
+    gr.on(None, choice.first_preset, [parts.preset, parts.question], [parts.preset, parts.question], **at_once)
     return parts

@@ -12,7 +12,7 @@ from vigil.sources.address import Address
 
 from ..language import Translator
 from .analysis_stage import stage_component
-from .context import NONE, SiteContext
+from .context import NONE, SiteContext, usual_question
 
 LONGEST_QUESTION = 100_000
 """Gradio turns a longer paste into a file, which is unexpected for a question."""
@@ -149,20 +149,24 @@ def _chosen_source(context: SiteContext, cameras: Sequence[Address], problems: S
 
 def _chosen_question(questions: Sequence[Question], t: Translator) -> dict[str, Any]:
     ordered = sorted(questions, key=lambda question: question.language != t.language)
+    # Filled from the start, so that a click before the page has heard of the served model asks something.
+    usual = usual_question(questions, t.language)
     preset = gr.Dropdown(
         [(t("analysis.own_words"), NONE), *((question.title, question.name) for question in ordered)],
-        value=NONE,
+        value=NONE if usual is None else usual.name,
         label=t("analysis.preset"),
         elem_id="analysis-preset",
     )
     question = gr.Textbox(
+        "" if usual is None else usual.text,
         label=t("analysis.question"),
         lines=3,
         max_lines=6,
         max_length=LONGEST_QUESTION,
         elem_id="analysis-question",
     )
-    hint = gr.HTML("", elem_id="analysis-hint", apply_default_css=False)
+    asks = "" if usual is None else escape(t("analysis.asks_verdict" if usual.labels else "analysis.asks_words"))
+    hint = gr.HTML(asks, elem_id="analysis-hint", apply_default_css=False)
     return {"preset": preset, "question": question, "hint": hint}
 
 

@@ -14,10 +14,8 @@ from vigil.sources.address import Address, find_available_sources
 from vigil.sources.video_info import video_info
 
 from .analysis_session import MY_WEBCAM, AnalysisSession
-from .context import NONE, RequestRefused, SiteContext, trained_question
+from .context import NONE, RequestRefused, SiteContext, trained_question, usual_question
 from .uploads import Upload
-
-USUAL = {"en": "fight_en", "zh": "fight"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +77,15 @@ class AnalysisOptions:
         """The text of a preset; without one, the text stays as it is."""
         return next((question.text for question in self.questions if question.name == preset), gr.skip())
 
-    def first_preset(self) -> tuple[str, str]:
-        """The question that the served model was trained on, else the default of the page's language."""
+    def first_preset(self, preset: str, text: str) -> tuple[Any, Any]:
+        """The question that the served model was trained on, unless the visitor has already chosen another."""
+        usual = usual_question(self.questions, self.context.language)
+        is_untouched = usual is not None and (preset, text) == (usual.name, usual.text)
         aliases = [served.alias for served in self.context.status.now.models if served.alias]
         trained = trained_question(self.questions, aliases[0]) if aliases else NONE
-        name = trained or USUAL[self.context.language]
-        return name, str(self.question_text(name))
+        if not trained or not is_untouched:
+            return gr.skip(), gr.skip()
+        return trained, self.question_text(trained)
 
     def hint(self, preset: str, text: str) -> str:
         """Says whether the question gets verdicts or only text."""

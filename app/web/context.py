@@ -99,6 +99,9 @@ class SiteContext:
 
 NONE = ""
 
+USUAL_QUESTIONS: dict[Language, str] = {"en": "fight_en", "zh": "fight"}
+"""The preset that a page of each language begins with."""
+
 
 def preset_choices(questions: Sequence[Question], t: Translator, *, trained: str = "") -> list[tuple[str, str]]:
     """`(title, name)` of every question; `trained` is the name of the one that the served model was trained on."""
@@ -116,6 +119,11 @@ def trained_question(questions: Sequence[Question], alias: str) -> str:
     parts = dict(part.partition("=")[::2] for part in alias.split(":")[1:])
     digest = parts.get("question", "")
     return next((q.name for q in questions if q.labels and digest and _digest(q) == digest), "")
+
+
+def usual_question(questions: Sequence[Question], language: Language) -> Question | None:
+    """The question that a page of this language asks unless something else is chosen."""
+    return next((question for question in questions if question.name == USUAL_QUESTIONS[language]), None)
 
 
 def _digest(question: Question) -> str:

@@ -17,10 +17,13 @@ import math
 import shutil
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import torch
@@ -205,8 +208,36 @@ def difficulty_at(share: float) -> float:
     return float(np.interp(share, [0.0, 0.05, 0.2], [0.25, 0.6, 1.0]))
 
 
-def train(work: Path, settings: TinyTrainSettings, *, report: Callable[[str], None]) -> None:
-    """Train until `settings.minutes` of CPU time are used; saves a checkpoint also if interrupted."""
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C or SIGTERM sets, so that training ends between two steps; a second one interrupts.
+
+    An exception out of the handler would come at any place: in the middle of an optimizer step, or in a destructor,
+    where Python prints and drops it.
+    """
+    stopping = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if stopping.is_set():
+            signal.default_int_handler(number, frame)
+        stopping.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def train(
+    work: Path, settings: TinyTrainSettings, *, report: Callable[[str], None], stopping: threading.Event | None = None
+) -> bool:
+    """Train until `settings.minutes` of CPU time are used, and save a checkpoint, also if interrupted.
+
+    Returns whether it came to its end; False if `stopping` was set before.
+    """
+    stopping = stopping or threading.Event()
     work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(settings.threads)
     held_out = held_out_windows(settings.held_out, difficulty=settings.held_out_difficulty)
@@ -215,19 +246,27 @@ def train(work: Path, settings: TinyTrainSettings, *, report: Callable[[str], No
         size=settings.pool_windows, workers=settings.workers, first_seed=settings.seed * 1_000_000 + run.progress.drawn
     )
     try:
-        _run(run, pool, held_out, report)
+        _run(run, pool, held_out, report=report, stopping=stopping)
     finally:
         run.save()
         pool.close()
+    return run.share >= 1.0
 
 
-def _run(run: TinyTraining, pool: WindowPool, held_out: list[TrainingWindow], report: Callable[[str], None]) -> None:
+def _run(
+    run: TinyTraining,
+    pool: WindowPool,
+    held_out: list[TrainingWindow],
+    *,
+    report: Callable[[str], None],
+    stopping: threading.Event,
+) -> None:
     settings, progress = run.settings, run.progress
     pool.set_difficulty(difficulty_at(run.share))
     pool.refill(at_least=20 * settings.batch)
     next_examination = progress.seconds + 60 * settings.examine_minutes
     drawn_before = progress.drawn
-    while run.share < 1.0:
+    while run.share < 1.0 and not stopping.is_set():
         started = time.process_time()
         rng = np.random.default_rng((19, settings.seed, progress.step))
         pool.refill()
@@ -284,7 +323,6 @@ def main(argv: list[str] | None = None) -> int:
         parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
     given = vars(parser.parse_args(argv))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     verb, work, out = given.pop("verb"), given.pop("work"), given.pop("out")
     if verb == "ship":
         ship(work, out)
@@ -292,12 +330,12 @@ def main(argv: list[str] | None = None) -> int:
     if verb == "widen":
         log.info("added %d tokens to %s", widen(out, exact_texts()), out)
         return 0
-    try:
-        train(work, TinyTrainSettings(**given), report=log.info)
-    except KeyboardInterrupt:
+    is_finished = False
+    with stop_signals() as stopping, suppress(KeyboardInterrupt):
+        is_finished = train(work, TinyTrainSettings(**given), report=log.info, stopping=stopping)
+    if not is_finished:
         log.info("stopped; the same command resumes from %s", work / "last.pt")
-        return JobError.exit_code
-    return 0
+    return 0 if is_finished else JobError.exit_code
 
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ TELLABLE: tuple[StoredKind, ...] = ("opened", "raised", "closed")
 LOCK = 860_717_302
 """An arbitrary advisory lock key: on PostgreSQL one transaction at a time takes numbers, so they commit in order."""
 
+INSERT = changes.insert()
+
 AT_ONCE = 100
 TIERS = tuple(Tier)
 
@@ -157,7 +159,7 @@ def _add(connection: Connection, event: Event, kind: StoredKind, said: Mapping[s
         "event": json.dumps(record, ensure_ascii=False),
         "written_utc": utc_now(),
     }
-    done = connection.execute(changes.insert().values(values))
+    done = connection.execute(INSERT, values)
     key = done.inserted_primary_key
     assert key is not None
     return StoredChange(
@@ -185,23 +187,28 @@ def _change(row: Row[*tuple[Any, ...]]) -> StoredChange:
 MOVE = text("""INSERT INTO cursors (consumer, camera_id, sequence, moved_utc)
     SELECT CAST(:consumer AS VARCHAR), CAST(:camera_id AS VARCHAR), CAST(:sequence AS BIGINT), CAST(:now AS VARCHAR)
     WHERE NOT EXISTS (
-        SELECT 1 FROM changes WHERE camera_id = CAST(:camera_id AS VARCHAR) AND sequence < CAST(:sequence AS BIGINT)
+        SELECT 1 FROM changes WHERE camera_id = CAST(:camera_id AS VARCHAR) AND sequence < CAST(:first AS BIGINT)
         AND sequence > COALESCE((SELECT c.sequence FROM cursors c
             WHERE c.consumer = CAST(:consumer AS VARCHAR) AND c.camera_id = CAST(:camera_id AS VARCHAR)), 0)
         AND kind IN ('opened', 'raised', 'closed'))
     ON CONFLICT (consumer, camera_id) DO UPDATE SET sequence = excluded.sequence, moved_utc = excluded.moved_utc
     WHERE cursors.sequence < excluded.sequence""")
-"""Moves a camera's `TOLD` cursor to a change unless an earlier one is unpublished: the usual case, in one statement."""
+"""Moves a camera's `TOLD` cursor over the changes from `first` to `sequence`, unless one before them is unpublished."""
 
 
 def note_published_kinds(
     connection: Connection, happened: Sequence[StoredChange], published: Collection[StoredKind]
 ) -> None:
     """Records, in the transaction that made these changes of one event, which kinds of them were published."""
-    for change in [each for each in happened if each.kind in published]:
-        values = {"consumer": TOLD, "camera_id": change.camera_id, "sequence": change.sequence, "now": utc_now()}
-        if not connection.execute(MOVE, values).rowcount:
-            _note_published(connection, change.camera_id, [change.sequence])
+    owed = [change for change in happened if change.kind in TELLABLE]
+    done = [change for change in happened if change.kind in published]
+    if not done:
+        return
+    camera_id, sequences = done[0].camera_id, [change.sequence for change in done]
+    values = {"consumer": TOLD, "camera_id": camera_id, "first": sequences[0], "sequence": sequences[-1]}
+    # The usual case, in one statement.
+    if done != owed or not connection.execute(MOVE, values | {"now": utc_now()}).rowcount:
+        _note_published(connection, camera_id, sequences)
 
 
 def _note_published(connection: Connection, camera_id: str, sequences: Collection[int]) -> None:

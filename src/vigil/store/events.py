@@ -8,7 +8,7 @@ store.events.get("20261120T115033123Z-9f3c21ab")            # or the start or en
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from vigil.errors import UsageError
 from vigil.events import Event
@@ -23,6 +23,9 @@ from vigil.store.sessions import SessionTable, WatchSession, cameras_of, end_all
 
 STOPPED = "the watcher stopped"
 PAGE = 50
+
+LOCK_ROW = select(events).where(events.c.id == bindparam("event_id")).with_for_update()
+"""The row of an event, locked where the database locks rows; kept, as building it takes longer than its execution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,7 @@ class EventTable:
 
 def _save(connection: Connection, event: Event, *, session: str | None) -> list[StoredChange]:
     """Inserts or updates an event, adds its new windows and logs its changes; returns the changes."""
-    before = connection.execute(select(events).where(events.c.id == event.id).with_for_update()).one_or_none()
+    before = connection.execute(LOCK_ROW, {"event_id": event.id}).one_or_none()
     if not event.camera_id and before is not None:
         event = replace(event, camera_id=before.camera_id)
     if not event.camera_id and session:

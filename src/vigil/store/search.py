@@ -28,6 +28,7 @@ PAIR, TRIPLE = 2, 3
 FIND_FTS = "event_search.number IN (SELECT rowid FROM event_terms WHERE event_terms MATCH :terms)"
 DELETE_FTS = text("DELETE FROM event_terms WHERE rowid = :number")
 INSERT_FTS = text("INSERT INTO event_terms (rowid, terms) VALUES (:number, :terms)")
+INSERT_WORDS = event_search.insert()
 SET_TERMS = text("UPDATE event_search SET terms = :terms WHERE number = :number")
 
 
@@ -105,7 +106,7 @@ def missing(connection: Connection) -> list[str]:
 def index_new(connection: Connection, event_id: str, source: str, described: str) -> None:
     """Indexes an event that was just inserted, and so has no notes, in the caller's transaction."""
     words = _joined(source, described)
-    added = connection.execute(event_search.insert().values(event_id=event_id, words=words))
+    added = connection.execute(INSERT_WORDS, {"event_id": event_id, "words": words})
     key = added.inserted_primary_key
     assert key is not None
     statement, terms = (INSERT_FTS, _tokens) if connection.dialect.name == "sqlite" else (SET_TERMS, _sorted)

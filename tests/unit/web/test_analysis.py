@@ -7,7 +7,8 @@ from typing import Any
 
 import gradio as gr
 import pytest
-from app.language import LANGUAGES, translator
+from app.endpoint_monitor import EndpointStatus
+from app.language import LANGUAGES, Language, translator
 from app.web import analysis_stage
 from app.web.analysis import AnalysisPanel, panel
 from app.web.analysis_layout import AnalysisComponents, missing_cameras_html
@@ -15,6 +16,7 @@ from app.web.analysis_options import AnalysisOptions, analysis_options
 from app.web.analysis_results import event_table_html
 from app.web.analysis_session import AnalysisSession
 from app.web.analysis_slots import AT_ONCE
+from app.web.context import NONE
 from app.web.plots import analysis_figure
 from app.web.uploads import inspect_upload
 
@@ -23,7 +25,10 @@ from rooms import EVIL, context_of, event
 from vigil.analysis import Analysis, AnalysisView
 from vigil.analysis.analysis import AnalysisPhase
 from vigil.events import TierThresholds
+from vigil.frames import FrameSampling
 from vigil.judge import Endpoint
+from vigil.judge.discovery import ServedModel
+from vigil.manifest import Contract
 from vigil.questions import list_questions
 from vigil.sources.address import Address
 from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
@@ -143,11 +148,32 @@ def test_the_hint_says_when_an_edited_question_asks_for_words(tmp_path: Path) ->
     assert made.hint("fight_en", " ") == ""
 
 
-def test_the_first_question_is_the_one_that_the_served_model_was_trained_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("language", "name"), [("en", "fight_en"), ("zh", "fight")])
+def test_the_page_begins_with_the_question_of_its_language(tmp_path: Path, language: Language, name: str) -> None:
+    context = replace(context_of(tmp_path), t=translator(language))
+
+    async def laid_out() -> AnalysisComponents:
+        with gr.Blocks():
+            return panel(context)
+
+    parts = asyncio.run(laid_out())
+    assert parts.preset.value == name
+    assert parts.question.value == next(question.text for question in list_questions() if question.name == name)
+    assert parts.hint.value == translator(language)("analysis.asks_verdict")
+
+
+def test_the_first_question_becomes_the_one_that_the_served_model_was_trained_on(tmp_path: Path) -> None:
     made = choice(tmp_path)
-    assert made.first_preset()[0] == "fight_en"
-    chinese = replace(made, context=replace(made.context, t=translator("zh")))
-    assert chinese.first_preset()[0] == "fight"
+    usual, trained = (next(q for q in list_questions() if q.name == name) for name in ("fight_en", "fight"))
+    nothing = gr.skip()
+    assert made.first_preset(usual.name, usual.text) == (nothing, nothing)
+    made.context.status.now = EndpointStatus(
+        polled=True, models=(ServedModel(name="tiny", alias=Contract.of(trained, FrameSampling()).alias),)
+    )
+    assert made.first_preset(usual.name, usual.text) == (trained.name, trained.text)
+    # What a visitor chose or wrote before the server was heard of stays.
+    assert made.first_preset(usual.name, "Is anything burning?") == (nothing, nothing)
+    assert made.first_preset(NONE, usual.text) == (nothing, nothing)
 
 
 def test_a_desk_keeps_one_analysis_and_ends_the_one_before(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from waiting import until
+
 pytestmark = [pytest.mark.train_env, pytest.mark.filterwarnings("ignore")]
 
 
@@ -16,14 +18,25 @@ def test_a_stopped_training_is_told_from_a_finished_one(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="needs the training environment (scripts/setup.sh train)")
     from tools.tiny_base.train import main
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    # A suite that was started in the background inherits a Ctrl-C that is ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    timer = threading.Timer(3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    try:
-        assert main(["train", "--work", str(tmp_path), "--minutes", "5"]) == 1
-    finally:
-        timer.cancel()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    before = signal.getsignal(signal.SIGINT)
+
+    def stop_once_it_listens() -> None:
+        until(lambda: signal.getsignal(signal.SIGINT) is not before)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=stop_once_it_listens, daemon=True).start()
+    assert main(["train", "--work", str(tmp_path), "--minutes", "5"]) == 1
+    assert (tmp_path / "last.pt").exists()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_for_an_end_and_the_second_one_interrupts(number: signal.Signals) -> None:
+    pytest.importorskip("torch", reason="needs the training environment (scripts/setup.sh train)")
+    from tools.tiny_base.train import stop_signals
+
+    with pytest.raises(KeyboardInterrupt), stop_signals() as stopping:
+        os.kill(os.getpid(), number)
+        until(stopping.is_set)
+        os.kill(os.getpid(), number)
+        until(lambda: False)
