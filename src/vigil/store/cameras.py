@@ -124,6 +124,16 @@ class CameraTable:
             _update(connection, camera.id, name=name)
             return _find(connection, camera.id, where=self._database.name)
 
+    def set_place(self, word: str, place: str) -> CameraRecord:
+        """Sets where a camera, given by id or name, is; empty text removes it. Raises UsageError."""
+        place = place.strip()
+        if not place.isprintable() or len(place) > LONGEST_NAME:
+            raise UsageError(f"a camera's place has at most {LONGEST_NAME} characters, all of them printable")
+        with self._database.writing("placing a camera") as connection:
+            camera = _find(connection, word, where=self._database.name)
+            _update(connection, camera.id, place=place)
+            return _find(connection, camera.id, where=self._database.name)
+
     def move(self, word: str, moved: CameraRecord) -> CameraRecord:
         """Gives a camera, by id or name, the identity, kind and address of `moved`.
 
@@ -210,6 +220,11 @@ def is_of(word: str, camera_id: ColumnElement[str], source: ColumnElement[str]) 
         return camera_id == word
     named = select(cameras.c.id).where(cameras.c.name == word)
     return or_(camera_id.in_(named), and_(source == word, is_unknown(camera_id)))
+
+
+def is_at(place: str, camera_id: ColumnElement[str]) -> ColumnElement[bool]:
+    """A condition: a row's camera is at this place."""
+    return camera_id.in_(select(cameras.c.id).where(cameras.c.place == place))
 
 
 def is_unknown(camera_id: ColumnElement[str]) -> ColumnElement[bool]:

@@ -3,17 +3,21 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import ColumnElement, and_, func, or_, tuple_
 
 from vigil.errors import UsageError
 from vigil.events import Tier
-from vigil.store import cameras, marks
+from vigil.store import acknowledgements, cameras, marks
+from vigil.store.event_record import EVENT_STATES, EventState
 from vigil.store.schema import events
 
 TIERS = (Tier.LOW, Tier.MEDIUM, Tier.HIGH)
 
 MarkFilter: TypeAlias = Literal["true", "false_alarm", "unsure", "unmarked"]
 """The newest mark of an event; `unmarked` includes events whose mark was taken back."""
+
+EventKey: TypeAlias = tuple[str, str]
+"""The place of an event in the order of lists: when it happened, and its id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +27,8 @@ class EventFilter:
     `since_utc` and `until_utc` are times in the store's format; an event matches if it overlaps the span. `tier` is the
     lowest tier. `text` is a case-insensitive substring of the description, a note or the camera's name. `source` is a
     camera id or a name, which several cameras may share. With `camera_id`, events of that camera match, and events
-    without a known camera if their name is `source`. `limit` keeps the newest events and `offset` skips the newest, for
+    without a known camera if their name is `source`. `place` is that of the camera, `rule` the name of the rule that
+    made the event, `state` what the event asks of people. `before` is an `EventKey`: older events match. `limit` keeps the newest events and `offset` skips the newest, for
     paging. Raises UsageError for invalid values.
     """
 
@@ -35,6 +40,11 @@ class EventFilter:
     mark: MarkFilter | None = None
     text: str = ""
     open_only: bool = False
+    closed_only: bool = False
+    place: str = ""
+    rule: str = ""
+    state: EventState | None = None
+    before: "EventKey | None" = None
     limit: int | None = None
     offset: int = 0
 
@@ -45,6 +55,8 @@ class EventFilter:
             raise UsageError(f"offset must not be negative: {self.offset}")
         if self.mark not in (None, *get_args(MarkFilter)):
             raise UsageError(f"no event is marked {self.mark!r}; there are {', '.join(get_args(MarkFilter))}")
+        if self.state not in (None, *EVENT_STATES):
+            raise UsageError(f"there is no state {self.state!r}; there are {', '.join(EVENT_STATES)}")
         if self.since_utc and self.until_utc and self.since_utc > self.until_utc:
             raise UsageError(f"nothing lies between {self.since_utc} and {self.until_utc}: the times are the wrong way")
 
@@ -66,8 +78,23 @@ class EventFilter:
             (self.mark, marked_so),
             (self.text, has_text),
             (self.open_only, events.c.end_s.is_(None)),
+            (self.closed_only, events.c.end_s.is_not(None)),
+            (self.place, cameras.is_at(self.place, events.c.camera_id)),
+            (self.rule, events.c.rule == self.rule),
+            (self.state, self._is_in_state()),
+            (self.before, tuple_(events.c.happened_utc, events.c.id) < (self.before or ("", ""))),
         ]
         return [condition for given, condition in wanted if given]
+
+    def _is_in_state(self) -> ColumnElement[bool]:
+        """Matches the events whose `event_record.state_of` is the state."""
+        if self.state == "reviewed":
+            return func.coalesce(marks.newest_mark_value(), "") != ""
+        acknowledged = acknowledgements.is_acknowledged()
+        if self.state == "acknowledged":
+            return and_(marks.is_unmarked(), acknowledged)
+        is_alarm = events.c.tier == Tier.HIGH.value
+        return and_(marks.is_unmarked(), ~acknowledged, is_alarm if self.state == "alarm" else ~is_alarm)
 
     def _is_of_camera(self) -> ColumnElement[bool]:
         """Matches the camera by id, or else by name events whose camera is unknown."""

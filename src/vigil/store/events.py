@@ -6,7 +6,7 @@ store.events.get("20261120T115033123Z-9f3c21ab")            # or the start or en
 """
 
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, func, select
 
@@ -14,12 +14,22 @@ from vigil.errors import UsageError
 from vigil.events import Event
 from vigil.store.changes import TELLABLE, StoredChange, StoredKind, kinds_between, log_changes, note_published_kinds
 from vigil.store.database import Database, upsert
-from vigil.store.event_filter import EventFilter
+from vigil.store.event_filter import EventFilter, EventKey
 from vigil.store.event_rows import insert_new_windows, last_window_end_s, read_events, row_of
 from vigil.store.schema import cameras, events
 from vigil.store.sessions import SessionTable, WatchSession, cameras_of, end_all
 
 STOPPED = "the watcher stopped"
+
+PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class EventSlice:
+    """Events, latest first, and the key after which the next page begins; None if there is none."""
+
+    events: tuple[Event, ...]
+    next: EventKey | None
 
 
 class EventTable:
@@ -52,6 +62,21 @@ class EventTable:
         with self._database.reading("reading events") as connection:
             return _find(connection, wanted or EventFilter())
 
+    def page(self, wanted: EventFilter) -> "EventSlice":
+        """The newest events that match a filter, latest first, at most `limit` of them; `before` of the filter goes on.
+
+        Pages stay the same while newer events arrive, since each begins at an event rather than at a number.
+        """
+        limit = wanted.limit or PAGE
+        newest = select(events).where(*wanted.conditions())
+        newest = newest.order_by(events.c.happened_utc.desc(), events.c.id.desc()).limit(limit + 1)
+        with self._database.reading("reading events") as connection:
+            found = read_events(connection, newest)
+            has_more = len(found) > limit
+            last = select(events.c.happened_utc).where(events.c.id == found[limit - 1].id) if has_more else None
+            key = None if last is None else (connection.execute(last).scalar_one(), found[limit - 1].id)
+        return EventSlice(tuple(found[:limit]), key)
+
     def find_open(self, source: str | None = None) -> list[Event]:
         """The open events (of one camera, or of all), including those that a killed watcher left open."""
         return self.find(EventFilter(source=source, open_only=True))
@@ -61,6 +86,11 @@ class EventTable:
         conditions = (wanted or EventFilter()).conditions()
         with self._database.reading("counting events") as connection:
             return connection.execute(select(func.count()).select_from(events).where(*conditions)).scalar_one()
+
+    def by_id(self, event_id: str) -> Event | None:
+        """The event with exactly this id; None if there is none."""
+        with self._database.reading("reading an event") as connection:
+            return next(iter(read_events(connection, select(events).where(events.c.id == event_id))), None)
 
     def get(self, part: str) -> Event:
         """The event with this id, or the only one whose id starts or ends with it; else raises UsageError."""

@@ -25,6 +25,8 @@ from vigil.store.times import utc_now
 MediaKind: TypeAlias = Literal["snapshots", "clips", "frames"]
 KINDS: tuple[MediaKind, ...] = ("snapshots", "clips", "frames")
 
+IDS_AT_ONCE = 500
+
 WriteMedia: TypeAlias = Callable[[Path], None]
 """Writes a file at the given path, or for frames fills the folder there."""
 
@@ -74,6 +76,16 @@ class MediaTable:
         query = select(media).where(media.c.event_id == event_id).order_by(media.c.path)
         with self._database.reading("reading media") as connection:
             return [media_file(row, root=self._folder) for row in connection.execute(query)]
+
+    def of_events(self, event_ids: Sequence[str]) -> dict[str, list[MediaFile]]:
+        """The files of these events, sorted by path, by event id; events without files are left out."""
+        found: dict[str, list[MediaFile]] = {}
+        with self._database.reading("reading media") as connection:
+            for i in range(0, len(event_ids), IDS_AT_ONCE):
+                some = media.c.event_id.in_(event_ids[i : i + IDS_AT_ONCE])
+                for row in connection.execute(select(media).where(some).order_by(media.c.path)):
+                    found.setdefault(row.event_id, []).append(media_file(row, root=self._folder))
+        return found
 
 
 def media_path(root: Path, kind: MediaKind, event_id: str, name: str) -> Path:

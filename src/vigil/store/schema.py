@@ -8,7 +8,7 @@ Times: `*_s` are seconds of the source; `*_utc` are strings like `2026-11-20T11:
 distinguishes sources of the same name (`vigil.sources.source_identity`); it is empty in old sessions. Rows of `changes`
 are written in the transaction of the change and are never updated. `cursors` holds the position of each consumer in
 `changes`, and `handled_ahead` the changes it has handled beyond one that it has not. `events.untold` is unused since
-there are cursors.
+there are cursors. `digest` is the SHA-256 of an API key, and empty times mean never.
 """
 
 from typing import Any
@@ -151,6 +151,47 @@ changes = Table(
     Column("camera_id", String, nullable=False),
     Column("event", SafeText, nullable=False),
     Column("written_utc", String, nullable=False),
+)
+
+acknowledgements = Table(
+    "acknowledgements",
+    metadata,
+    Column("event_id", ForeignKey("events.id", ondelete="CASCADE"), primary_key=True),
+    Column("who", SafeText, nullable=False),
+    Column("acknowledged_utc", String, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", SafeText, primary_key=True),
+    Column("role", String, nullable=False),
+    Column("password_hash", String, nullable=False),
+    Column("created_utc", String, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", SafeText, nullable=False),
+    Column("role", String, nullable=False),
+    Column("scopes", String, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("created_utc", String, nullable=False),
+    Column("expires_utc", String, nullable=False),
+    Column("revoked_utc", String, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("at_utc", String, nullable=False),
+    Column("who", SafeText, nullable=False),
+    Column("address", SafeText, nullable=False),
+    Column("act", SafeText, nullable=False),
+    Column("details", SafeText, nullable=False),
 )
 
 cursors = Table(

@@ -17,6 +17,9 @@ from typing import Self
 
 from vigil.errors import StoreError, UsageError
 from vigil.files import PRIVATE_FILE, make_private_folder
+from vigil.store.acknowledgements import AcknowledgementTable
+from vigil.store.api_keys import ApiKeyTable
+from vigil.store.audit import AuditTable
 from vigil.store.cameras import CameraTable
 from vigil.store.changes import ChangeLog
 from vigil.store.cursors import ConsumerCursors
@@ -28,6 +31,7 @@ from vigil.store.media import MediaTable
 from vigil.store.migrations import NEWEST, migrate, version_of
 from vigil.store.rejected_rows import RejectedRows
 from vigil.store.sessions import SessionTable, SourceLocks
+from vigil.store.users import UserTable
 from vigil.store.verdicts import VerdictTable
 
 DEFAULT_STORE = "outputs/watch/events.db"
@@ -49,7 +53,11 @@ class Store:
         self.changes = ChangeLog(database)
         self.cursors = ConsumerCursors(database)
         self.marks = MarkTable(database)
+        self.acknowledgements = AcknowledgementTable(database)
         self.media = MediaTable(database, folder)
+        self.users = UserTable(database)
+        self.api_keys = ApiKeyTable(database)
+        self.audit = AuditTable(database)
         self.rejected_rows = RejectedRows(folder)
 
     @classmethod
