@@ -26,7 +26,7 @@ from vigil.errors import UsageError
 
 from . import audit_log
 from .accounts import Accounts
-from .allowed_routes import API, is_for_all, is_open, is_start_page
+from .allowed_routes import API, is_for_all, is_open, is_start_page, methods_of
 from .http.rate_limit import RateLimit
 from .passwords import AUTH_VARIABLE, PasswordCheck, UserDirectory, Users
 from .principal import Principal, local_principal
@@ -71,7 +71,9 @@ API_EVERY_S = 1 / 500
 """Requests to the service from one address: a burst of a thousand, then 500 a second."""
 
 
-def check_host(host: str, users: UserDirectory, trusted: TrustedProxies | None = None, root: RootPath | None = None) -> None:
+def check_host(
+    host: str, users: UserDirectory, trusted: TrustedProxies | None = None, root: RootPath | None = None
+) -> None:
     """Raises UsageError if the pages have no users but would be open to other machines or to a proxy."""
     if users:
         return
@@ -143,7 +145,7 @@ class AccessMiddleware:
         if _is_foreign(headers) and not (_is_link(headers) and is_start_page(method, path)):
             return _refusal(scope, 403, FOREIGN)
         if not is_open(method, path):
-            return _nothing_here(scope, self._root)
+            return _not_with_this_method(scope) or _nothing_here(scope, self._root)
         if is_for_all(path):
             return None
         if path not in SIGN_IN_PAGES:
@@ -210,14 +212,10 @@ class AccessMiddleware:
             return _ask(scope, headers, self._root)
         name = f"key {key.name} ({key.id})"
         scope["user"], scope["vigil_visitor"] = SimpleUser(name), name
-        scope["vigil_principal"] = Principal(
-            name=name, role=key.role, kind="key", scopes=key.scopes, address=address
-        )
+        scope["vigil_principal"] = Principal(name=name, role=key.role, kind="key", scopes=key.scopes, address=address)
         return None
 
-    async def _by_password(
-        self, scope: Scope, authorization: str, address: str
-    ) -> tuple[str | None, Response | None]:
+    async def _by_password(self, scope: Scope, authorization: str, address: str) -> tuple[str | None, Response | None]:
         """Checks an HTTP Basic header, as scripts send it; returns the user, or the response to a failed attempt."""
         given = basic_credentials(authorization)
         if given is None:
@@ -276,6 +274,15 @@ def _nothing_here(scope: Scope, root: RootPath) -> Response:
     elif scope.get("vigil_forwarded"):
         advice = "; if a proxy serves these pages below a path, start them with --root-path PATH"
     return _refusal(scope, 404, f"there is nothing here{advice}")
+
+
+def _not_with_this_method(scope: Scope) -> Response | None:
+    """A 405 if a route of the service is there, but with other methods."""
+    methods = methods_of(scope["path"]) if is_api(scope) else []
+    if not methods:
+        return None
+    told = ", ".join(sorted(methods))
+    return _refusal(scope, 405, f"this address takes {told}", headers={"Allow": told})
 
 
 def _ask(scope: Scope, headers: Headers, root: RootPath) -> Response:

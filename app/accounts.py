@@ -18,6 +18,7 @@ from vigil.store.api_keys import ApiKey, digest_of
 from vigil.store.times import utc_now
 from vigil.store.users import Role, StoredUser
 
+from .audit_log import StoredActs
 from .passwords import Users
 
 log = logging.getLogger(__name__)
@@ -89,6 +90,10 @@ class Accounts:
             known = self._look_up(secret, digest, known, now_s)
         key = known.key
         return key if key is not None and key.state(utc_now()) == "valid" else None
+
+    def write_acts(self) -> StoredActs | None:
+        """From now on, what users and keys do is also written into the store's audit table; None without a store."""
+        return None if self._store is None else StoredActs(self._store.audit)
 
     def _look_up(self, secret: str, digest: str, before: _Looked | None, now_s: float) -> _Looked:
         assert self._store is not None

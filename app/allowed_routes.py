@@ -138,6 +138,12 @@ def is_open(method: str, path: str) -> bool:
     return method == "POST" and path in _SEND
 
 
+def methods_of(path: str) -> list[str]:
+    """The methods of a route of the service; empty if there is none at this path."""
+    found = [method for method, routes in _API.items() if path in routes]
+    return [*found, "HEAD"] if "GET" in found else found
+
+
 def is_for_all(path: str) -> bool:
     """Whether a route is open without a user or a key."""
     return path in FOR_ALL

@@ -179,7 +179,9 @@ class SignIn:
         audit_log.record("signed in", user=name, address=address)
         stamp = await anyio.to_thread.run_sync(stamp_of, self._passwords.users, name)
         answer = RedirectResponse(self._root.url(_inside(next_path)), status_code=303)
-        self._set_cookie(request, answer, self._sessions.begin(name, stamp or ""), max_age_s=int(self._sessions.lifetime_s))
+        self._set_cookie(
+            request, answer, self._sessions.begin(name, stamp or ""), max_age_s=int(self._sessions.lifetime_s)
+        )
         return answer
 
     def _sign_out(self, request: Request) -> Response:

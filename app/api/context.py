@@ -1,4 +1,4 @@
-"""What the routes of the service share: the site, its store and its watch; raises if a part that is needed is not there."""
+"""What the routes of the service share: the site, its store and its watch."""
 
 from dataclasses import dataclass
 

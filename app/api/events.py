@@ -5,9 +5,9 @@ import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import JSONResponse
 
 from vigil.errors import UsageError
@@ -150,7 +150,7 @@ def events_router(context: ApiContext) -> APIRouter:
     @router.get("/events", response_model=EventList, responses=problems(400, 503))
     def list_events(
         caller: EventReader,
-        filters: Annotated[EventFilters, Query()] = EventFilters(),  # noqa: B008
+        filters: Annotated[EventFilters, Depends()],
         limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
         cursor: Annotated[str, Query(max_length=300, description="`next` of the page before.")] = "",
     ) -> Any:
@@ -171,7 +171,7 @@ def events_router(context: ApiContext) -> APIRouter:
     def export_events(
         caller: EventReader,
         format: Annotated[Literal["json", "csv", "srt"], Path(examples=["csv"])],
-        filters: Annotated[EventFilters, Query()] = EventFilters(),  # noqa: B008
+        filters: Annotated[EventFilters, Depends()],
     ) -> Response:
         """The newest 10,000 events that match, oldest first. Subtitles (srt) are of one watch of one camera."""
         store = context.store
@@ -219,15 +219,11 @@ def events_router(context: ApiContext) -> APIRouter:
         store = context.store
         found = find_event(store, event)
         points = [
-            CurvePoint(
-                start_s=each.start_s, end_s=each.end_s, p_alarm=each.verdict.p_alarm, cause=each.verdict.cause
-            )
+            CurvePoint(start_s=each.start_s, end_s=each.end_s, p_alarm=each.verdict.p_alarm, cause=each.verdict.cause)
             for each in store.verdicts.around(found, margin_s=margin_s)
         ]
         tiers = tiers_of(context)
-        return Curve(
-            event=found.id, onset_s=found.onset_s, end_s=rounded(found.end_s), tiers=tiers, points=points
-        )
+        return Curve(event=found.id, onset_s=found.onset_s, end_s=rounded(found.end_s), tiers=tiers, points=points)
 
     _add_marking(router, context)
     return router
@@ -270,16 +266,15 @@ def _belongings(
 ) -> tuple[Mapping[str, Sequence[MediaFile]], Mapping[str, Sequence[Any]]]:
     ids = [event.id for event in events]
     media = {
-        event_id: [
-            replace(files[0], path=FilePath(url)) for url in media_urls(context, files)
-        ]
+        event_id: [replace(files[0], path=FilePath(url)) for url in media_urls(context, files)]
         for event_id, files in store.media.of_events(ids).items()
     }
     return media, store.marks.of_events(ids)
 
 
 def _json(context: ApiContext, store: Store, events: Sequence[Event]) -> str:
-    return as_json(events, *_belongings(context, store, events))
+    seen = store.acknowledgements.of_events([event.id for event in events])
+    return as_json(events, *_belongings(context, store, events), seen)
 
 
 def _csv(context: ApiContext, store: Store, events: Sequence[Event]) -> bytes:
@@ -297,4 +292,4 @@ def _srt(context: ApiContext, store: Store, events: Sequence[Event]) -> str:
     judged = [] if session is None else store.verdicts.of_session(session)
     if session is None or not judged:
         raise NotFoundError("the verdicts of that watch are not kept any more")
-    return cast("str", format_srt(judged, store.events.of_session(session)))
+    return format_srt(judged, store.events.of_session(session))

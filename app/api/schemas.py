@@ -165,8 +165,7 @@ class FrameList(BaseModel):
 class CameraOut(BaseModel):
     """One camera and what it does now; figures that are no longer true (`is_current`) are null.
 
-    `unknown` counts windows without a verdict by cause; `dropped` are those that gave way to newer ones. `is_away` cameras
-    are in the settings, but are not watched.
+    `unknown` counts windows without a verdict by cause; `dropped` are those that gave way to newer ones.
     """
 
     id: str

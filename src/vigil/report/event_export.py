@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vigil.events import Event, Mark
+from vigil.store.acknowledgements import Acknowledgement
 from vigil.store.event_record import event_record, full_record, mark_record
 from vigil.store.media import MediaFile
 
@@ -46,11 +47,21 @@ EventMarks = Mapping[str, Sequence[Mark]]
 """The marks of each event, oldest first, by event id."""
 
 
-def as_json(events: Sequence[Event], media: EventMediaFiles, marks: EventMarks) -> str:
-    """A JSON list of events with their windows, all their marks, and the paths of their media."""
+def as_json(
+    events: Sequence[Event],
+    media: EventMediaFiles,
+    marks: EventMarks,
+    seen: Mapping[str, Acknowledgement] | None = None,
+) -> str:
+    """A JSON list of events with their windows, marks and acknowledgements, and the paths of their media."""
+    acknowledged = {} if seen is None else {event_id: (ack.who, ack.acknowledged_utc) for event_id, ack in seen.items()}
     listed = [
         full_record(
-            event, marks=marks.get(event.id, ()), media=[str(file.path) for file in media.get(event.id, ())]
+            event,
+            marks=marks.get(event.id, ()),
+            media=[str(file.path) for file in media.get(event.id, ())],
+            acknowledged_by=acknowledged.get(event.id, ("", ""))[0],
+            acknowledged_utc=acknowledged.get(event.id, ("", ""))[1],
         )
         for event in events
     ]
@@ -64,7 +75,9 @@ def as_csv(events: Sequence[Event], media: EventMediaFiles, marks: EventMarks) -
     writer.writeheader()
     for event in events:
         paths = " ".join(str(file.path) for file in media.get(event.id, ()))
-        row = event_record(event) | mark_record(marks.get(event.id, ())) | {"windows": len(event.windows), "media": paths}
+        row = (
+            event_record(event) | mark_record(marks.get(event.id, ())) | {"windows": len(event.windows), "media": paths}
+        )
         writer.writerow({name: _cell(value) for name, value in row.items()})
     return out.getvalue()
 

@@ -28,8 +28,8 @@ class EventFilter:
     lowest tier. `text` is a case-insensitive substring of the description, a note or the camera's name. `source` is a
     camera id or a name, which several cameras may share. With `camera_id`, events of that camera match, and events
     without a known camera if their name is `source`. `place` is that of the camera, `rule` the name of the rule that
-    made the event, `state` what the event asks of people. `before` is an `EventKey`: older events match. `limit` keeps the newest events and `offset` skips the newest, for
-    paging. Raises UsageError for invalid values.
+    made the event, `state` what the event asks of people. `before` is an `EventKey`: older events match. `limit` keeps
+    the newest events and `offset` skips the newest, for paging. Raises UsageError for invalid values.
     """
 
     since_utc: str | None = None

@@ -1,6 +1,6 @@
 """The users table: who may sign in to the pages and the service, with which role. Passwords are argon2 hashes.
 
-    store.users.add("lena", Role.OPERATOR, password_hash=hashed)
+store.users.add("lena", Role.OPERATOR, password_hash=hashed)
 """
 
 from dataclasses import dataclass, field
@@ -57,7 +57,7 @@ class UserTable:
             if connection.execute(select(users.c.name).where(users.c.name == name)).scalar() is not None:
                 raise UsageError(f"there is a user {name!r} already; remove it first, or choose another name")
             connection.execute(users.insert().values(row))
-        return StoredUser(**row | {"role": role})
+        return StoredUser(name=name, role=role, password_hash=password_hash, created_utc=row["created_utc"])
 
     def all(self) -> list[StoredUser]:
         """All users, by name."""
