@@ -20,7 +20,7 @@ def service(context: typer.Context) -> None:
     """
     missing: list[Any] = [name for name in NEEDED if find_spec(name) is None]
     if missing:
-        raise UsageError(f"the service needs {missing[0]}, which is not installed; run: pip install 'vigil[web]'")
+        raise UsageError(f"the service needs {missing[0]}, which is not installed; run: pip install 'vigil[service]'")
     # Uploads, and everything that libraries make of them, are for this user only.
     os.umask(0o077)
     raise typer.Exit(load_app("server").main(context.args, program="vigil service"))

@@ -125,7 +125,7 @@ def remove(name: NameArgument, store: StoreOption = DEFAULT_STORE, folder: Media
 
 def _hasher() -> Callable[[str], str]:
     if find_spec("argon2") is None:
-        raise UsageError("users need packages that are not installed; run: pip install 'vigil[web]'")
+        raise UsageError("users need packages that are not installed; run: pip install 'vigil[service]'")
     from argon2 import PasswordHasher
 
     return lambda password: PasswordHasher().hash(password.encode(errors="surrogatepass"))
