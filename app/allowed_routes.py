@@ -66,12 +66,12 @@ API_ROUTES: dict[str, tuple[str, ...]] = {
     "/events/export.{format}": ("GET",),
     "/events/{word}": ("GET",),
     "/events/{word}/acknowledge": ("POST",),
-    "/events/{word}/clip": ("GET",),
+    "/events/{word}/clip": ("GET", "HEAD"),
     "/events/{word}/frames": ("GET",),
-    "/events/{word}/frames/{number}/{number}": ("GET",),
+    "/events/{word}/frames/{number}/{number}": ("GET", "HEAD"),
     "/events/{word}/marks": ("GET", "POST"),
     "/events/{word}/probability": ("GET",),
-    "/events/{word}/snapshot": ("GET",),
+    "/events/{word}/snapshot": ("GET", "HEAD"),
     "/events/{word}/verdicts": ("GET",),
     "/health": ("GET",),
     "/judge": ("POST",),
@@ -84,7 +84,7 @@ API_ROUTES: dict[str, tuple[str, ...]] = {
     "/status": ("GET",),
     "/version": ("GET",),
 }
-"""The routes of the service below `API`, with their methods; `HEAD` is open where `GET` is."""
+"""The routes of the service below `API`, with their methods."""
 
 FOR_ALL = frozenset({f"{API}/health", f"{API}/ready"})
 """What a supervisor may ask without a key."""
@@ -125,14 +125,14 @@ _BEGINNINGS = RouteList.of(
 )
 _API = {
     method: RouteList.of(tuple(f"{API}{route}" for route, methods in API_ROUTES.items() if method in methods))
-    for method in ("GET", "POST", "PATCH", "DELETE")
+    for method in ("GET", "HEAD", "POST", "PATCH", "DELETE")
 }
 
 
 def is_open(method: str, path: str) -> bool:
     """Whether a route is open; `path` is decoded, as in the ASGI scope."""
     if path.startswith(f"{API}/"):
-        return path in _API.get("GET" if method == "HEAD" else method, ())
+        return path in _API.get(method, ())
     if method in READING:
         return path in _READ
     return method == "POST" and path in _SEND
@@ -140,8 +140,7 @@ def is_open(method: str, path: str) -> bool:
 
 def methods_of(path: str) -> list[str]:
     """The methods of a route of the service; empty if there is none at this path."""
-    found = [method for method, routes in _API.items() if path in routes]
-    return [*found, "HEAD"] if "GET" in found else found
+    return [method for method, routes in _API.items() if path in routes]
 
 
 def is_for_all(path: str) -> bool:

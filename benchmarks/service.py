@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/service.py                      200 reads a second for 10 s, 100 clients, 20 changes
     .venv/bin/python benchmarks/service.py --rate 100 --seconds 5 --clients 50
 
-It starts `vigil service` as a process of its own on a store with 500 events, and asks it over real connections. Reads are
-sent at their due times, whether or not those before them are answered, and are measured from then on. A change is
+It starts `vigil service` as a process of its own on a store with 500 events, and asks it over real connections. Reads
+are sent at their due times, whether or not those before them are answered, and are measured from then on. A change is
 written to the store by this process; its delay at a client is from the return of that write.
 """
 

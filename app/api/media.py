@@ -33,6 +33,7 @@ def media_router(context: ApiContext) -> APIRouter:
     """The routes of the files of events."""
     router = APIRouter(tags=["media"])
 
+    @router.head("/events/{event}/snapshot", include_in_schema=False)
     @router.get(
         "/events/{event}/snapshot", response_class=FileResponse, responses={200: IMAGE, **problems(404, 416, 503)}
     )
@@ -40,6 +41,7 @@ def media_router(context: ApiContext) -> APIRouter:
         """The picture at the onset of an event."""
         return send_file(request, _only(context, event, "snapshots").path, media_type="image/jpeg")
 
+    @router.head("/events/{event}/clip", include_in_schema=False)
     @router.get(
         "/events/{event}/clip",
         response_class=FileResponse,
@@ -82,6 +84,7 @@ def media_router(context: ApiContext) -> APIRouter:
                 )
         return FrameList(event=found.id, frames=told)
 
+    @router.head("/events/{event}/frames/{window}/{number}", include_in_schema=False)
     @router.get(
         "/events/{event}/frames/{window}/{number}",
         response_class=FileResponse,

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import http_camera
-
 from scripted_server import ScriptedServer
 from services import filled_store, service_at
 from waiting import HANG_S, until
