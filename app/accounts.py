@@ -11,14 +11,15 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from vigil.errors import StoreError
 from vigil.store import Store
 from vigil.store.api_keys import ApiKey, digest_of
+from vigil.store.database import parse_url, sqlite_path
 from vigil.store.times import utc_now
 from vigil.store.users import Role, StoredUser
 
-from .audit_log import StoredActs
 from .passwords import Users
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,14 @@ log = logging.getLogger(__name__)
 FRESH_S = 1.0
 MOST_KEYS = 512
 """Keys that are remembered for `FRESH_S`; more are looked up again."""
+
+
+def existing_store(url: str, folder: Path | None) -> Store | None:
+    """Opens a store if it is there; None without one, or while its file does not exist. Raises StoreError."""
+    path = sqlite_path(parse_url(url)) if url else None
+    if not url or (path is not None and not path.exists()):
+        return None
+    return Store.open(url, folder=folder, create=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +47,15 @@ class Accounts:
     """Users by name and keys by secret; thread-safe. Every method may read the store: call it in a thread."""
 
     def __init__(
-        self, file: Users | None = None, store: Store | None = None, *, clock: Callable[[], float] = time.monotonic
+        self,
+        file: Users | None = None,
+        open_store: Callable[[], Store | None] = lambda: None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._file = file or Users()
-        self._store = store
+        self._open_store = open_store
+        self._store: Store | None = None
         self._clock = clock
         self._lock = threading.Lock()
         self._users: dict[str, StoredUser] = {}
@@ -54,7 +68,7 @@ class Accounts:
     @property
     def is_stale(self) -> bool:
         """Whether the next question reads the store."""
-        return self._store is not None and self._clock() - self._read_s >= FRESH_S
+        return self._clock() - self._read_s >= FRESH_S
 
     def hash_of(self, name: str) -> str | None:
         """The argon2 hash of a user's password; None if there is no such user."""
@@ -81,7 +95,7 @@ class Accounts:
 
     def key(self, secret: str) -> ApiKey | None:
         """The valid key with this secret; None if it is unknown, revoked or expired."""
-        if self._store is None:
+        if self._opened() is None:
             return None
         digest, now_s = digest_of(secret), self._clock()
         with self._lock:
@@ -90,10 +104,6 @@ class Accounts:
             known = self._look_up(secret, digest, known, now_s)
         key = known.key
         return key if key is not None and key.state(utc_now()) == "valid" else None
-
-    def write_acts(self) -> StoredActs | None:
-        """From now on, what users and keys do is also written into the store's audit table; None without a store."""
-        return None if self._store is None else StoredActs(self._store.audit)
 
     def _look_up(self, secret: str, digest: str, before: _Looked | None, now_s: float) -> _Looked:
         assert self._store is not None
@@ -110,13 +120,23 @@ class Accounts:
                 self._keys.popitem(last=False)
         return looked
 
+    def _opened(self) -> Store | None:
+        """The store, opened when it is there: `vigil users add` or the watch may make it later."""
+        if self._store is None:
+            try:
+                self._store = self._open_store()
+            except StoreError as error:
+                log.warning("no users and keys of the store are known: %s", error)
+        return self._store
+
     def _stored(self) -> dict[str, StoredUser]:
-        if self._store is None or not self.is_stale:
+        if not self.is_stale:
             return self._users
         with self._lock:
             self._read_s = self._clock()
+        store = self._opened()
         try:
-            self._users = {user.name: user for user in self._store.users.all()}
+            self._users = {} if store is None else {user.name: user for user in store.users.all()}
         except StoreError as error:
             log.warning("the users of the store cannot be read: %s", error)
         return self._users

@@ -29,7 +29,7 @@ MOST_KNOWN = 1024
 """Pairs of user and address that `FirstOfMany` remembers."""
 
 OF_STRANGERS = frozenset({"sign-in refused", "too many sign-ins", "key refused"})
-CLOSES_WITHIN_S = 10.0
+STOPS_WITHIN_S = 10.0
 
 QUIET_S = 60.0
 """`RareWarning` logs at most once in this time, so that repeated attempts do not fill the log."""
@@ -66,7 +66,7 @@ def record(act: str, **details: str) -> None:
 
 
 class StoredActs(logging.Handler):
-    """Also writes the acts of users and keys to a store's audit table, in a thread of its own, until `close`.
+    """Also writes the acts of users and keys to a store's audit table, in a thread of its own, until `stop`.
 
     Failed attempts of strangers stay in the log alone: they would fill the table.
     """
@@ -85,12 +85,11 @@ class StoredActs(logging.Handler):
         if act and act not in OF_STRANGERS:
             self._acts.put((act, dict(getattr(record, "vigil_details", {}))))
 
-    def close(self) -> None:
-        """Writes what is left, and ends the thread."""
+    def stop(self) -> None:
+        """Writes what is left, and ends the thread. It is not `close`, which uvicorn calls when it sets up its logs."""
         log.removeHandler(self)
         self._acts.put(None)
-        self._thread.join(CLOSES_WITHIN_S)
-        super().close()
+        self._thread.join(STOPS_WITHIN_S)
 
     def _write(self) -> None:
         while (told := self._acts.get()) is not None:

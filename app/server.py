@@ -13,17 +13,17 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from vigil.environments import gc_frozen
-from vigil.errors import JobError, SourceError, StoreError, UsageError, VigilError
+from vigil.errors import JobError, SourceError, UsageError, VigilError
 from vigil.judge import read_key
 from vigil.serving.server import check_port
 from vigil.sources.address import Address, find_sources
-from vigil.store import Store
 from vigil.watch import WatchSettings
 from vigil.watch.background import BackgroundWatcher
 from vigil.watch.run import endpoint_of
@@ -31,7 +31,7 @@ from vigil.watch.settings import load_watch_settings
 
 from . import audit_log
 from .access import LOCAL_HOSTS, check_host
-from .accounts import Accounts
+from .accounts import Accounts, existing_store
 from .allowed_cameras import AllowedCameras
 from .demo import demo, play_demo_video
 from .endpoint_monitor import EndpointMonitor
@@ -42,9 +42,10 @@ from .http.listener import listen
 from .http.rate_limited_log import RateLimitFilter
 from .language import translator
 from .options import parser
-from .passwords import hash_passwords, read_users
+from .passwords import Users, hash_passwords, read_users
 from .trusted_proxies import TrustedProxies
 from .web.context import SiteContext, SiteOptions
+from .web.event_store import open_store
 from .web.gradio_stubs import skip_gradio_stubs
 from .web.root_path import RootPath
 from .web.upload_quota import UploadLimits
@@ -148,7 +149,6 @@ def run(given: argparse.Namespace, *, with_pages: bool = True) -> None:
         host=given.host,
         port=given.port,
         users=users,
-        accounts=Accounts(users, _store(settings)),
         session_s=given.session_hours * 3600.0,
         trusted_proxies=trusted,
         root=RootPath.of(given.root_path),
@@ -168,7 +168,7 @@ def run(given: argparse.Namespace, *, with_pages: bool = True) -> None:
         allow_cameras=tuple(given.allow_camera),
         allow_any_camera=given.allow_any_camera,
     )
-    check_host(options.host, options.directory, options.trusted_proxies, options.root)
+    check_host(options.host, _accounts(users, settings), options.trusted_proxies, options.root)
     if options.root.path and not options.trusted_proxies.networks:
         log.warning("without --trusted-proxy ADDRESS all visitors count as one, and cookies go without Secure")
     if options.host not in LOCAL_HOSTS and options.tls is None and not options.trusted_proxies.networks:
@@ -183,15 +183,9 @@ def run(given: argparse.Namespace, *, with_pages: bool = True) -> None:
     serve(options, settings, api_key=read_key(given.key_file, url=settings.url), with_pages=with_pages)
 
 
-def _store(settings: WatchSettings) -> Store | None:
-    """The store that holds users and keys; None without one. One that cannot be opened is reported as no store."""
-    if not settings.store:
-        return None
-    try:
-        return Store.open(settings.store, folder=settings.store_folder)
-    except StoreError as error:
-        log.warning("no users and keys of the store are known: %s", error)
-        return None
+def _accounts(users: Users, settings: WatchSettings) -> Accounts:
+    """The users of the file and those of the store that is watched into."""
+    return Accounts(users, partial(existing_store, settings.store, settings.store_folder))
 
 
 def _hash_passwords(auth: str | None) -> None:
@@ -210,7 +204,7 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str, with_p
     """Serves the pages, or the service alone, until interrupted, then removes the uploads."""
     endpoint = endpoint_of(settings, api_key=api_key)
     audit_log.keep_in(options.folder)
-    acts = None if options.accounts is None else options.accounts.write_acts()
+    options = replace(options, accounts=_accounts(options.users, settings))
     uploads = Uploads.make(options.folder, keep_s=options.keep_uploads_s)
     # Gradio stores uploads here, and serves files below this folder without another copy.
     os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder)
@@ -229,6 +223,8 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str, with_p
         service=service,
     )
     logging.getLogger("uvicorn.error").addFilter(_is_worth_showing)
+    store = open_store(context)
+    acts = None if store is None else audit_log.StoredActs(store.audit)
     try:
         with gc_frozen():
             app = build(context)
@@ -252,7 +248,7 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str, with_p
         service.stop()
         uploads.remove()
         if acts is not None:
-            acts.close()
+            acts.stop()
 
 
 def _builder(*, with_pages: bool) -> Callable[[SiteContext], ASGIApp]:

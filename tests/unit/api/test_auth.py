@@ -1,6 +1,8 @@
 """Who may do what: keys, roles, scopes, sessions and their CSRF tokens, on a service that runs."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -9,7 +11,7 @@ from services import EVENT, PASSWORD, Service, vigil
 from vigil.store import Store
 from vigil.store.api_keys import digest_of
 from vigil.store.users import Role
-from waiting import until
+from waiting import HANG_S, until
 
 MARK = {"mark": "true", "note": "seen"}
 
@@ -39,7 +41,6 @@ def vera(guarded: Service) -> str:
         "Bearer vigil_wrong",
         "Bearer " + "x" * 5000,
         "Bearer vigil_\u00e9".encode("latin-1"),
-        "Basic YWRhOndyb25n",
         "Basic %%%",
         "Digest a",
     ],
@@ -50,6 +51,11 @@ def test_nothing_is_told_without_a_valid_key(guarded: Service, authorization: st
         for path in ("/events", "/cameras", "/status", f"/events/{EVENT}/clip", "/openapi.json", "/live", "/metrics"):
             assert is_problem(client.get(path), 401), path
         assert is_problem(client.post(f"/events/{EVENT}/marks", json=MARK), 401)
+
+
+def test_a_wrong_password_is_refused(guarded: Service) -> None:
+    with guarded.client(auth=("ada", "wrong")) as client:
+        assert is_problem(client.get("/events"), 401)
 
 
 def test_a_supervisor_needs_no_key(guarded: Service) -> None:
@@ -111,11 +117,12 @@ def test_a_password_of_the_store_lets_a_program_in(guarded: Service) -> None:
     assert (told["name"], told["role"], told["kind"]) == ("otto", "operator", "password")
 
 
-def sign_in(guarded: Service, name: str = "otto", **cookies: str) -> httpx.Client:
-    client = httpx.Client(base_url=guarded.site.url, cookies=cookies)
-    answer = client.post("sign-in", data={"name": name, "password": PASSWORD})
-    assert answer.status_code == 303
-    return client
+@contextmanager
+def sign_in(guarded: Service, name: str = "otto") -> Iterator[httpx.Client]:
+    """A page of a user who has signed in."""
+    with httpx.Client(base_url=guarded.site.url, timeout=HANG_S) as client:
+        assert client.post("sign-in", data={"name": name, "password": PASSWORD}).status_code == 303
+        yield client
 
 
 def test_a_session_changes_something_with_its_token_only(guarded: Service, vera: str) -> None:

@@ -17,7 +17,7 @@ def test_the_file_goes_before_the_store(tmp_path: Path) -> None:
     with Store.open(tmp_path / "events.db") as store:
         store.users.add("ada", Role.VIEWER, password_hash="$argon2-store")
         store.users.add("otto", Role.OPERATOR, password_hash="$argon2-otto")
-        accounts = Accounts(FILE, store)
+        accounts = Accounts(FILE, lambda: store)
         roles = [accounts.role_of(name) for name in ("ada", "bob", "otto", "nobody")]
     assert roles == [Role.ADMIN, Role.VIEWER, Role.OPERATOR, None]
     assert accounts.hash_of("ada") == "$argon2-file" and accounts.hash_of("otto") == "$argon2-otto"
@@ -28,7 +28,7 @@ def test_the_file_goes_before_the_store(tmp_path: Path) -> None:
 def test_what_is_changed_in_the_store_is_known_soon(tmp_path: Path) -> None:
     clock = Hands()
     with Store.open(tmp_path / "events.db") as store:
-        accounts = Accounts(None, store, clock=clock)
+        accounts = Accounts(None, lambda: store, clock=clock)
         assert not accounts and accounts.may_change(None)
         store.users.add("otto", Role.OPERATOR, password_hash="$argon2-otto")
         made = store.api_keys.add("a", Role.VIEWER)
@@ -43,7 +43,7 @@ def test_what_was_known_stays_known_while_the_store_is_away(tmp_path: Path) -> N
     with Store.open(tmp_path / "events.db") as store:
         store.users.add("otto", Role.OPERATOR, password_hash="$argon2-otto")
         made = store.api_keys.add("a", Role.VIEWER)
-        accounts = Accounts(None, store, clock=clock)
+        accounts = Accounts(None, lambda: store, clock=clock)
         assert accounts and accounts.key(made.secret) is not None
     for path in tmp_path.glob("events.db*"):
         path.write_bytes(b"damaged")
@@ -56,4 +56,4 @@ def test_what_was_known_stays_known_while_the_store_is_away(tmp_path: Path) -> N
 def test_an_expired_key_is_none(tmp_path: Path, expires_utc: str) -> None:
     with Store.open(tmp_path / "events.db") as store:
         made = store.api_keys.add("a", Role.VIEWER, expires_utc=expires_utc)
-        assert Accounts(None, store).key(made.secret) is None
+        assert Accounts(None, lambda: store).key(made.secret) is None
