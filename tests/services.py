@@ -46,7 +46,8 @@ def service_at(
     endpoint_url: str, *words: str, folder: Path, store: Path, env: Mapping[str, str] | None = None
 ) -> Iterator[Service]:
     """`vigil service` as its own process until the end of the `with`."""
-    options = ("--store", str(store), *words)
+    kept = ("--set", "retention.media_days=36500", "--set", "retention.verdict_days=36500")
+    options = ("--store", str(store), "--task", "fight_en", *kept, *words)
     with site_at(endpoint_url, *options, folder=folder, program=PROGRAM, env=env) as site:
         yield Service(site, store)
 

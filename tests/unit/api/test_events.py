@@ -79,7 +79,7 @@ def test_an_alarm_is_acknowledged_once_and_then_reviewed(asking: httpx.Client) -
     again = asking.post("/events/e0003/acknowledge").json()
     assert again["acknowledged_utc"] == first["acknowledged_utc"]
     assert "e0003" in ids(asking, state="acknowledged") and "e0003" not in ids(asking, state="alarm")
-    made = asking.post("/events/e0003/marks", json={"mark": "false_alarm", "note": "two boys \ud83d\ude00 play"})
+    made = asking.post("/events/e0003/marks", json={"mark": "false_alarm", "note": "two boys 😀 play"})
     assert made.status_code == 201 and made.json()["who"] == "local"
     assert ids(asking, state="reviewed", mark="false_alarm") == ["e0003"]
     told = asking.get("/events/e0003").json()
