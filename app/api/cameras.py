@@ -225,7 +225,7 @@ def _add_reading(router: APIRouter, context: ApiContext) -> None:
         while True:
             shot = context.watcher.preview(found.name)
             if shot is not None and shot[1] != after:
-                headers = {"X-Second": f"{shot[1]:.6f}", "Cache-Control": "no-store"}
+                headers = {"X-Second": repr(shot[1]), "Cache-Control": "no-store"}
                 return Response(shot[0], media_type="image/jpeg", headers=headers)
             if anyio.current_time() >= give_up_s:
                 return Response(status_code=204)

@@ -55,6 +55,6 @@ def test_the_commands_of_the_page_work(
     assert '"name":"door"' in next(each for line, each in answers.items() if line.endswith("$API/cameras"))
     judged = json.loads(next(each for line, each in answers.items() if "clip.mp4" in line))
     assert judged["verdict"]["outcome"] == "alarm"
-    assert "event: ready" in next(each for line, each in answers.items() if "/live" in line)
+    assert "event: ready" in next(each for line, each in answers.items() if "$API/live" in line)
     *_, by_key, by_password = answers.values()
     assert json.loads(by_key)["scopes"] == ["events", "live"] and json.loads(by_password)["role"] == "admin"
