@@ -20,7 +20,7 @@ from vigil.sources.open_capture import open_capture
 from vigil.sources.source_identity import identity_of
 from vigil.store.cameras import CameraRecord
 from vigil.watch.camera_ids import record_of
-from vigil.watch.state import SourceState, SourceStatus
+from vigil.watch.state import SourceState
 
 from ..problems import BusyError, ConflictError, NotFoundError
 from ..web.event_store import open_store
@@ -143,7 +143,7 @@ class WatchedCameras:
             detail=redact(state.detail),
             is_live=state.live,
             is_current=state.is_current,
-            is_paused=state.stage is SourceStatus.PAUSED,
+            is_paused=address.name in self._watcher.paused,
             width_px=width,
             height_px=height,
             fps=round(state.fps, 2),

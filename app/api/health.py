@@ -10,6 +10,7 @@ from vigil import __version__
 from vigil.errors import VigilError, redact
 from vigil.questions import Question
 from vigil.store import EventFilter
+from vigil.store.event_record import EventState
 from vigil.watch.prometheus import PrometheusMetrics
 from vigil.watch.watcher import Watcher
 
@@ -32,6 +33,7 @@ from .schemas import (
 )
 
 MOST_ENTRIES = 200
+WAITING: tuple[EventState, ...] = ("alarm", "to_review")
 Check = Literal["ok", "failing"]
 
 
@@ -56,10 +58,33 @@ class ServiceMetrics:
         return generate_latest(self._metrics.registry)
 
 
+class WaitingCounts:
+    """How many alarms and events to review wait for somebody, counted anew when the change log has grown.
+
+    Counting looks at every event, and every page asks every few seconds. None without a store.
+    """
+
+    def __init__(self, context: ApiContext) -> None:
+        self._context = context
+        self._known: tuple[int, int, int] | None = None
+
+    def now(self) -> tuple[int | None, int | None]:
+        """Alarms, and events to review."""
+        try:
+            store = self._context.store
+        except UnavailableError:
+            return None, None
+        last, known = store.changes.last(), self._known
+        if known is None or known[0] != last:
+            alarms, to_review = (store.events.count(EventFilter(state=state)) for state in WAITING)
+            known = self._known = (last, alarms, to_review)
+        return known[1], known[2]
+
+
 def health_router(context: ApiContext, hub: LiveHub) -> APIRouter:
     """The routes about the service itself."""
     router = APIRouter(tags=["service"])
-    metrics = ServiceMetrics(context, hub)
+    metrics, counts = ServiceMetrics(context, hub), WaitingCounts(context)
 
     @router.get("/health", response_model=HealthOut, responses=problems())
     async def health() -> HealthOut:
@@ -92,7 +117,7 @@ def health_router(context: ApiContext, hub: LiveHub) -> APIRouter:
     @router.get("/status", response_model=StatusOut, responses=problems(503))
     def status(caller: AnyCaller) -> StatusOut:
         """What the watch does as a whole, and what keeps it from judging."""
-        return _status(context, hub)
+        return _status(context, hub, counts)
 
     @router.get("/session", response_model=SessionOut, responses=problems())
     async def session(caller: AnyCaller) -> SessionOut:
@@ -160,7 +185,8 @@ def _can_read(context: ApiContext) -> bool:
     return True
 
 
-def _status(context: ApiContext, hub: LiveHub) -> StatusOut:
+def _status(context: ApiContext, hub: LiveHub, counts: WaitingCounts) -> StatusOut:
+    alarms, to_review = counts.now()
     site, now = context.site, context.site.status.now
     service = site.service
     breaker = None if service is None else service.breaker
@@ -177,18 +203,10 @@ def _status(context: ApiContext, hub: LiveHub) -> StatusOut:
         load=None if now.load is None else list(now.load),
         warnings=[] if service is None else list(service.warnings),
         cameras=0 if service is None else len(service.addresses),
-        open_alarms=_count(context, EventFilter(state="alarm")),
-        to_review=_count(context, EventFilter(state="to_review")),
+        open_alarms=alarms,
+        to_review=to_review,
         live_clients=hub.clients,
     )
-
-
-def _count(context: ApiContext, wanted: EventFilter) -> int | None:
-    """How many events wait for somebody; None without a store."""
-    try:
-        return context.store.events.count(wanted)
-    except UnavailableError:
-        return None
 
 
 def _problem(context: ApiContext) -> str:

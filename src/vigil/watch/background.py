@@ -156,6 +156,11 @@ class BackgroundWatcher:
         except VigilError:
             return []
 
+    @property
+    def paused(self) -> frozenset[str]:
+        """The names of the cameras that are to be paused; one that is resumed may take a moment to connect."""
+        return self._roster.paused
+
     def rename(self, name: str, new_name: str) -> None:
         """Gives a camera another name; a live one is connected anew under it. Raises UsageError if that is taken."""
         camera_id = self._camera_id(name)
