@@ -31,7 +31,7 @@ from .schemas import (
     EXAMPLE_CAMERA,
     CameraAddress,
     CameraChange,
-    CameraList,
+    CameraListOut,
     CameraOut,
     CameraTest,
     CameraVerdicts,
@@ -181,11 +181,11 @@ def cameras_router(context: ApiContext) -> APIRouter:
 
 
 def _add_reading(router: APIRouter, context: ApiContext) -> None:
-    @router.get("/cameras", response_model=CameraList, responses=problems(503))
-    def list_cameras(caller: CameraReader) -> CameraList:
+    @router.get("/cameras", response_model=CameraListOut, responses=problems(503))
+    def list_cameras(caller: CameraReader) -> CameraListOut:
         """Every camera: its state, lag, drops, and what the model last made of it."""
         cameras = WatchedCameras(context)
-        return CameraList(cameras=cameras.all(), spare=cameras.spare(), warnings=list(context.watcher.warnings))
+        return CameraListOut(cameras=cameras.all(), spare=cameras.spare(), warnings=list(context.watcher.warnings))
 
     @router.get("/cameras/{camera}", response_model=CameraOut, responses=problems(404, 503))
     def get_camera(caller: CameraReader, camera: CameraPath) -> CameraOut:

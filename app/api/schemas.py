@@ -196,7 +196,7 @@ class CameraOut(BaseModel):
     problems: list[str]
 
 
-class CameraList(BaseModel):
+class CameraListOut(BaseModel):
     """The cameras that are watched; `spare` are the names of configured ones that are not, `warnings` what is wrong."""
 
     cameras: list[CameraOut]
