@@ -69,6 +69,7 @@ def watch_ours(path: Path, camera: Camera, start: "Start") -> None:
             stop=start.stop,
             started_s=began_s,
             picture_timeout_s=20.0,
+            key_timeout_s=300.0,
             health=StreamHealth(),
         )
         cutter = Windower(SAMPLING)

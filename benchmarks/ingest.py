@@ -76,6 +76,7 @@ def live(path: Path) -> int:
             stop=threading.Event(),
             started_s=0.0,
             picture_timeout_s=20.0,
+            key_timeout_s=300.0,
             health=network.StreamHealth(),
         )
         return sum(isinstance(signal, Frame) for signal in camera.signals())

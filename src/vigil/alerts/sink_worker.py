@@ -24,9 +24,10 @@ from vigil.alerts.settings import AlertSettings, AnySink
 from vigil.alerts.sink import Sink
 from vigil.errors import DeliveryError, StoreError, UsageError
 from vigil.events import EventChange
-from vigil.store import Store, StoredChange
+from vigil.store import MediaFile, Store, StoredChange
 from vigil.store.deliveries import Delivery, DeliveryHistory
 from vigil.store.event_record import event_record
+from vigil.store.media_store import FRAMES
 from vigil.store.times import format_utc
 
 log = logging.getLogger(__name__)
@@ -301,8 +302,17 @@ class SinkWorker:
             camera = self._store.cameras.find(delivery.camera_id)
         except UsageError:
             camera = None
-        media = tuple(self._store.media.of_event(delivery.event_id))
+        files = self._store.media.of_event(delivery.event_id)
+        media = tuple(self._local(file) for file in files if file.kind != FRAMES)
         return compose(delivery, self._alerts, camera=camera, media=media)
+
+    def _local(self, file: MediaFile) -> MediaFile:
+        """A media file with the path of a copy on this machine, if it can be had."""
+        try:
+            return replace(file, path=self._store.media.local(file))
+        except StoreError as error:
+            log.warning("alerts: %s goes without %s: %s", self.name, file.key, error)
+            return file
 
     def _waits_for_media(self, delivery: Delivery, message: AlertMessage) -> bool:
         age_s = self._clock() - epoch_s(delivery.created_utc)

@@ -76,8 +76,11 @@ def told(page: Page) -> list[str]:
 
 
 def rings_once_for_each(*pages: Page) -> None:
-    """Each alarm that was told rang, once, on one of these pages; on a slow machine another comes meanwhile."""
-    heard = [page.evaluate("[window.vigilRung || 0, window.told.map(one => one.tag)]") for page in pages]
+    """Each alarm that was told rang, once, on one of these pages; on a slow machine another comes meanwhile.
+
+    An event that opens in a lower tier and rises is two alarms, whose titles differ.
+    """
+    heard = [page.evaluate("[window.vigilRung || 0, window.told.map(one => one.title + one.tag)]") for page in pages]
     alarms = [alarm for _, tags in heard for alarm in tags]
     assert sum(rung for rung, _ in heard) == len(alarms) == len(set(alarms)) > 0
 

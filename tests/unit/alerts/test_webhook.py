@@ -91,7 +91,10 @@ def test_parts_carry_the_event_its_snapshot_and_its_clip(tmp_path: Path) -> None
     files = {"snapshots": (tmp_path / "a.jpg", b"\xff\xd8\r\n--x"), "clips": (tmp_path / "a.mp4", b"film")}
     for path, data in files.values():
         path.write_bytes(data)
-    media = tuple(MediaFile(path=path, event_id="e", kind=kind, size_bytes=1) for kind, (path, _) in files.items())  # type: ignore[arg-type]
+    media = tuple(
+        MediaFile(path=path, key=path.name, place=str(path), event_id="e", kind=kind, size_bytes=1)  # type: ignore[arg-type]
+        for kind, (path, _) in files.items()
+    )
     with receiver() as got:
         post(webhook(got.url, media="parts"), message(media=media, text="二人推搡"))
     [posted] = got.posted

@@ -75,7 +75,7 @@ def test_the_status_line_the_chat_and_parity_trust_the_same(secure: ScriptedServ
     async def status() -> EndpointStatus:
         board = EndpointMonitor(endpoint, WatchSettings(url=secure.url, ca_file=authority.file))
         following = asyncio.create_task(board.follow())
-        while not board.now.asked:
+        while not board.now.polled:
             await asyncio.sleep(0.01)
         following.cancel()
         return board.now

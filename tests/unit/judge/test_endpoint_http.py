@@ -163,7 +163,7 @@ def test_the_status_line_goes_on_and_says_what_is_wrong() -> None:
     async def watch(url: str) -> str:
         board = EndpointMonitor(Endpoint(url=url), WatchSettings(url=url))
         following = asyncio.create_task(board.follow())
-        while not board.now.asked:
+        while not board.now.polled:
             await asyncio.sleep(0.01)
         following.cancel()
         return board.now.problem or ""
