@@ -1,6 +1,7 @@
 """The files of events: snapshots, clips with HTTP ranges, and the judged frames. Nothing else of the disk."""
 
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path as FilePath
 from typing import Annotated, Literal
@@ -8,8 +9,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 
-from vigil.store import MediaFile
-from vigil.store.media import MediaKind
+from vigil.errors import StoreError
+from vigil.store import MediaFile, Store
+from vigil.store.media_store import MediaKind
 
 from ..problems import ConflictError, NotFoundError, UnavailableError, problem
 from ..web.browser_copies import browser_copies
@@ -110,8 +112,17 @@ def media_router(context: ApiContext) -> APIRouter:
 def _of_kind(context: ApiContext, event_id: str, kind: MediaKind) -> list[MediaFile]:
     store = context.store
     event = find_event(store, event_id)
-    files = [file for file in store.media.of_event(event.id) if file.kind == kind]
-    return [file for file in files if file.path.exists() and is_media_path(file.path, context.site)]
+    kept = [file for file in store.media.of_event(event.id) if file.kind == kind]
+    files = [_on_this_machine(store, file) for file in kept]
+    return [file for file in files if file is not None and is_media_path(file.path, context.site)]
+
+
+def _on_this_machine(store: Store, file: MediaFile) -> MediaFile | None:
+    """A media file with its path here, fetched from the bucket if there is one; None if it is gone."""
+    try:
+        return replace(file, path=store.media.local(file))
+    except StoreError:
+        return None
 
 
 def _only(context: ApiContext, event_id: str, kind: MediaKind) -> MediaFile:

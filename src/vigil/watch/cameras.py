@@ -154,7 +154,7 @@ class CameraList:
         """
         with self._lock:
             address = self.check(name)
-            new_name = _checked(new_name)
+            new_name = _valid_name(new_name)
             if new_name == name:
                 return
             if not new_name or new_name in {*self._configured, *self._added}:

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 import http_camera
-from scripted_server import ScriptedServer
 from api_service import PASSWORD, Service, filled_store, service_at, vigil
+from scripted_server import ScriptedServer
 from waiting import until
 from watching import bright_server, film
 

@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 import http_camera
-from scripted_server import ScriptedServer
 from api_service import Service, filled_store, service_at
+from scripted_server import ScriptedServer
 from waiting import until
 
 

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import http_camera
-from scripted_server import ScriptedServer
 from api_service import filled_store, service_at
+from scripted_server import ScriptedServer
 from waiting import HANG_S, until
 from watching import film
 
