@@ -22,7 +22,9 @@ import psycopg
 from waiting import HANG_S, until
 
 USERS = ("postgres", "nobody")
-SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=60", "shared_buffers=32MB")
+SETTINGS = ("fsync=off", "full_page_writes=off", "max_connections=60", "shared_buffers=32MB")
+"""Without waiting for the disk; what is committed still survives a crash of the server, which tests bring about."""
+
 MISSING = "no PostgreSQL server is installed, so nothing was tried on one: bash scripts/setup.sh services"
 
 

@@ -4,12 +4,12 @@ import logging
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import tenacity
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Executable, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     ArgumentError,
@@ -221,8 +221,16 @@ def upsert(
     """Inserts rows; rows whose key (the primary one, unless named) exists are updated, except for columns in `keep`."""
     if not rows:
         return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    keys = tuple(key) or tuple(column.name for column in table.primary_key)
+    fresh = tuple(name for name in rows[0] if name not in {*keys, *keep})
+    connection.execute(_upsert_statement(connection.dialect.name, table, keys, fresh), list(rows))
+
+
+@lru_cache(maxsize=64)
+def _upsert_statement(dialect_name: str, table: Table, keys: tuple[str, ...], fresh: tuple[str, ...]) -> Executable:
+    """The statement of an upsert, kept because building it takes longer than its execution."""
+    dialect = postgresql if dialect_name == "postgresql" else sqlite
     insert = dialect.insert(table)
-    keys = list(key) or [column.name for column in table.primary_key]
-    fresh = {name: insert.excluded[name] for name in rows[0] if name not in {*keys, *keep}}
-    connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=fresh), list(rows))
+    values = {name: insert.excluded[name] for name in fresh}
+    statement: Executable = insert.on_conflict_do_update(index_elements=keys, set_=values)
+    return statement
