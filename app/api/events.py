@@ -4,7 +4,6 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -261,7 +260,7 @@ def _belongings(
 ) -> tuple[Mapping[str, Sequence[MediaFile]], Mapping[str, Sequence[Any]]]:
     ids = [event.id for event in events]
     media = {
-        event_id: [replace(files[0], path=FilePath(url)) for url in media_urls(context, files)]
+        event_id: [replace(files[0], place=url) for url in media_urls(context, files)]
         for event_id, files in store.media.of_events(ids).items()
     }
     return media, store.marks.of_events(ids)
