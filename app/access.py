@@ -2,16 +2,20 @@
 
 The checks, in this order: without users, only names of this machine are served (any other name would let in a site that
 the browser visits, by DNS rebinding); requests from another site's page are refused, except links to the start pages;
-only listed routes are open; with users, a session or a password is required.
+only listed routes are open; with users, a session or a password is required, or for the service a key. A change that a
+session makes in the service needs the session's CSRF token too. What the service is refused is told as a problem
+(`app.problems`), everything else as text.
 """
 
 import binascii
+import hmac
 import re
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
+import anyio.to_thread
 from starlette.authentication import SimpleUser, UnauthenticatedUser
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -21,8 +25,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vigil.errors import UsageError
 
 from . import audit_log
-from .allowed_routes import is_open, is_start_page
-from .passwords import AUTH_VARIABLE, PasswordCheck, Users
+from .accounts import Accounts
+from .allowed_routes import API, is_for_all, is_open, is_start_page, methods_of
+from .http.rate_limit import RateLimit
+from .passwords import AUTH_VARIABLE, PasswordCheck, UserDirectory, Users
+from .principal import Principal, local_principal
+from .problems import problem, retry_after
 from .sign_in import Passwords, Sessions, SignIn, SignInAttempt
 from .trusted_proxies import TrustedProxies, address_group
 from .web.root_path import RootPath
@@ -56,14 +64,24 @@ FOREIGN = (
 UNWANTED_HEADERS = ("access-control-allow-origin", "access-control-allow-credentials")
 
 
-def check_host(host: str, users: Users, trusted: TrustedProxies | None = None, root: RootPath | None = None) -> None:
+SAFE_METHODS = frozenset({"GET", "HEAD"})
+CSRF_HEADER = "x-csrf-token"
+API_BURST = 1000
+API_EVERY_S = 1 / 500
+"""Requests to the service from one address: a burst of a thousand, then 500 a second."""
+
+
+def check_host(
+    host: str, users: UserDirectory, trusted: TrustedProxies | None = None, root: RootPath | None = None
+) -> None:
     """Raises UsageError if the pages have no users but would be open to other machines or to a proxy."""
     if users:
         return
     if host not in LOCAL_HOSTS:
         raise UsageError(
             f"--host {host} opens the pages to other machines, who could then see the cameras: name a file with "
-            f"name:password in --auth, or set ${AUTH_VARIABLE}; without a password only 127.0.0.1 is served"
+            f"name:password in --auth, set ${AUTH_VARIABLE}, or add users to the store (vigil users add NAME); without "
+            "a password only 127.0.0.1 is served"
         )
     if trusted is not None and trusted.networks:
         raise UsageError(
@@ -79,9 +97,13 @@ def check_host(host: str, users: Users, trusted: TrustedProxies | None = None, r
 
 @dataclass(frozen=True, slots=True)
 class AccessOptions:
-    """Users, session length and cookie name; the name includes `port`, since browsers share cookies between ports."""
+    """Users, session length and cookie name; the name includes `port`, since browsers share cookies between ports.
 
-    users: Users = field(default_factory=Users)
+    `accounts` are the users and keys of file and store; without them, there are the `users` alone, and no keys.
+    """
+
+    users: UserDirectory = field(default_factory=Users)
+    accounts: Accounts | None = None
     session_s: float = SESSION_S
     port: int = 7860
     root: RootPath = field(default_factory=RootPath)
@@ -92,8 +114,11 @@ class AccessMiddleware:
 
     def __init__(self, app: ASGIApp, *, options: AccessOptions, passwords: Passwords | None = None) -> None:
         self._app = app
-        self._users = options.users
-        self._passwords = passwords or Passwords(options.users, PasswordCheck(options.users))
+        self._accounts = options.accounts
+        self._users: UserDirectory = options.users if options.accounts is None else options.accounts
+        self._passwords = passwords or Passwords(self._users, PasswordCheck(self._users))
+        self._api_rate = RateLimit(burst=API_BURST, every_s=API_EVERY_S)
+        self._wrong_keys = audit_log.RareWarning()
         self._sessions = Sessions(lifetime_s=options.session_s)
         self._root = options.root
         self._cookie_name = options.root.cookie_name(f"vigil_session_{options.port}")
@@ -114,34 +139,83 @@ class AccessMiddleware:
     async def _answer(self, scope: Scope, receive: Receive) -> Response | None:
         """Returns the response to send instead of the page, or None if the request is allowed."""
         headers, method, path = Headers(scope=scope), scope["method"], scope["path"]
-        if not self._users:
-            refused = _not_local(scope, headers)
-            if refused is not None:
-                return refused
+        refused = await self._refused_at_once(scope, headers)
+        if refused is not None:
+            return refused
         if _is_foreign(headers) and not (_is_link(headers) and is_start_page(method, path)):
-            return PlainTextResponse(FOREIGN, status_code=403)
+            return _refusal(scope, 403, FOREIGN)
         if not is_open(method, path):
-            return _nothing_here(scope, self._root)
+            return _not_with_this_method(scope) or _nothing_here(scope, self._root)
+        if is_for_all(path):
+            return None
         if path not in SIGN_IN_PAGES:
             return await self._let_in(scope, headers)
         if not self._users:
             return RedirectResponse(self._root.url("/"), 303)
         return await self._sign_in.answer(Request(scope, receive))
 
+    async def _refused_at_once(self, scope: Scope, headers: Headers) -> Response | None:
+        """Refuses what is too much from one address, and what may come from elsewhere while there are no users."""
+        if is_api(scope):
+            wait_s = self._api_rate.wait_s(address_group(_client(scope)))
+            if wait_s > 0:
+                return _refusal(scope, 429, "too many requests; try again later", headers=retry_after(wait_s))
+        if self._accounts is not None and self._accounts.is_stale:
+            await anyio.to_thread.run_sync(bool, self._accounts)
+        return None if self._users else _not_local(scope, headers)
+
     async def _let_in(self, scope: Scope, headers: Headers) -> Response | None:
+        if is_api(scope) and headers.get("authorization", "").partition(" ")[0].lower() == "bearer":
+            return await self._by_key(scope, headers)
         address = _client(scope)
         if not self._users:
             scope["user"], scope["vigil_visitor"] = UnauthenticatedUser(), f"address {address_group(address)}"
+            scope["vigil_principal"] = local_principal(address)
             return None
-        user = self._sessions.user(Request(scope).cookies.get(self._cookie_name, ""))
+        cookie = Request(scope).cookies.get(self._cookie_name, "")
+        user = self._sessions.user_of(cookie, self._users)
+        has_session = user is not None
         if user is None:
-            user, refused = await self._by_password(headers.get("authorization", ""), address)
+            user, refused = await self._by_password(scope, headers.get("authorization", ""), address)
             if user is None:
                 return refused or _ask(scope, headers, self._root)
         scope["user"], scope["vigil_visitor"] = SimpleUser(user), f"user {user}"
+        return self._enter(scope, headers, user, cookie=cookie if has_session else "")
+
+    def _enter(self, scope: Scope, headers: Headers, user: str, *, cookie: str) -> Response | None:
+        """Notes who it is; refuses a change in the service that a session makes without its token."""
+        role = self._users.role_of(user)
+        if role is None:
+            return _ask(scope, headers, self._root)
+        token = self._sessions.csrf_token(cookie) if cookie else ""
+        scope["vigil_principal"] = Principal(
+            name=user,
+            role=role,
+            kind="session" if cookie else "password",
+            address=_client(scope),
+            csrf_token=token,
+        )
+        if not is_api(scope) or scope["method"] in SAFE_METHODS or not cookie:
+            return None
+        if hmac.compare_digest(headers.get(CSRF_HEADER, "").encode(), token.encode()):
+            return None
+        return _refusal(
+            scope, 403, "a change needs the header X-CSRF-Token; GET /api/v1/session tells its value", kind="csrf"
+        )
+
+    async def _by_key(self, scope: Scope, headers: Headers) -> Response | None:
+        """Lets a program in by its key, or returns the refusal."""
+        secret, address = headers["authorization"].partition(" ")[2].strip(), _client(scope)
+        key = None if self._accounts is None else await anyio.to_thread.run_sync(self._accounts.key, secret)
+        if key is None:
+            self._wrong_keys.say("key refused", address=address)
+            return _ask(scope, headers, self._root)
+        name = f"key {key.name} ({key.id})"
+        scope["user"], scope["vigil_visitor"] = SimpleUser(name), name
+        scope["vigil_principal"] = Principal(name=name, role=key.role, kind="key", scopes=key.scopes, address=address)
         return None
 
-    async def _by_password(self, authorization: str, address: str) -> tuple[str | None, Response | None]:
+    async def _by_password(self, scope: Scope, authorization: str, address: str) -> tuple[str | None, Response | None]:
         """Checks an HTTP Basic header, as scripts send it; returns the user, or the response to a failed attempt."""
         given = basic_credentials(authorization)
         if given is None:
@@ -149,25 +223,39 @@ class AccessMiddleware:
         name, password = given
         came, wait_s = await self._passwords.attempt(name, password, address=address)
         if came is SignInAttempt.TOO_MANY:
-            retry = {"Retry-After": str(max(1, round(wait_s)))}
-            return None, PlainTextResponse("too many attempts; try again later\n", status_code=429, headers=retry)
+            return None, _refusal(scope, 429, "too many attempts; try again later", headers=retry_after(wait_s))
         if came is SignInAttempt.WRONG:
             return None, None
         self._programs.say("program let in", user=name, address=address)
         return name, None
 
 
+def is_api(scope: Scope) -> bool:
+    """Whether a request is for the service, which answers in JSON."""
+    return str(scope["path"]).startswith(f"{API}/")
+
+
+def _refusal(
+    scope: Scope, status: int, text: str, *, kind: str = "", headers: Mapping[str, str] | None = None
+) -> Response:
+    """A refusal in the form of what was asked: a problem for the service, text for everything else."""
+    if is_api(scope):
+        return problem(status, text, kind=kind, headers=headers)
+    return PlainTextResponse(f"{text.strip()}\n", status_code=status, headers=headers)
+
+
 def _not_local(scope: Scope, headers: Headers) -> Response | None:
     """Refuses requests that may come from another machine, when there are no users."""
     if scope.get("vigil_forwarded") or _is_renamed(headers):
-        return PlainTextResponse(
+        return _refusal(
+            scope,
+            403,
             "these pages have no users, so requests through a proxy are refused; start them with --auth FILE and "
-            "--trusted-proxy ADDRESS\n",
-            status_code=403,
+            "--trusted-proxy ADDRESS",
         )
     if _host(headers.get("host", "")) in LOCAL_HOSTS:
         return None
-    return PlainTextResponse("these pages answer to 127.0.0.1 and localhost only\n", status_code=421)
+    return _refusal(scope, 421, "these pages answer to 127.0.0.1 and localhost only")
 
 
 def _is_renamed(headers: Headers) -> bool:
@@ -185,7 +273,16 @@ def _nothing_here(scope: Scope, root: RootPath) -> Response:
         advice = f"; these pages are below {root.url('/')}"
     elif scope.get("vigil_forwarded"):
         advice = "; if a proxy serves these pages below a path, start them with --root-path PATH"
-    return PlainTextResponse(f"there is nothing here{advice}\n", status_code=404)
+    return _refusal(scope, 404, f"there is nothing here{advice}")
+
+
+def _not_with_this_method(scope: Scope) -> Response | None:
+    """A 405 if a route of the service is there, but with other methods."""
+    methods = methods_of(scope["path"]) if is_api(scope) else []
+    if not methods:
+        return None
+    told = ", ".join(sorted(methods))
+    return _refusal(scope, 405, f"this address takes {told}", headers={"Allow": told})
 
 
 def _ask(scope: Scope, headers: Headers, root: RootPath) -> Response:
@@ -198,6 +295,10 @@ def _ask(scope: Scope, headers: Headers, root: RootPath) -> Response:
         query = scope["query_string"].decode("latin-1")
         place = f"{scope['path']}?{query}" if query else scope["path"]
         return RedirectResponse(f"{root.url('/sign-in')}?next={quote(place, safe='/')}", status_code=303)
+    if is_api(scope):
+        needed = f"a key, or a name and a password, are needed; browsers sign in at {root.url('/sign-in')}"
+        challenge = {} if is_browser else {"WWW-Authenticate": 'Bearer realm="Vigil"'}
+        return _refusal(scope, 401, needed, headers=challenge)
     challenge = {} if is_browser else {"WWW-Authenticate": 'Basic realm="Vigil", charset="UTF-8"'}
     needed = f"a name and a password are needed: {root.url('/sign-in')}\n"
     return PlainTextResponse(needed, status_code=401, headers=challenge)

@@ -9,10 +9,16 @@ from dataclasses import dataclass
 
 from .language import LANGUAGES
 
+API = "/api/v1"
+"""The path of the service (`app.api`), whose routes have the methods that they answer."""
+
 READING = frozenset({"GET", "HEAD"})
 PLACEHOLDERS = {
     "language": "|".join(LANGUAGES),
     "word": r"[A-Za-z0-9_-]{1,100}",
+    "number": r"[0-9]{1,9}",
+    "camera": r"[^/]{1,200}",
+    "format": r"json|csv|srt",
     "asset": r"[A-Za-z0-9_@-][A-Za-z0-9_.@-]*(?:/[A-Za-z0-9_@-][A-Za-z0-9_.@-]*)*",
     "path": r"/.+",
 }
@@ -47,6 +53,42 @@ OPEN_TO_SEND = (
     "/{language}/gradio_api/upload",
 )
 
+API_ROUTES: dict[str, tuple[str, ...]] = {
+    "/audit": ("GET",),
+    "/cameras": ("GET", "POST"),
+    "/cameras/test": ("POST",),
+    "/cameras/{camera}": ("GET", "PATCH", "DELETE"),
+    "/cameras/{camera}/pause": ("POST",),
+    "/cameras/{camera}/picture": ("GET",),
+    "/cameras/{camera}/resume": ("POST",),
+    "/cameras/{camera}/verdicts": ("GET",),
+    "/events": ("GET",),
+    "/events/export.{format}": ("GET",),
+    "/events/{word}": ("GET",),
+    "/events/{word}/acknowledge": ("POST",),
+    "/events/{word}/clip": ("GET", "HEAD"),
+    "/events/{word}/frames": ("GET",),
+    "/events/{word}/frames/{number}/{number}": ("GET", "HEAD"),
+    "/events/{word}/marks": ("GET", "POST"),
+    "/events/{word}/probability": ("GET",),
+    "/events/{word}/snapshot": ("GET", "HEAD"),
+    "/events/{word}/verdicts": ("GET",),
+    "/health": ("GET",),
+    "/judge": ("POST",),
+    "/live": ("GET",),
+    "/metrics": ("GET",),
+    "/openapi.json": ("GET",),
+    "/questions": ("GET",),
+    "/ready": ("GET",),
+    "/session": ("GET",),
+    "/status": ("GET",),
+    "/version": ("GET",),
+}
+"""The routes of the service below `API`, with their methods."""
+
+FOR_ALL = frozenset({f"{API}/health", f"{API}/ready"})
+"""What a supervisor may ask without a key."""
+
 
 @dataclass(frozen=True, slots=True)
 class RouteList:
@@ -77,14 +119,33 @@ def _beginnings(route: str) -> list[str]:
 _START = RouteList.of(START_PAGES)
 _READ = RouteList.of(OPEN_TO_READ)
 _SEND = RouteList.of(OPEN_TO_SEND)
-_BEGINNINGS = RouteList.of(tuple({begun for route in (*OPEN_TO_READ, *OPEN_TO_SEND) for begun in _beginnings(route)}))
+_API_ROUTES = tuple(f"{API}{route}" for route in API_ROUTES)
+_BEGINNINGS = RouteList.of(
+    tuple({begun for route in (*OPEN_TO_READ, *OPEN_TO_SEND, *_API_ROUTES) for begun in _beginnings(route)})
+)
+_API = {
+    method: RouteList.of(tuple(f"{API}{route}" for route, methods in API_ROUTES.items() if method in methods))
+    for method in ("GET", "HEAD", "POST", "PATCH", "DELETE")
+}
 
 
 def is_open(method: str, path: str) -> bool:
     """Whether a route is open; `path` is decoded, as in the ASGI scope."""
+    if path.startswith(f"{API}/"):
+        return path in _API.get(method, ())
     if method in READING:
         return path in _READ
     return method == "POST" and path in _SEND
+
+
+def methods_of(path: str) -> list[str]:
+    """The methods of a route of the service; empty if there is none at this path."""
+    return [method for method, routes in _API.items() if path in routes]
+
+
+def is_for_all(path: str) -> bool:
+    """Whether a route is open without a user or a key."""
+    return path in FOR_ALL
 
 
 def is_start_page(method: str, path: str) -> bool:

@@ -7,6 +7,7 @@ only and rotated: at most `FILES` files of `FILE_BYTES` each.
 import io
 import logging
 import os
+import queue
 import threading
 import time
 from collections import OrderedDict
@@ -14,8 +15,9 @@ from collections.abc import Callable
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from vigil.errors import UsageError
+from vigil.errors import UsageError, VigilError
 from vigil.files import explain_os_error
+from vigil.store.audit import AuditTable
 
 log = logging.getLogger("vigil.audit")
 
@@ -25,6 +27,9 @@ FILES = 5
 LONGEST = 160
 MAX_PAIRS = 1024
 """The maximum number of pairs of user and address that `FirstOfMany` keeps."""
+
+OF_STRANGERS = frozenset({"sign-in refused", "too many sign-ins", "key refused"})
+STOPS_WITHIN_S = 10.0
 
 QUIET_S = 60.0
 """`RareWarning` logs at most once in this time, so that repeated attempts do not fill the log."""
@@ -56,7 +61,45 @@ def keep_in(folder: Path) -> Path:
 
 def record(act: str, **details: str) -> None:
     """Logs an act. Details come from visitors, so each is quoted, escaped and truncated."""
-    log.info("%s %s", act, " ".join(f"{name}={_quoted(value)}" for name, value in details.items()))
+    told = " ".join(f"{name}={_quoted(value)}" for name, value in details.items())
+    log.info("%s %s", act, told, extra={"vigil_act": act, "vigil_details": details})
+
+
+class StoredActs(logging.Handler):
+    """Also writes the acts of users and keys to a store's audit table, in a thread of its own, until `stop`.
+
+    Failed attempts of strangers stay in the log alone: they would fill the table.
+    """
+
+    def __init__(self, table: AuditTable) -> None:
+        super().__init__()
+        self._table = table
+        self._acts: queue.SimpleQueue[tuple[str, dict[str, str]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write, name="audit", daemon=True)
+        self._thread.start()
+        log.addHandler(self)
+        log.setLevel(logging.INFO)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        act = getattr(record, "vigil_act", "")
+        if act and act not in OF_STRANGERS:
+            self._acts.put((act, dict(getattr(record, "vigil_details", {}))))
+
+    def stop(self) -> None:
+        """Writes what is left, and ends the thread. It is not `close`, which uvicorn calls when it sets up its logs."""
+        log.removeHandler(self)
+        self._acts.put(None)
+        self._thread.join(STOPS_WITHIN_S)
+
+    def _write(self) -> None:
+        while (told := self._acts.get()) is not None:
+            act, details = told
+            who, address = details.pop("user", ""), details.pop("address", "")
+            shown = {name: value[:LONGEST] for name, value in details.items()}
+            try:
+                self._table.add(act, who=who[:LONGEST], address=address, details=shown)
+            except VigilError as error:
+                logging.getLogger(__name__).warning("%r is in the audit log alone: %s", act, error)
 
 
 def _quoted(value: str) -> str:

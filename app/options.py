@@ -22,7 +22,11 @@ def parser(program: str) -> argparse.ArgumentParser:
     """The parser of all options; help and errors name the `program`."""
     parser = argparse.ArgumentParser(
         prog=program,
-        description="Vigil's web pages: chat, analysis of videos and cameras, the watch room, the review of events.",
+        description=(
+            "Vigil's service: a watch with a REST and event API (docs/service.md), without web pages."
+            if program.endswith("service")
+            else "Vigil's web pages: chat, analysis of videos and cameras, the watch room, the review of events."
+        ),
         epilog=EXAMPLES if program == "web.py" else EXAMPLES.replace("python web.py", program),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

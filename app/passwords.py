@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from vigil.errors import UsageError
 from vigil.files import explain_os_error, write_atomically
+from vigil.store.users import Role
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +49,36 @@ class Users:
     def __bool__(self) -> bool:
         return bool(self.hashes)
 
-    def may_change(self, name: str | None) -> bool:
+    def may_change(self, name: str | None, *, role: Role = Role.OPERATOR) -> bool:
         """Whether this user may change what others see; without users, everyone may."""
-        return not self.hashes or (name in self.hashes and name not in self.viewers)
+        held = None if name is None else self.role_of(name)
+        return not self.hashes or (held is not None and held.includes(role))
+
+    def hash_of(self, name: str) -> str | None:
+        """The hash of a user's password; None if there is no such user."""
+        return self.hashes.get(name)
+
+    def role_of(self, name: str) -> Role | None:
+        """The role of a user: viewer if named so, else admin; None if there is no such user."""
+        if name not in self.hashes:
+            return None
+        return Role.VIEWER if name in self.viewers else Role.ADMIN
+
+
+class UserDirectory(Protocol):
+    """Where users are looked up: the file's (`Users`), or those of file and store (`app.accounts.Accounts`)."""
+
+    def __bool__(self) -> bool:
+        """Whether there are any users."""
+
+    def hash_of(self, name: str) -> str | None:
+        """The hash of a user's password; None if there is no such user."""
+
+    def role_of(self, name: str) -> Role | None:
+        """The role of a user; None if there is no such user."""
+
+    def may_change(self, name: str | None, *, role: Role = Role.OPERATOR) -> bool:
+        """Whether this user may change what others see; without users, everyone may."""
 
 
 class PasswordCheck:
@@ -59,17 +88,19 @@ class PasswordCheck:
     cost each time.
     """
 
-    def __init__(self, users: Users) -> None:
+    def __init__(self, users: UserDirectory) -> None:
         self._users = users
         self._key = secrets.token_bytes(32)
         self._known: dict[str, bytes] = {}
 
     def is_right(self, name: str, password: str) -> bool:
         """Whether the password is right; takes equally long if the user does not exist."""
-        digest = hmac.digest(self._key, f"{name}\0{password}".encode(errors="surrogatepass"), sha256)
-        if hmac.compare_digest(self._known.get(name, b""), digest):
+        hashed = self._users.hash_of(name)
+        # With the hash, so that an old password is forgotten once there is a new one.
+        told = f"{name}\0{hashed}\0{password}".encode(errors="surrogatepass")
+        digest = hmac.digest(self._key, told, sha256)
+        if hashed is not None and hmac.compare_digest(self._known.get(name, b""), digest):
             return True
-        hashed = self._users.hashes.get(name)
         matches = _matches(hashed or _nobodys_hash(), password[:LONGEST_PASSWORD])
         if hashed is None or not matches or len(password) > LONGEST_PASSWORD:
             return False

@@ -11,8 +11,9 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -30,6 +31,7 @@ from vigil.watch.settings import load_watch_settings
 
 from . import audit_log
 from .access import LOCAL_HOSTS, check_host
+from .accounts import Accounts, existing_store
 from .allowed_cameras import AllowedCameras
 from .demo import demo, play_demo_video
 from .endpoint_monitor import EndpointMonitor
@@ -40,9 +42,10 @@ from .http.listener import listen
 from .http.rate_limited_log import RateLimitFilter
 from .language import translator
 from .options import parser
-from .passwords import hash_passwords, read_users
+from .passwords import Users, hash_passwords, read_users
 from .trusted_proxies import TrustedProxies
 from .web.context import SiteContext, SiteOptions
+from .web.event_store import open_store
 from .web.gradio_stubs import skip_gradio_stubs
 from .web.root_path import RootPath
 from .web.upload_quota import UploadLimits
@@ -107,6 +110,10 @@ LIVE_FPS = 5.0
 """Live pictures per second in the watch room, unless the settings say otherwise (docs/web-live-pictures.md)."""
 
 
+SERVICE = "service"
+"""The last word of the program that serves no pages."""
+
+
 def main(argv: Sequence[str] | None = None, *, program: str = "web.py") -> int:
     """Serves the pages until Ctrl-C; returns the exit code. Help and errors name the `program`."""
     given = parser(program).parse_args(argv)
@@ -114,7 +121,7 @@ def main(argv: Sequence[str] | None = None, *, program: str = "web.py") -> int:
     for handler in logging.getLogger().handlers:
         handler.addFilter(audit_log.is_told(RateLimitFilter()))
     try:
-        run(given)
+        run(given, with_pages=not program.endswith(SERVICE))
     except VigilError as error:
         print(f"{program}: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
@@ -123,20 +130,25 @@ def main(argv: Sequence[str] | None = None, *, program: str = "web.py") -> int:
     return 0
 
 
-def run(given: argparse.Namespace) -> None:
-    """Checks all options before anything is opened, then serves."""
+def run(given: argparse.Namespace, *, with_pages: bool = True) -> None:
+    """Checks all options before anything but the store is opened, then serves; without pages, the service alone."""
     _check_positive("--upload-mb", given.upload_mb)
     _check_positive("--keep-uploads-min", given.keep_uploads_min)
     _check_positive("--session-hours", given.session_hours)
     if given.hash_passwords:
         _hash_passwords(given.auth)
         return
+    named = {name: getattr(given, name) for name in ("url", "model", "model_dir", "ca_file", "task", "store")}
+    settings = load_watch_settings(
+        given.config, {key: value for key, value in named.items() if value is not None}, given.set
+    )
     viewers = frozenset(name.strip() for word in given.viewers for name in word.split(",") if name.strip())
+    users = read_users(given.auth, viewers=viewers)
     trusted = TrustedProxies.of(given.trusted_proxy)
     options = SiteOptions(
         host=given.host,
         port=given.port,
-        users=read_users(given.auth, viewers=viewers),
+        users=users,
         session_s=given.session_hours * 3600.0,
         trusted_proxies=trusted,
         root=RootPath.of(given.root_path),
@@ -156,23 +168,24 @@ def run(given: argparse.Namespace) -> None:
         allow_cameras=tuple(given.allow_camera),
         allow_any_camera=given.allow_any_camera,
     )
-    check_host(options.host, options.users, options.trusted_proxies, options.root)
+    check_host(options.host, _accounts(users, settings), options.trusted_proxies, options.root)
     if options.root.path and not options.trusted_proxies.networks:
         log.warning("without --trusted-proxy ADDRESS all visitors count as one, and cookies go without Secure")
     if options.host not in LOCAL_HOSTS and options.tls is None and not options.trusted_proxies.networks:
         log.warning("without TLS everybody on the network can read passwords and pictures: --tls-cert and --tls-key")
     check_port(options.host, options.port)
-    named = {name: getattr(given, name) for name in ("url", "model", "model_dir", "ca_file", "task", "store")}
-    settings = load_watch_settings(
-        given.config, {key: value for key, value in named.items() if value is not None}, given.set
-    )
     if given.demo and given.url is None:
         with demo(settings, folder=options.folder / "demo") as (served, key):
-            serve(options, served, api_key=key)
+            serve(options, served, api_key=key, with_pages=with_pages)
         return
     if given.demo:
         settings = play_demo_video(settings, folder=options.folder / "demo")
-    serve(options, settings, api_key=read_key(given.key_file, url=settings.url))
+    serve(options, settings, api_key=read_key(given.key_file, url=settings.url), with_pages=with_pages)
+
+
+def _accounts(users: Users, settings: WatchSettings) -> Accounts:
+    """The users of the file and those of the store that is watched into."""
+    return Accounts(users, partial(existing_store, settings.store, settings.store_folder))
 
 
 def _hash_passwords(auth: str | None) -> None:
@@ -187,18 +200,17 @@ def _check_positive(option: str, value: float) -> None:
         raise UsageError(f"{option} {value:g}: give a number above 0")
 
 
-def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> None:
-    """Serves the pages until interrupted, then removes the uploads."""
+def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str, with_pages: bool = True) -> None:
+    """Serves the pages, or the service alone, until interrupted, then removes the uploads."""
     endpoint = endpoint_of(settings, api_key=api_key)
     audit_log.keep_in(options.folder)
+    options = replace(options, accounts=_accounts(options.users, settings))
     uploads = Uploads.make(options.folder, keep_s=options.keep_uploads_s)
     # Gradio stores uploads here, and serves files below this folder without another copy.
     os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder)
     # Gradio asks matplotlib for its backend at every event; unset, it would look for a display at the first click.
     os.environ.setdefault("MPLBACKEND", "agg")
-    with gc_frozen(), skip_gradio_stubs():
-        from .web.site import build_app
-
+    build = _builder(with_pages=with_pages)
     service = BackgroundWatcher(replace(settings, preview_fps=settings.preview_fps or LIVE_FPS), api_key=api_key)
     context = SiteContext(
         t=translator("en"),
@@ -211,12 +223,16 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
         service=service,
     )
     logging.getLogger("uvicorn.error").addFilter(_is_worth_showing)
+    store = open_store(context)
+    acts = None if store is None else audit_log.StoredActs(store.audit)
     try:
         with gc_frozen():
-            app = build_app(context)
+            app = build(context)
         scheme = "http" if options.tls is None else "https"
         address = f"{scheme}://{options.host}:{options.port}{options.root.path}"
-        print(f"Vigil's pages are at {address} (Ctrl-C ends them)", flush=True)  # noqa: T201
+        what = "pages are" if with_pages else "service is"
+        place = address if with_pages else f"{address}/api/v1"
+        print(f"Vigil's {what} at {place} (Ctrl-C ends {'them' if with_pages else 'it'})", flush=True)  # noqa: T201
         serve_pages(
             app,
             host=options.host,
@@ -231,6 +247,19 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
     finally:
         service.stop()
         uploads.remove()
+        if acts is not None:
+            acts.stop()
+
+
+def _builder(*, with_pages: bool) -> Callable[[SiteContext], ASGIApp]:
+    """What builds the application; Gradio is loaded for the pages only."""
+    if with_pages:
+        with gc_frozen(), skip_gradio_stubs():
+            from .web.site import build_app
+        return build_app
+    with gc_frozen():
+        from .api.app import build_service
+    return build_service
 
 
 def _is_worth_showing(record: logging.LogRecord) -> bool:

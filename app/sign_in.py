@@ -5,6 +5,7 @@ begins a new one. The signing key is made at each start, so a restart ends every
 go into the audit log (`app.audit_log`).
 """
 
+import hmac
 import html
 import re
 import secrets
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -26,7 +28,7 @@ from . import audit_log
 from .allowed_routes import is_start_page
 from .language import LANGUAGE_COOKIE, choose_language, translator
 from .login_throttle import LoginThrottle
-from .passwords import PasswordCheck, Users
+from .passwords import PasswordCheck, UserDirectory
 from .trusted_proxies import address_group
 from .web.root_path import RootPath
 
@@ -41,39 +43,63 @@ class Sessions:
         self.lifetime_s = lifetime_s
         self._clock = clock
         self._signer = URLSafeSerializer(secrets.token_bytes(KEY_BYTES), salt="vigil session")
+        self._csrf_key = secrets.token_bytes(KEY_BYTES)
         self._ended: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def begin(self, user: str) -> str:
-        """Returns the cookie of a new session."""
+    def begin(self, user: str, stamp: str = "") -> str:
+        """Returns the cookie of a new session; the `stamp` (`stamp_of`) ties it to the user's present password."""
         until_s = self._clock() + self.lifetime_s
-        return str(self._signer.dumps([secrets.token_urlsafe(NAME_BYTES), user, until_s]))
+        return str(self._signer.dumps([secrets.token_urlsafe(NAME_BYTES), user, until_s, stamp]))
 
     def user(self, cookie: str) -> str | None:
         """Returns the session's user, or None if it is forged, expired or signed out."""
         session = self._read(cookie)
-        return None if session is None else session[1]
+        return None if session is None else session.user
+
+    def user_of(self, cookie: str, users: UserDirectory) -> str | None:
+        """The same, but also None if the user is gone or has another password than when signing in."""
+        session = self._read(cookie)
+        return None if session is None or session.stamp != stamp_of(users, session.user) else session.user
+
+    def csrf_token(self, cookie: str) -> str:
+        """The token that a page of this session sends with every change; another site cannot read it."""
+        session = self._read(cookie)
+        return "" if session is None else hmac.digest(self._csrf_key, session.name.encode(), sha256).hex()
 
     def end(self, cookie: str) -> str | None:
         """Revokes a session, even for copies of its cookie; returns its user."""
         session = self._read(cookie)
         if session is None:
             return None
-        name, user, until_s = session
         with self._lock:
             now_s = self._clock()
             self._ended = {ended: over_s for ended, over_s in self._ended.items() if over_s > now_s}
-            self._ended[name] = until_s
-        return user
+            self._ended[session.name] = session.until_s
+        return session.user
 
-    def _read(self, cookie: str) -> tuple[str, str, float] | None:
+    def _read(self, cookie: str) -> "_Session | None":
         try:
-            name, user, until_s = self._signer.loads(cookie)
+            name, user, until_s, stamp = self._signer.loads(cookie)
         except (BadData, ValueError, TypeError):
             return None
         if until_s <= self._clock() or name in self._ended:
             return None
-        return str(name), str(user), float(until_s)
+        return _Session(str(name), str(user), float(until_s), str(stamp))
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    name: str
+    user: str
+    until_s: float
+    stamp: str
+
+
+def stamp_of(users: UserDirectory, name: str) -> str | None:
+    """What changes with a user's password, and reveals nothing about it; None if there is no such user."""
+    hashed = users.hash_of(name)
+    return None if hashed is None else sha256(hashed.encode()).hexdigest()[:16]
 
 
 FORM_BYTES = 8192
@@ -98,7 +124,7 @@ class SignInAttempt(Enum):
 class Passwords:
     """Checks passwords within the rate limits of `LoginThrottle`."""
 
-    users: Users
+    users: UserDirectory
     check: PasswordCheck
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     too_many: audit_log.RareWarning = field(default_factory=audit_log.RareWarning)
@@ -151,8 +177,11 @@ class SignIn:
         if came is not SignInAttempt.RIGHT:
             return self._page(request, next_path=next_path, name=name, came=came, wait_s=wait_s)
         audit_log.record("signed in", user=name, address=address)
+        stamp = await anyio.to_thread.run_sync(stamp_of, self._passwords.users, name)
         answer = RedirectResponse(self._root.url(_inside(next_path)), status_code=303)
-        self._set_cookie(request, answer, self._sessions.begin(name), max_age_s=int(self._sessions.lifetime_s))
+        self._set_cookie(
+            request, answer, self._sessions.begin(name, stamp or ""), max_age_s=int(self._sessions.lifetime_s)
+        )
         return answer
 
     def _sign_out(self, request: Request) -> Response:

@@ -8,8 +8,10 @@ import re
 
 from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..problems import problem
 
 UPLOAD_ROUTE = re.compile(r"/(?P<language>\w+)/gradio_api/upload/?")
 STREAM_ROUTE = re.compile(r"/\w+/gradio_api/stream/\w+/?")
@@ -19,6 +21,8 @@ USUAL_BYTES = 512 * 1024
 PICTURE_BYTES = 4 * 1024 * 1024
 """A picture of a visitor's webcam: 20 kB at 320x240, so 0.7 MB at the 1920x1440 that Gradio asks a browser for."""
 
+API_PREFIX = "/api/v1/"
+JUDGE_ROUTE = f"{API_PREFIX}judge"
 TOO_LARGE = "what was sent is larger than this address takes; nothing of it was kept\n"
 
 
@@ -32,7 +36,8 @@ class TooLarge(MultiPartException):
 class BodyLimits:
     """ASGI middleware: responds with 413 if a body exceeds `usual_bytes`, before the pages read it.
 
-    The limit is `upload_bytes` for uploads and `picture_bytes` for webcam pictures. `Content-Length` is checked first;
+    The limit is `upload_bytes` for uploads, `picture_bytes` for webcam pictures and `judge_bytes` for what the service
+    is to judge. `Content-Length` is checked first;
     without it, the bytes received are counted.
     """
 
@@ -43,11 +48,13 @@ class BodyLimits:
         upload_bytes: int,
         usual_bytes: int = USUAL_BYTES,
         picture_bytes: int = PICTURE_BYTES,
+        judge_bytes: int = 0,
     ) -> None:
         self._app = app
         self._upload_bytes = upload_bytes
         self._usual_bytes = usual_bytes
         self._picture_bytes = picture_bytes
+        self._judge_bytes = judge_bytes or usual_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -55,13 +62,15 @@ class BodyLimits:
             return
         most_bytes = self._most_bytes(scope)
         if (announced_bytes(scope) or 0) > most_bytes:
-            await PlainTextResponse(TOO_LARGE, status_code=413)(scope, receive, send)
+            await _too_large(scope)(scope, receive, send)
             return
         await _Limited(most_bytes, receive, send).run(self._app, scope)
 
     def _most_bytes(self, scope: Scope) -> int:
         if is_upload(scope):
             return self._upload_bytes
+        if scope["method"] == "POST" and scope["path"] == JUDGE_ROUTE:
+            return self._judge_bytes
         if scope["method"] == "POST" and STREAM_ROUTE.fullmatch(scope["path"]):
             return self._picture_bytes
         return self._usual_bytes
@@ -86,7 +95,7 @@ class _Limited:
             if not self._is_too_large:
                 raise
         if self._is_too_large and not self._has_begun:
-            await PlainTextResponse(TOO_LARGE, status_code=413)(scope, self._receive, self._send)
+            await _too_large(scope)(scope, self._receive, self._send)
 
     async def _take(self) -> Message:
         message = await self._receive()
@@ -101,6 +110,12 @@ class _Limited:
             return  # the app's response to a truncated body
         self._has_begun = True
         await self._send(message)
+
+
+def _too_large(scope: Scope) -> Response:
+    if str(scope["path"]).startswith(API_PREFIX):
+        return problem(413, TOO_LARGE, kind="too-large")
+    return PlainTextResponse(TOO_LARGE, status_code=413)
 
 
 def is_upload(scope: Scope) -> bool:

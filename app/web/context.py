@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING
 from vigil.errors import UsageError
 from vigil.judge import Endpoint
 from vigil.questions import Question, list_questions
+from vigil.store.users import Role
 from vigil.watch import WatchSettings
 
 from .. import audit_log
 from ..access import SESSION_S
+from ..accounts import Accounts
 from ..allowed_cameras import AllowedCameras, parse_allowed
 from ..endpoint_monitor import EndpointMonitor
 from ..http.connections import ConnectionLimits
 from ..http.tls import Certificate
 from ..language import Language, Translator
-from ..passwords import Users
+from ..passwords import UserDirectory, Users
 from ..trusted_proxies import TrustedProxies
 from .analysis_slots import AnalysisSlots
 from .chat_session import escape_html
@@ -38,14 +40,21 @@ if TYPE_CHECKING:
 
 MB = 1024 * 1024
 
+FOR_ADMINS = frozenset({"add a camera", "remove a camera"})
+"""Acts that an operator may not do, as with the service (`app.api.cameras`)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteOptions:
-    """The operator's options; without `users` there is no sign-in. Raises UsageError."""
+    """The operator's options; without `users` and `accounts` there is no sign-in. Raises UsageError.
+
+    `accounts` are the users of the file and of the store, and the keys of the store.
+    """
 
     host: str = "127.0.0.1"
     port: int = 7860
     users: Users = field(default_factory=Users)
+    accounts: Accounts | None = None
     session_s: float = SESSION_S
     trusted_proxies: TrustedProxies = field(default_factory=TrustedProxies)
     root: RootPath = field(default_factory=RootPath)
@@ -57,6 +66,11 @@ class SiteOptions:
     folder: Path = Path("outputs/web")
     allow_cameras: tuple[str, ...] = ()
     allow_any_camera: bool = False
+
+    @property
+    def directory(self) -> UserDirectory:
+        """The users of the file and, if there is one, of the store."""
+        return self.users if self.accounts is None else self.accounts
 
     def __post_init__(self) -> None:
         for camera in self.allow_cameras:
@@ -91,7 +105,8 @@ class SiteContext:
         """Writes a change that others see to the audit log; raises UsageError for viewers."""
         who = self.who(request)
         address = str(request.client.host) if request is not None and request.client else ""
-        if not self.options.users.may_change(who):
+        role = Role.ADMIN if act in FOR_ADMINS else Role.OPERATOR
+        if not self.options.directory.may_change(who, role=role):
             audit_log.record(f"refused to {act}", user=who, address=address, **details)
             raise UsageError(self.t("site.viewers_look"))
         audit_log.record(act, user=who, address=address, **details)

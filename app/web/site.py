@@ -24,6 +24,7 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.middleware.cors import CORSMiddleware
 
 from ..access import AccessMiddleware, AccessOptions
+from ..api.app import mount_api
 from ..endpoint_monitor import EVERY_S, EndpointStatus, status_line
 from ..http.body_limits import BodyLimits
 from ..language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
@@ -122,7 +123,7 @@ def _head(context: SiteContext) -> None:
 
 
 def _sign_out(context: SiteContext) -> str:
-    if not context.options.users:
+    if not context.options.directory:
         return ""
     label = html.escape(context.t("site.sign_out"))
     return f'<form method="post" action="../sign-out"><button id="vigil-sign-out">{label}</button></form>'
@@ -149,6 +150,7 @@ def build_app(context: SiteContext) -> FastAPI:
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     _add_routes(app, context.options.root)
     add_file_route(app, lambda: [context.uploads.folder, *media_folders(context)])
+    mount_api(app, context)
     if context.service is not None:
         _hang_bell(app, context, context.service)
     modules = [panel.module for panel in panels()]
@@ -159,7 +161,7 @@ def build_app(context: SiteContext) -> FastAPI:
             path=f"/{language}",
             server_name=context.options.host,
             server_port=context.options.port,
-            auth_dependency=(lambda request: request.user.display_name) if context.options.users else None,
+            auth_dependency=(lambda request: request.user.display_name) if context.options.directory else None,
             allowed_paths=[str(folder) for folder in media_folders(context)],
             max_file_size=f"{context.options.upload_mb}mb",
             footer_links=[],
@@ -179,8 +181,15 @@ def build_app(context: SiteContext) -> FastAPI:
     app.add_middleware(JsonLimits)
     limits = options.upload_limits
     app.add_middleware(UploadGate, quota=UploadQuota(context.uploads.folder, limits, keep_s=options.keep_uploads_s))
-    app.add_middleware(BodyLimits, upload_bytes=limits.visitor_bytes + FORM_BYTES)
-    access = AccessOptions(users=options.users, session_s=options.session_s, port=options.port, root=options.root)
+    judge_bytes = limits.file_bytes + FORM_BYTES
+    app.add_middleware(BodyLimits, upload_bytes=limits.visitor_bytes + FORM_BYTES, judge_bytes=judge_bytes)
+    access = AccessOptions(
+        users=options.users,
+        accounts=options.accounts,
+        session_s=options.session_s,
+        port=options.port,
+        root=options.root,
+    )
     app.add_middleware(AccessMiddleware, options=access)
     app.add_middleware(BelowRootPath, root=options.root)
     app.add_middleware(ForwardedHeaders, trusted=options.trusted_proxies)
@@ -191,7 +200,7 @@ def build_app(context: SiteContext) -> FastAPI:
 def heads(context: SiteContext, language: Language) -> list[str]:
     """Returns the HTML for the head of every page; notifications are included only if a watcher runs."""
     limit = gradio_patches.upload_limit_script(language, upload_mb=context.options.upload_mb)
-    signed_in = [f"<script>\n{SESSION_SCRIPT}</script>"] if context.options.users else []
+    signed_in = [f"<script>\n{SESSION_SCRIPT}</script>"] if context.options.directory else []
     notification_head = [] if context.service is None else [notifications.head(language)]
     place = f"<script>\n{PLACE_SCRIPT}</script>"
     return [theme.HEAD, plots.HEAD, limit, place, *signed_in, *notification_head]

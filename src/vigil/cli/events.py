@@ -230,7 +230,8 @@ def _format_of(out: Path | None) -> str:
 
 def _json(store: Store, wanted: EventFilter) -> str:
     found = _found(store, wanted)
-    return as_json(found, *_belongings(store, found))
+    seen = store.acknowledgements.of_events([event.id for event in found])
+    return as_json(found, *_belongings(store, found), seen)
 
 
 def _csv(store: Store, wanted: EventFilter) -> str:
@@ -239,8 +240,8 @@ def _csv(store: Store, wanted: EventFilter) -> str:
 
 
 def _belongings(store: Store, found: list[Event]) -> tuple[EventMediaFiles, EventMarks]:
-    media = {event.id: store.media.of_event(event.id) for event in found}
-    return media, {event.id: store.marks.of_event(event.id) for event in found}
+    ids = [event.id for event in found]
+    return store.media.of_events(ids), store.marks.of_events(ids)
 
 
 def _found(store: Store, wanted: EventFilter) -> list[Event]:

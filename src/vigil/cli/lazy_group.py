@@ -23,10 +23,13 @@ SUMMARIES = {
     "score": "Score a served model on labelled clips or long videos.",
     "watch": "Watch sources and report events.",
     "web": "Serve the web pages: chat, analysis, watch room and review.",
+    "service": "Watch cameras and serve the REST and event API.",
     "calibrate": "Calibrate a model's probabilities on clips it has not seen.",
     "events": "List, show, mark, export and delete recorded events.",
     "alerts": "List deliveries of alerts, send them again, test a sink.",
     "cameras": "List, rename and move the cameras of a store.",
+    "users": "Add, list, change and remove the users of pages and service.",
+    "keys": "Make, list and revoke keys by which programs use the service.",
 }
 """One line per command, in the usual order of work. Each command is the module of that name in this package."""
 

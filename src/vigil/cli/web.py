@@ -34,14 +34,14 @@ def web(context: typer.Context) -> None:
         raise UsageError("the web pages need packages that are not installed; run: pip install 'vigil[web]'")
     # Uploads, and everything that libraries make of them, are for this user only.
     os.umask(0o077)
-    raise typer.Exit(_pages().main(context.args, program="vigil web"))
+    raise typer.Exit(load_app("server").main(context.args, program="vigil web"))
 
 
-def _pages() -> Any:
-    """The module that serves the pages; raises UsageError if this installation has none."""
+def load_app(module: str) -> Any:
+    """A module of the package of the pages; raises UsageError if this installation has none."""
     if find_spec("vigil.app") is not None:
-        return import_module("vigil.app.server")
+        return import_module(f"vigil.app.{module}")
     if not (CHECKOUT / "app" / "server.py").is_file():
         raise UsageError("this installation of vigil has no web pages; install the wheel, or run web.py in a checkout")
     sys.path.insert(0, str(CHECKOUT))
-    return import_module("app.server")
+    return import_module(f"app.{module}")

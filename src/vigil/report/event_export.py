@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vigil.events import Event, Mark
-from vigil.store.event_record import event_record, rounded
+from vigil.store.acknowledgements import Acknowledgement
+from vigil.store.event_record import event_record, full_record, mark_record
 from vigil.store.media import MediaFile
 
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
@@ -46,14 +47,22 @@ EventMarks = Mapping[str, Sequence[Mark]]
 """The marks of each event, oldest first, by event id."""
 
 
-def as_json(events: Sequence[Event], media: EventMediaFiles, marks: EventMarks) -> str:
-    """A JSON list of events with their windows, all their marks, and the paths of their media."""
+def as_json(
+    events: Sequence[Event],
+    media: EventMediaFiles,
+    marks: EventMarks,
+    seen: Mapping[str, Acknowledgement] | None = None,
+) -> str:
+    """A JSON list of events with their windows, marks and acknowledgements, and the paths of their media."""
+    acknowledged = {} if seen is None else {event_id: (ack.who, ack.acknowledged_utc) for event_id, ack in seen.items()}
     listed = [
-        event_record(event)
-        | _marked(marks.get(event.id, ()))
-        | {"marks": [_mark(mark) for mark in marks.get(event.id, ())]}
-        | {"windows": [_window(event, i) for i in range(len(event.windows))]}
-        | {"media": [file.place for file in media.get(event.id, ())]}
+        full_record(
+            event,
+            marks=marks.get(event.id, ()),
+            media=[file.place for file in media.get(event.id, ())],
+            acknowledged_by=acknowledged.get(event.id, ("", ""))[0],
+            acknowledged_utc=acknowledged.get(event.id, ("", ""))[1],
+        )
         for event in events
     ]
     return json.dumps(listed, ensure_ascii=False, indent=2) + "\n"
@@ -66,32 +75,11 @@ def as_csv(events: Sequence[Event], media: EventMediaFiles, marks: EventMarks) -
     writer.writeheader()
     for event in events:
         paths = " ".join(file.place for file in media.get(event.id, ()))
-        row = event_record(event) | _marked(marks.get(event.id, ())) | {"windows": len(event.windows), "media": paths}
+        row = (
+            event_record(event) | mark_record(marks.get(event.id, ())) | {"windows": len(event.windows), "media": paths}
+        )
         writer.writerow({name: _cell(value) for name, value in row.items()})
     return out.getvalue()
-
-
-def _marked(marks: Sequence[Mark]) -> dict[str, Any]:
-    """The fields of the valid mark; empty if there is none."""
-    said = marks[-1] if marks and marks[-1].mark else None
-    fields = (
-        {"mark": said.mark, "note": said.note, "marked_by": said.who, "marked_utc": said.marked_utc} if said else {}
-    )
-    return dict.fromkeys(("mark", "note", "marked_by", "marked_utc"), "") | fields
-
-
-def _mark(mark: Mark) -> dict[str, Any]:
-    return {"mark": mark.mark, "note": mark.note, "who": mark.who, "marked_utc": mark.marked_utc}
-
-
-def _window(event: Event, index: int) -> dict[str, Any]:
-    evidence = event.windows[index]
-    return {
-        "window": evidence.window,
-        "start_s": rounded(evidence.start_s),
-        "end_s": rounded(evidence.end_s),
-        "p_alarm": evidence.p_alarm,
-    }
 
 
 def _cell(value: Any) -> Any:

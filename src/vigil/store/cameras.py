@@ -124,6 +124,16 @@ class CameraTable:
             _update(connection, camera.id, name=name)
             return _find(connection, camera.id, where=self._database.name)
 
+    def set_place(self, word: str, place: str) -> CameraRecord:
+        """Sets where a camera, given by id or name, is; empty text removes it. Raises UsageError."""
+        place = place.strip()
+        if not place.isprintable() or len(place) > LONGEST_NAME:
+            raise UsageError(f"a camera's place has at most {LONGEST_NAME} characters, all of them printable")
+        with self._database.writing("placing a camera") as connection:
+            camera = _find(connection, word, where=self._database.name)
+            _update(connection, camera.id, place=place)
+            return _find(connection, camera.id, where=self._database.name)
+
     def move(self, word: str, moved: CameraRecord) -> CameraRecord:
         """Gives a camera, by id or name, the identity, kind and address of `moved`.
 

@@ -26,7 +26,7 @@ from vigil.store.event_rows import windows_of
 from vigil.store.schema import changes, cursors, handled_ahead
 from vigil.store.times import utc_now
 
-StoredKind: TypeAlias = Literal["opened", "raised", "described", "closed", "marked"]
+StoredKind: TypeAlias = Literal["opened", "raised", "described", "closed", "marked", "acknowledged"]
 
 TELLABLE: tuple[StoredKind, ...] = ("opened", "raised", "closed")
 """The kinds of change that observers receive, late if a watcher was killed before it could publish them."""

@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias, get_args
 
 from vigil.errors import UsageError
 from vigil.events import Tier
+from vigil.store.event_record import EVENT_STATES, EventState
 
 TIERS = (Tier.LOW, Tier.MEDIUM, Tier.HIGH)
 
@@ -18,9 +19,10 @@ class EventFilter:
 
     `since_utc` and `until_utc` are times in the store's format; an event matches if it overlaps the span. `tier` is the
     lowest tier. `text` is a substring of the description, a note or the camera's name, in any case and width of
-    letters. `rule` is the name of the rule that made the event. `source` is a camera id or a name, which several
-    cameras may share. With `camera_id`, events of that camera match, and events without a known camera if their name is
-    `source`. `limit` keeps the newest events and `offset` skips the newest. Raises UsageError for invalid values.
+    letters. `rule` is the name of the rule that made the event, `place` that of the camera, `state` what the event asks
+    of people. `source` is a camera id or a name, which several cameras may share. With `camera_id`, events of that
+    camera match, and events without a known camera if their name is `source`. `limit` keeps the newest events and
+    `offset` skips the newest. Raises UsageError for invalid values.
     """
 
     since_utc: str | None = None
@@ -32,6 +34,9 @@ class EventFilter:
     text: str = ""
     rule: str = ""
     open_only: bool = False
+    closed_only: bool = False
+    place: str = ""
+    state: EventState | None = None
     limit: int | None = None
     offset: int = 0
 
@@ -42,5 +47,7 @@ class EventFilter:
             raise UsageError(f"offset must not be negative: {self.offset}")
         if self.mark not in (None, *get_args(MarkFilter)):
             raise UsageError(f"no event is marked {self.mark!r}; there are {', '.join(get_args(MarkFilter))}")
+        if self.state not in (None, *EVENT_STATES):
+            raise UsageError(f"there is no state {self.state!r}; there are {', '.join(EVENT_STATES)}")
         if self.since_utc and self.until_utc and self.since_utc > self.until_utc:
             raise UsageError(f"nothing lies between {self.since_utc} and {self.until_utc}: the times are the wrong way")

@@ -11,9 +11,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, or_, select, text, tuple_
 
 from vigil.errors import UsageError
-from vigil.store import marks
+from vigil.events import Tier
+from vigil.store import acknowledgements, marks
 from vigil.store.cameras import CAMERA_ID
 from vigil.store.event_filter import TIERS, EventFilter
+from vigil.store.event_record import EventState
 from vigil.store.schema import cameras, event_search, events
 from vigil.store.search import containing, contains, fold
 
@@ -100,8 +102,22 @@ def _plain_conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
         (wanted.tier, events.c.tier.in_([tier.value for tier in at_least])),
         (wanted.rule, events.c.rule == wanted.rule),
         (wanted.open_only, events.c.end_s.is_(None)),
+        (wanted.closed_only, events.c.end_s.is_not(None)),
+        (wanted.place, events.c.camera_id.in_(select(cameras.c.id).where(cameras.c.place == wanted.place))),
+        (wanted.state, _is_in_state(wanted.state)),
     ]
     return [condition for given, condition in found if given]
+
+
+def _is_in_state(state: EventState | None) -> ColumnElement[bool]:
+    """Matches the events whose `event_record.state_of` is the state."""
+    if state == "reviewed":
+        return func.coalesce(marks.newest_mark_value(), "") != ""
+    is_acknowledged = acknowledgements.is_acknowledged()
+    if state == "acknowledged":
+        return and_(marks.is_unmarked(), is_acknowledged)
+    is_alarm = events.c.tier == Tier.HIGH.value
+    return and_(marks.is_unmarked(), ~is_acknowledged, is_alarm if state == "alarm" else ~is_alarm)
 
 
 def _is_of_camera(connection: Connection, wanted: EventFilter) -> ColumnElement[bool]:

@@ -1,10 +1,73 @@
-"""An event as a record of plain values: the one form shared by JSON lines, exports, the change log and web pages."""
+"""An event as a record of plain values: the one form shared by JSON lines, exports, the change log, pages and the API.
 
-from collections.abc import Mapping
-from typing import Any
+`event_record` holds the event itself; `full_record` adds what belongs to it: marks, windows and files.
+"""
 
-from vigil.events import Event, EventWindow, Tier
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias, get_args
+
+from vigil.events import Event, EventWindow, Mark, Tier
 from vigil.store.times import format_utc
+
+EventState: TypeAlias = Literal["alarm", "to_review", "acknowledged", "reviewed"]
+"""What an event asks of people: `alarm` (tier high) and `to_review` until somebody has acknowledged or marked it."""
+
+EVENT_STATES: tuple[EventState, ...] = get_args(EventState)
+
+
+def state_of(event: Event, marks: Sequence[Mark] = (), *, is_acknowledged: bool = False) -> EventState:
+    """The state of an event with these marks, oldest first."""
+    if marks and marks[-1].mark:
+        return "reviewed"
+    if is_acknowledged:
+        return "acknowledged"
+    return "alarm" if event.tier is Tier.HIGH else "to_review"
+
+
+def full_record(
+    event: Event,
+    *,
+    marks: Sequence[Mark] = (),
+    media: Sequence[str] = (),
+    acknowledged_by: str = "",
+    acknowledged_utc: str = "",
+) -> dict[str, Any]:
+    """The record of an event with its valid mark, all marks (oldest first), its windows, its files and its state."""
+    return (
+        event_record(event)
+        | mark_record(marks)
+        | {
+            "acknowledged_by": acknowledged_by,
+            "acknowledged_utc": acknowledged_utc,
+            "state": state_of(event, marks, is_acknowledged=bool(acknowledged_by)),
+            "marks": [
+                {"mark": mark.mark, "note": mark.note, "who": mark.who, "marked_utc": mark.marked_utc} for mark in marks
+            ],
+            "windows": [window_record(each) for each in event.windows],
+            "media": list(media),
+        }
+    )
+
+
+def mark_record(marks: Sequence[Mark]) -> dict[str, Any]:
+    """The fields of the valid mark, which is the last one; empty texts if there is none."""
+    said = marks[-1] if marks and marks[-1].mark else None
+    return {
+        "mark": said.mark if said else "",
+        "note": said.note if said else "",
+        "marked_by": said.who if said else "",
+        "marked_utc": said.marked_utc if said else "",
+    }
+
+
+def window_record(window: EventWindow) -> dict[str, Any]:
+    """The fields of one window of an event."""
+    return {
+        "window": window.window,
+        "start_s": rounded(window.start_s),
+        "end_s": rounded(window.end_s),
+        "p_alarm": window.p_alarm,
+    }
 
 
 def event_record(event: Event) -> dict[str, Any]:

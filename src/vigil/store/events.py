@@ -88,6 +88,11 @@ class EventTable:
         last = rows[size - 1] if len(rows) > size else None
         return EventsPage(found, next="" if last is None else cursor_of(last.happened_utc, last.id))
 
+    def by_id(self, event_id: str) -> Event | None:
+        """The event with exactly this id; None if there is none."""
+        with self._database.reading("reading an event") as connection:
+            return next(iter(read_events(connection, select(events).where(events.c.id == event_id))), None)
+
     def get(self, part: str) -> Event:
         """The event with this id, or the only one whose id starts or ends with it; else raises UsageError."""
         with self._database.reading("reading an event") as connection:

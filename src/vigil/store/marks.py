@@ -54,6 +54,16 @@ class MarkTable:
         with self._database.reading("reading marks") as connection:
             return _of_event(connection, event_id)
 
+    def of_events(self, event_ids: Sequence[str]) -> dict[str, list[Mark]]:
+        """All marks of these events, oldest first, by event id; events that were never marked are left out."""
+        found: dict[str, list[Mark]] = {}
+        with self._database.reading("reading marks") as connection:
+            for i in range(0, len(event_ids), IDS_AT_ONCE):
+                some = marks.c.event_id.in_(event_ids[i : i + IDS_AT_ONCE])
+                for row in connection.execute(select(marks).where(some).order_by(marks.c.number)):
+                    found.setdefault(row.event_id, []).append(_mark(row))
+        return found
+
     def newest(self, event_ids: Sequence[str]) -> dict[str, Mark]:
         """The newest mark of each of these events; events without a mark, or with one taken back, are left out."""
         found: dict[str, Mark] = {}

@@ -20,6 +20,8 @@ from vigil.store.media_store import FRAMES, MediaKind, MediaStore, WriteMedia
 from vigil.store.schema import media
 from vigil.store.times import utc_now
 
+IDS_AT_ONCE = 500
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaFile:
@@ -95,6 +97,16 @@ class MediaTable:
             kind=row.kind,
             size_bytes=row.size_bytes,
         )
+
+    def of_events(self, event_ids: Sequence[str]) -> dict[str, list[MediaFile]]:
+        """The files of these events, sorted by path, by event id; events without files are left out."""
+        found: dict[str, list[MediaFile]] = {}
+        with self._database.reading("reading media") as connection:
+            for i in range(0, len(event_ids), IDS_AT_ONCE):
+                some = media.c.event_id.in_(event_ids[i : i + IDS_AT_ONCE])
+                for row in connection.execute(select(media).where(some).order_by(media.c.path)):
+                    found.setdefault(row.event_id, []).append(self.file_of(row))
+        return found
 
 
 def media_key(kind: MediaKind, event_id: str, name: str) -> str:

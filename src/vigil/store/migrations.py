@@ -187,6 +187,27 @@ MIGRATIONS = (
                 PRIMARY KEY (delivery_id, "number"))""",
         ),
     ),
+    Migration(
+        10,
+        "users, API keys, what they did, and which alarms they have seen",
+        (
+            """CREATE TABLE users (
+                name VARCHAR NOT NULL PRIMARY KEY, role VARCHAR NOT NULL, password_hash VARCHAR NOT NULL,
+                created_utc VARCHAR NOT NULL)""",
+            """CREATE TABLE api_keys (
+                id VARCHAR NOT NULL PRIMARY KEY, name VARCHAR NOT NULL, role VARCHAR NOT NULL,
+                scopes VARCHAR NOT NULL, digest VARCHAR NOT NULL, created_utc VARCHAR NOT NULL,
+                expires_utc VARCHAR NOT NULL, revoked_utc VARCHAR NOT NULL)""",
+            "CREATE UNIQUE INDEX api_keys_by_digest ON api_keys (digest)",
+            """CREATE TABLE audit (
+                "number" {NUMBERED}, at_utc VARCHAR NOT NULL, who VARCHAR NOT NULL, address VARCHAR NOT NULL,
+                act VARCHAR NOT NULL, details TEXT NOT NULL)""",
+            "CREATE INDEX audit_by_age ON audit (at_utc)",
+            """CREATE TABLE acknowledgements (
+                event_id VARCHAR NOT NULL PRIMARY KEY REFERENCES events (id) ON DELETE CASCADE,
+                who VARCHAR NOT NULL, acknowledged_utc VARCHAR NOT NULL)""",
+        ),
+    ),
 )
 
 NUMBERED = {"sqlite": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}

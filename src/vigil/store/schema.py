@@ -9,7 +9,7 @@ distinguishes sources of the same name (`vigil.sources.source_identity`); it is 
 are written in the transaction of the change and are never updated. `cursors` holds the position of each consumer in
 `changes`, and `handled_ahead` the changes it has handled beyond one that it has not. `events.untold` is unused since
 there are cursors. A row of `deliveries` is one message of one sink, to be sent, sent or given up; `delivery_attempts`
-holds each attempt to send it.
+holds each attempt to send it. `digest` is the SHA-256 of an API key, and empty times mean never.
 """
 
 from typing import Any
@@ -166,6 +166,47 @@ event_search = Table(
 Its parts are indexed in a table `event_terms` of SQLite's FTS5, or on PostgreSQL in an array `terms` of this table;
 only `vigil.store.search` knows them.
 """
+
+acknowledgements = Table(
+    "acknowledgements",
+    metadata,
+    Column("event_id", ForeignKey("events.id", ondelete="CASCADE"), primary_key=True),
+    Column("who", SafeText, nullable=False),
+    Column("acknowledged_utc", String, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", SafeText, primary_key=True),
+    Column("role", String, nullable=False),
+    Column("password_hash", String, nullable=False),
+    Column("created_utc", String, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", SafeText, nullable=False),
+    Column("role", String, nullable=False),
+    Column("scopes", String, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("created_utc", String, nullable=False),
+    Column("expires_utc", String, nullable=False),
+    Column("revoked_utc", String, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("at_utc", String, nullable=False),
+    Column("who", SafeText, nullable=False),
+    Column("address", SafeText, nullable=False),
+    Column("act", SafeText, nullable=False),
+    Column("details", SafeText, nullable=False),
+)
 
 cursors = Table(
     "cursors",

@@ -17,6 +17,9 @@ from typing import Self
 
 from vigil.errors import StoreError, UsageError
 from vigil.files import PRIVATE_FILE, make_private_folder
+from vigil.store.acknowledgements import AcknowledgementTable
+from vigil.store.api_keys import ApiKeyTable
+from vigil.store.audit import AuditTable
 from vigil.store.cameras import CameraTable
 from vigil.store.changes import ChangeLog
 from vigil.store.cursors import ConsumerCursors
@@ -33,6 +36,7 @@ from vigil.store.postgresql import DatabaseTimeouts
 from vigil.store.rejected_rows import RejectedRows
 from vigil.store.search import SearchIndex
 from vigil.store.sessions import SessionTable, SourceLocks
+from vigil.store.users import UserTable
 from vigil.store.verdicts import VerdictTable
 
 DEFAULT_STORE = "outputs/watch/events.db"
@@ -56,7 +60,11 @@ class Store:
         self.deliveries = DeliveryTable(database)
         self.marks = MarkTable(database)
         self.search = SearchIndex(database)
+        self.acknowledgements = AcknowledgementTable(database)
         self.media = MediaTable(database, files or FolderMediaStore(folder))
+        self.users = UserTable(database)
+        self.api_keys = ApiKeyTable(database)
+        self.audit = AuditTable(database)
         self.rejected_rows = RejectedRows(folder)
 
     @classmethod

@@ -148,6 +148,28 @@ class BackgroundWatcher:
         self._history.forget(camera_id)
         self._previews.forget(name)
 
+    @property
+    def addresses(self) -> list[Address]:
+        """The cameras of the list; empty if it cannot be loaded (`problem` says why). They may hold passwords."""
+        try:
+            return self._camera_list.addresses
+        except VigilError:
+            return []
+
+    @property
+    def paused(self) -> frozenset[str]:
+        """The names of the cameras that are to be paused; one that is resumed may take a moment to connect."""
+        return self._camera_list.paused
+
+    def rename(self, name: str, new_name: str) -> None:
+        """Gives a camera another name; a live one is connected anew under it. Raises UsageError if that is taken."""
+        camera_id = self._camera_id(name)
+        try:
+            self._camera_list.rename(name, new_name)
+        finally:
+            self._apply()
+            self._forget(name, camera_id)
+
     def pause(self, name: str) -> None:
         """Disconnects a camera until `resume`; raises UsageError if it cannot be paused."""
         address = self._camera_list.check(name)
@@ -165,12 +187,7 @@ class BackgroundWatcher:
 
     def states(self) -> list[SourceState]:
         """Copies of the current state of every camera; before the watcher runs they are waiting."""
-        try:
-            addresses = self._camera_list.addresses
-        except VigilError:
-            # The list cannot be loaded; the error is in `problem`.
-            return []
-        return [self._state(address) for address in addresses]
+        return [self._state(address) for address in self.addresses]
 
     def history(self, name: str, seconds: float) -> list[HistoryPoint]:
         """`(end_s, p_alarm, cause)` of a camera's windows judged in the last `seconds`, oldest first."""

@@ -146,6 +146,28 @@ class CameraList:
                 self._removed.add(name)
             self._write()
 
+    def rename(self, name: str, new_name: str) -> None:
+        """Gives a camera another name; raises UsageError if there is none of this name, or the new one is taken.
+
+        The name of an added camera is saved. That of a configured one is the one in the store, which its caller
+        changes (`CameraTable.rename`).
+        """
+        with self._lock:
+            address = self.check(name)
+            new_name = _valid_name(new_name)
+            if new_name == name:
+                return
+            if not new_name or new_name in {*self._configured, *self._added}:
+                raise UsageError(f"there is a camera {new_name!r} already; choose another name")
+            held = self._added if name in self._added else self._configured
+            renamed = {each: held[each] for each in held}
+            held.clear()
+            for each, known in renamed.items():
+                held[new_name if each == name else each] = replace(address, name=new_name) if each == name else known
+            if name in self._paused:
+                self._paused = (self._paused - {name}) | {new_name}
+            self._write()
+
     def pause(self, name: str) -> None:
         """Marks a camera as paused; raises UsageError if there is none of this name."""
         with self._lock:

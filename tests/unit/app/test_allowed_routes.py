@@ -11,11 +11,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from app.allowed_routes import OPEN_TO_READ, OPEN_TO_SEND, START_PAGES, RouteList, is_open, is_start_page
+from app.allowed_routes import OPEN_TO_READ, OPEN_TO_SEND, START_PAGES, RouteList, is_open, is_start_page, methods_of
 
 TESTS = Path(__file__).resolve().parents[2]
 INVENTORY = Path(__file__).with_name("mounted_routes.txt")
-EXAMPLES = {"path": "a/b.js", "path_or_url": "/x.png", "url_path": "http://evil.example/x", "language": "en"}
+EXAMPLES = {
+    "window": "1",
+    "number": "1",
+    "format": "json",
+    "path": "a/b.js",
+    "path_or_url": "/x.png",
+    "url_path": "http://evil.example/x",
+    "language": "en",
+}
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +94,15 @@ def test_start_pages_can_be_linked_to(method: str, path: str) -> None:
 )
 def test_what_only_looks_like_an_open_route_is_shut(path: str) -> None:
     assert not is_open("GET", path)
+
+
+def test_the_routes_of_the_service_are_open_with_their_methods_only() -> None:
+    assert is_open("GET", "/api/v1/events/x1/clip") and is_open("HEAD", "/api/v1/events/x1/clip")
+    assert is_open("PATCH", "/api/v1/cameras/front door") and not is_open("PUT", "/api/v1/cameras/door")
+    assert not is_open("POST", "/api/v1/events") and not is_open("HEAD", "/api/v1/live")
+    assert methods_of("/api/v1/cameras/door") == ["GET", "PATCH", "DELETE"] and methods_of("/api/v1/x") == []
+    for path in ("/api/v1", "/api/v1/", "/api/v1/events/", "/api/v1/events/../x", "/api/v2/events", "/api/v1/events\n"):
+        assert not is_open("GET", path)
 
 
 def test_a_list_of_routes_matches_whole_paths() -> None:

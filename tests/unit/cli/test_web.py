@@ -26,3 +26,13 @@ def test_a_wrong_option_ends_with_its_own_message(tmp_path: Path) -> None:
 def test_what_cannot_be_served_is_one_line(tmp_path: Path) -> None:
     asked = web("--host", "0.0.0.0", folder=tmp_path)
     assert asked.returncode == 2 and asked.stderr.startswith("vigil web: ") and asked.stderr.count("\n") == 1
+
+
+def test_the_service_answers_for_itself_without_gradio(tmp_path: Path) -> None:
+    words = "['vigil', 'service', '--host', '0.0.0.0']"
+    code = f"import sys; from vigil.__main__ import run; sys.argv = {words}; print(run(), 'gradio' in sys.modules)"
+    asked = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert asked.stdout.split() == ["2", "False"], asked.stderr
+    assert (
+        asked.stderr.startswith("vigil service: --host 0.0.0.0 opens the pages") and "vigil users add" in asked.stderr
+    )

@@ -1,0 +1,178 @@
+"""Builds the service: `mount_api` puts it under an application, `build_service` is an application of its own.
+
+app = build_service(context)        # what `vigil service` serves, without Gradio
+mount_api(app, context)             # what the web pages do
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import RedirectResponse
+from starlette.exceptions import HTTPException
+
+from vigil import __version__
+from vigil.errors import VigilError
+
+from ..access import AccessMiddleware, AccessOptions
+from ..http.body_limits import BodyLimits
+from ..problems import problem, problem_of
+from ..trusted_proxies import ForwardedHeaders
+from ..web.browser_copies import browser_copies
+from ..web.context import SiteContext
+from ..web.framing import OneLength
+from ..web.root_path import BelowRootPath
+from .cameras import cameras_router
+from .context import ApiContext
+from .events import events_router
+from .health import health_router
+from .judge import judge_router
+from .live import live_router, make_hub
+from .media import media_router
+from .schemas import Problem
+
+log = logging.getLogger(__name__)
+
+PATH = "/api/v1"
+SWEEP_S = 60.0
+FORM_BYTES = 64 * 1024
+MOST_ERRORS = 20
+
+DESCRIPTION = """
+Cameras, events and verdicts of Vigil. Every error is a problem (RFC 9457, `application/problem+json`).
+
+Programs send a key (`vigil keys add`) as `Authorization: Bearer KEY`. Pages use the cookie of `/sign-in`, and send the
+`csrf_token` of `GET /session` in `X-CSRF-Token` with every change. See docs/service.md.
+"""
+
+
+def build_api(context: SiteContext) -> FastAPI:
+    """The service as an application that is mounted at `/api/v1`."""
+    api = FastAPI(
+        title="Vigil",
+        version="1",
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        # A list of routes has no slash at its end, and a redirect would leave the gate's list.
+        redirect_slashes=False,
+    )
+    _add_error_handlers(api)
+    shared = ApiContext(context)
+    hub = make_hub(shared)
+    for router in (
+        events_router(shared),
+        media_router(shared),
+        cameras_router(shared),
+        judge_router(shared),
+        live_router(shared, hub),
+        health_router(shared, hub),
+    ):
+        api.include_router(router)
+    _describe(api)
+    return api
+
+
+def mount_api(app: FastAPI, context: SiteContext) -> None:
+    """Mounts the service under the pages."""
+    app.mount(PATH, build_api(context))
+
+
+def build_service(context: SiteContext) -> FastAPI:
+    """The service and its watch as an application of their own, behind the same doors as the pages."""
+    options = context.options
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        jobs = [asyncio.create_task(context.status.follow()), asyncio.create_task(_sweep(context))]
+        if context.service is not None:
+            context.service.start()
+        try:
+            yield
+        finally:
+            for job in jobs:
+                job.cancel()
+            await asyncio.gather(*jobs, return_exceptions=True)
+            await asyncio.to_thread(browser_copies(context).stop)
+            if context.service is not None:
+                await asyncio.to_thread(context.service.stop)
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/")
+    async def start() -> Response:
+        return RedirectResponse(options.root.url(f"{PATH}/openapi.json"), status_code=307)
+
+    mount_api(app, context)
+    app.add_middleware(BodyLimits, upload_bytes=0, judge_bytes=options.upload_limits.file_bytes + FORM_BYTES)
+    access = AccessOptions(
+        users=options.users,
+        accounts=options.accounts,
+        session_s=options.session_s,
+        port=options.port,
+        root=options.root,
+    )
+    app.add_middleware(AccessMiddleware, options=access)
+    app.add_middleware(BelowRootPath, root=options.root)
+    app.add_middleware(ForwardedHeaders, trusted=options.trusted_proxies)
+    app.add_middleware(OneLength)
+    return app
+
+
+async def _sweep(context: SiteContext) -> None:
+    while True:
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(context.uploads.sweep)
+        await asyncio.sleep(SWEEP_S)
+
+
+def _add_error_handlers(api: FastAPI) -> None:
+    @api.exception_handler(VigilError)
+    async def vigil_error(_: Request, error: VigilError) -> Response:
+        return problem_of(error)
+
+    @api.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        wrong = [
+            {"field": ".".join(str(part) for part in each["loc"]), "detail": str(each["msg"])}
+            for each in error.errors()[:MOST_ERRORS]
+        ]
+        told = "; ".join(f"{each['field']}: {each['detail']}" for each in wrong[:3])
+        return problem(422, f"the request cannot be used: {told}", kind="invalid", errors=wrong)
+
+    @api.exception_handler(HTTPException)
+    async def http_error(_: Request, error: HTTPException) -> Response:
+        return problem(error.status_code, str(error.detail), headers=error.headers)
+
+    @api.exception_handler(Exception)
+    async def fault(_: Request, error: Exception) -> Response:
+        log.error("the service failed at a request; this is a fault in Vigil", exc_info=error)
+        return problem(500, "this is a fault in Vigil; its log says more, please report it", kind="fault")
+
+
+def _describe(api: FastAPI) -> None:
+    """The OpenAPI description with the form of problems and the ways to sign in, made once."""
+
+    def openapi() -> dict[str, Any]:
+        if api.openapi_schema is None:
+            told = get_openapi(title=api.title, version=__version__, description=DESCRIPTION, routes=api.routes)
+            parts = told.setdefault("components", {})
+            schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            parts.setdefault("schemas", {}).update(schema.pop("$defs", {}))
+            parts["schemas"]["Problem"] = schema
+            parts["securitySchemes"] = {
+                "key": {"type": "http", "scheme": "bearer", "description": "A key of `vigil keys add`."},
+                "password": {"type": "http", "scheme": "basic", "description": "A user of `vigil users add`."},
+            }
+            told["security"] = [{"key": []}, {"password": []}, {}]
+            told["servers"] = [{"url": PATH}]
+            api.openapi_schema = told
+        return api.openapi_schema
+
+    api.openapi = openapi  # type: ignore[method-assign]

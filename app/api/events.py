@@ -1,0 +1,289 @@
+"""Events: lists by filters, one event, its verdicts and probability curve, marks, acknowledging, and exports."""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi.responses import JSONResponse
+
+from vigil.errors import UsageError
+from vigil.events import Event, Tier
+from vigil.report.event_export import as_csv, as_json
+from vigil.report.subtitles import format_srt
+from vigil.store import EventFilter, MediaFile, Store
+from vigil.store.event_record import EventState, full_record, rounded
+from vigil.store.times import parse_time
+
+from ..problems import NotFoundError
+from .auth import EventOperator, EventReader, write_down
+from .context import ApiContext
+from .schemas import (
+    EXAMPLE_CAMERA,
+    EXAMPLE_EVENT,
+    Curve,
+    CurvePoint,
+    EventList,
+    EventOut,
+    MarkOut,
+    NewMark,
+    TierName,
+    VerdictList,
+    VerdictOut,
+    problems,
+)
+
+MOST = 200
+MOST_EXPORTED = 10_000
+LONGEST_TEXT = 200
+MARGIN_S = 30.0
+EXPORTS = {"json": "application/json", "csv": "text/csv; charset=utf-8", "srt": "application/x-subrip"}
+
+EventPath = Annotated[str, Path(max_length=100, pattern=r"^[A-Za-z0-9_-]+$", examples=[EXAMPLE_EVENT])]
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilters:
+    """The filters of a list or an export, as query parameters; all that are given must match."""
+
+    since: Annotated[
+        str, Query(max_length=40, description="From this time on: 2026-11-20T11:50Z, or an age such as 2h or 7d.")
+    ] = ""
+    until: Annotated[str, Query(max_length=40, description="Up to this time.")] = ""
+    camera: Annotated[
+        str, Query(max_length=LONGEST_TEXT, description="Id or name of the camera.", examples=[EXAMPLE_CAMERA])
+    ] = ""
+    place: Annotated[str, Query(max_length=LONGEST_TEXT, description="Place of the camera.")] = ""
+    tier: Annotated[TierName | None, Query(description="Of at least this tier.")] = None
+    state: Annotated[
+        EventState | None, Query(description="`alarm` and `to_review` wait for somebody; the others do not.")
+    ] = None
+    mark: Annotated[
+        Literal["true", "false_alarm", "unsure", "unmarked"] | None, Query(description="With this valid mark.")
+    ] = None
+    rule: Annotated[str, Query(max_length=LONGEST_TEXT, description="Made by this rule.")] = ""
+    text: Annotated[
+        str, Query(max_length=LONGEST_TEXT, description="With this text in the words, a note or the camera's name.")
+    ] = ""
+    is_open: Annotated[bool | None, Query(description="True: still going on. False: over.")] = None
+
+    def wanted(self, *, limit: int | None = None) -> EventFilter:
+        """The filter of the store; raises UsageError for times that cannot be read."""
+        return EventFilter(
+            since_utc=parse_time(self.since, option="since") if self.since.strip() else None,
+            until_utc=parse_time(self.until, option="until") if self.until.strip() else None,
+            source=self.camera or None,
+            place=self.place,
+            tier=Tier(self.tier) if self.tier else None,
+            state=self.state,
+            mark=self.mark,
+            rule=self.rule,
+            text=self.text.strip(),
+            open_only=self.is_open is True,
+            closed_only=self.is_open is False,
+            limit=limit,
+        )
+
+
+def encode_cursor(place: str) -> str:
+    """A place in a list as a word for a URL."""
+    return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
+
+
+def decode_cursor(word: str) -> str:
+    """The place that a cursor stands for. Raises UsageError if it is none of ours."""
+    try:
+        place = base64.urlsafe_b64decode(word.encode("ascii") + b"=" * (-len(word) % 4)).decode()
+    except (binascii.Error, UnicodeError, ValueError) as error:
+        raise UsageError("cursor: give back what `next` of the page before held") from error
+    if word and ("~" not in place or "\0" in place):
+        raise UsageError("cursor: give back what `next` of the page before held")
+    return place
+
+
+def find_event(store: Store, event_id: str) -> Event:
+    """The event with this id; raises NotFoundError."""
+    found = store.events.by_id(event_id)
+    if found is None:
+        raise NotFoundError(f"there is no event {event_id!r}; GET /api/v1/events lists those there are")
+    return found
+
+
+def media_urls(context: ApiContext, files: Sequence[MediaFile]) -> list[str]:
+    """Where the files of an event can be had; the paths of this machine are told to nobody."""
+    kinds = dict.fromkeys(file.kind for file in files)
+    names = {"snapshots": "snapshot", "clips": "clip", "frames": "frames"}
+    return [context.url(f"/events/{files[0].event_id}/{names[kind]}") for kind in kinds]
+
+
+def event_records(context: ApiContext, store: Store, events: Sequence[Event]) -> list[dict[str, Any]]:
+    """The records of events with their marks, acknowledgements and the addresses of their files."""
+    ids = [event.id for event in events]
+    marks, media, seen = store.marks.of_events(ids), store.media.of_events(ids), store.acknowledgements.of_events(ids)
+    records = []
+    for event in events:
+        ack = seen.get(event.id)
+        records.append(
+            full_record(
+                event,
+                marks=marks.get(event.id, ()),
+                media=media_urls(context, media.get(event.id, ())),
+                acknowledged_by=ack.who if ack else "",
+                acknowledged_utc=ack.acknowledged_utc if ack else "",
+            )
+        )
+    return records
+
+
+def events_router(context: ApiContext) -> APIRouter:
+    """The routes of events."""
+    router = APIRouter(tags=["events"])
+
+    @router.get("/events", response_model=EventList, responses=problems(400, 503))
+    def list_events(
+        caller: EventReader,
+        filters: Annotated[EventFilters, Depends()],
+        limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
+        cursor: Annotated[str, Query(max_length=300, description="`next` of the page before.")] = "",
+    ) -> Any:
+        """Events, the latest first. Pages do not shift while new events arrive."""
+        store = context.store
+        found = store.events.page(filters.wanted(), after=decode_cursor(cursor), size=limit)
+        next_page = encode_cursor(found.next) if found.next else None
+        return JSONResponse({"events": event_records(context, store, found.events), "next": next_page})
+
+    @router.get(
+        "/events/export.{format}",
+        response_class=Response,
+        responses={
+            200: {"description": "The events as a file", "content": {kind: {} for kind in EXPORTS.values()}},
+            **problems(400, 404, 503),
+        },
+    )
+    def export_events(
+        caller: EventReader,
+        format: Annotated[Literal["json", "csv", "srt"], Path(examples=["csv"])],
+        filters: Annotated[EventFilters, Depends()],
+    ) -> Response:
+        """The newest 10,000 events that match, oldest first. Subtitles (srt) are of one watch of one camera."""
+        store = context.store
+        events = store.events.find(filters.wanted(limit=MOST_EXPORTED))
+        told = {"json": _json, "csv": _csv, "srt": _srt}[format](context, store, events)
+        write_down("export events", caller, format=format, events=str(len(events)))
+        name = {"Content-Disposition": f'attachment; filename="events.{format}"'}
+        return Response(told, media_type=EXPORTS[format], headers=name)
+
+    @router.get("/events/{event}", response_model=EventOut, responses=problems(404, 503))
+    def get_event(caller: EventReader, event: EventPath) -> Any:
+        """One event."""
+        store = context.store
+        return JSONResponse(event_records(context, store, [find_event(store, event)])[0])
+
+    @router.get("/events/{event}/verdicts", response_model=VerdictList, responses=problems(404, 503))
+    def verdicts(
+        caller: EventReader, event: EventPath, margin_s: Annotated[float, Query(ge=0, le=600)] = MARGIN_S
+    ) -> VerdictList:
+        """The verdicts of the event and of `margin_s` before and after it, oldest first."""
+        store = context.store
+        found = find_event(store, event)
+        told = [
+            VerdictOut(
+                window=each.window,
+                start_s=each.start_s,
+                end_s=each.end_s,
+                outcome=each.verdict.outcome,
+                cause=each.verdict.cause,
+                p_alarm=each.verdict.p_alarm,
+                p_outside=each.verdict.p_outside,
+                latency_ms=each.verdict.latency_ms,
+                text=each.verdict.text,
+                detail=each.verdict.detail,
+            )
+            for each in store.verdicts.around(found, margin_s=margin_s)
+        ]
+        return VerdictList(event=found.id, verdicts=told)
+
+    @router.get("/events/{event}/probability", response_model=Curve, responses=problems(404, 503))
+    def probability(
+        caller: EventReader, event: EventPath, margin_s: Annotated[float, Query(ge=0, le=600)] = MARGIN_S
+    ) -> Curve:
+        """The probability of alarm over time, with `margin_s` before and after the event."""
+        store = context.store
+        found = find_event(store, event)
+        points = [
+            CurvePoint(start_s=each.start_s, end_s=each.end_s, p_alarm=each.verdict.p_alarm, cause=each.verdict.cause)
+            for each in store.verdicts.around(found, margin_s=margin_s)
+        ]
+        tiers = tiers_of(context)
+        return Curve(event=found.id, onset_s=found.onset_s, end_s=rounded(found.end_s), tiers=tiers, points=points)
+
+    _add_marking(router, context)
+    return router
+
+
+def tiers_of(context: ApiContext) -> dict[TierName, float]:
+    """The thresholds of the tiers."""
+    tiers = context.site.settings.tiers
+    return {"low": tiers.low, "medium": tiers.medium, "high": tiers.high}
+
+
+def _add_marking(router: APIRouter, context: ApiContext) -> None:
+    @router.get("/events/{event}/marks", response_model=list[MarkOut], responses=problems(404, 503))
+    def list_marks(caller: EventReader, event: EventPath) -> Any:
+        """All marks of an event, oldest first; the last one is valid."""
+        store = context.store
+        return event_records(context, store, [find_event(store, event)])[0]["marks"]
+
+    @router.post("/events/{event}/marks", status_code=201, response_model=MarkOut, responses=problems(404, 503))
+    def add_mark(caller: EventOperator, event: EventPath, said: NewMark) -> MarkOut:
+        """Marks an event as a true alarm, a false alarm or unsure; earlier marks stay in its history."""
+        store = context.store
+        found = find_event(store, event)
+        write_down("mark an event", caller, event=found.id, mark=said.mark or "none")
+        mark = store.marks.add(found.id, said.mark, who=caller.name, note=said.note)
+        return MarkOut(mark=mark.mark, note=mark.note, who=mark.who, marked_utc=mark.marked_utc)
+
+    @router.post("/events/{event}/acknowledge", response_model=EventOut, responses=problems(404, 503))
+    def acknowledge(caller: EventOperator, event: EventPath) -> Any:
+        """Says that somebody has seen the alarm, so that it need not ring on; the first to do so stays."""
+        store = context.store
+        found = find_event(store, event)
+        write_down("acknowledge an event", caller, event=found.id)
+        store.acknowledgements.add(found.id, who=caller.name)
+        return JSONResponse(event_records(context, store, [found])[0])
+
+
+def _belongings(
+    context: ApiContext, store: Store, events: Sequence[Event]
+) -> tuple[Mapping[str, Sequence[MediaFile]], Mapping[str, Sequence[Any]]]:
+    ids = [event.id for event in events]
+    media = {
+        event_id: [replace(files[0], place=url) for url in media_urls(context, files)]
+        for event_id, files in store.media.of_events(ids).items()
+    }
+    return media, store.marks.of_events(ids)
+
+
+def _json(context: ApiContext, store: Store, events: Sequence[Event]) -> str:
+    seen = store.acknowledgements.of_events([event.id for event in events])
+    return as_json(events, *_belongings(context, store, events), seen)
+
+
+def _csv(context: ApiContext, store: Store, events: Sequence[Event]) -> bytes:
+    # With a byte order mark: without it, Excel may assume GBK.
+    return as_csv(events, *_belongings(context, store, events)).encode("utf-8-sig", errors="backslashreplace")
+
+
+def _srt(context: ApiContext, store: Store, events: Sequence[Event]) -> str:
+    """The subtitles of the watch that the newest event belongs to."""
+    if not events:
+        raise NotFoundError("no event matches, so there is no watch to write subtitles of")
+    if len({event.camera_id or event.source for event in events}) > 1:
+        raise UsageError("subtitles are of one camera: choose it with camera=ID")
+    session = store.sessions.of_event(events[-1].id)
+    judged = [] if session is None else store.verdicts.of_session(session)
+    if session is None or not judged:
+        raise NotFoundError("the verdicts of that watch are not kept any more")
+    return format_srt(judged, store.events.of_session(session))

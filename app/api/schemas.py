@@ -1,0 +1,396 @@
+"""The forms of requests and answers of the service, from which its OpenAPI description is made."""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from vigil.store.event_record import EventState
+from vigil.verdict import Cause, Outcome
+
+EXAMPLE_EVENT = "20261120T115033123Z-9f3c21ab"
+EXAMPLE_CAMERA = "door"
+LONGEST_NOTE = 4000
+LONGEST_ADDRESS = 500
+LONGEST_NAME = 80
+
+MarkName: TypeAlias = Literal["true", "false_alarm", "unsure", ""]
+TierName: TypeAlias = Literal["low", "medium", "high"]
+
+
+class Form(BaseModel):
+    """A request: unknown fields are refused, since they are most likely misspelt."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class FieldProblem(BaseModel):
+    """What is wrong with one field of a request."""
+
+    field: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457): `detail` says what happened, to what, and what to do next."""
+
+    type: str = Field(examples=["urn:vigil:problem:not-found"])
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] | None = None
+
+
+class MarkOut(BaseModel):
+    """One mark of an event; the empty mark takes the one before it back."""
+
+    mark: MarkName
+    note: str
+    who: str
+    marked_utc: str
+
+
+class WindowOut(BaseModel):
+    """One window of an event; `p_alarm` is null if its verdict is unknown."""
+
+    window: int
+    start_s: float
+    end_s: float
+    p_alarm: float | None
+
+
+class EventOut(BaseModel):
+    """One event. Times in `_s` are seconds of the source; `mark` is the valid mark, empty if there is none."""
+
+    event: str
+    source: str
+    camera_id: str
+    onset_s: float
+    end_s: float | None
+    peak: float
+    tier: TierName
+    announced_s: float | None
+    peak_s: float | None
+    epoch_s: float | None
+    onset_utc: str | None
+    end_utc: str | None
+    closed_because: str
+    task: str
+    model: str
+    rule: str
+    text: str
+    mark: MarkName
+    note: str
+    marked_by: str
+    marked_utc: str
+    acknowledged_by: str
+    acknowledged_utc: str
+    state: EventState
+    marks: list[MarkOut]
+    windows: list[WindowOut]
+    media: list[str]
+
+
+class EventList(BaseModel):
+    """Events, the latest first. `next` is the cursor of the next page, null on the last one."""
+
+    events: list[EventOut]
+    next: str | None
+
+
+class NewMark(Form):
+    """A mark to be added; the empty mark takes the valid one back."""
+
+    mark: MarkName = Field(examples=["false_alarm"])
+    note: str = Field("", max_length=LONGEST_NOTE, examples=["two boys play"])
+
+
+class VerdictOut(BaseModel):
+    """The verdict on one window: `p_alarm` is null unless the outcome is known with a probability."""
+
+    window: int
+    start_s: float
+    end_s: float
+    outcome: Outcome
+    cause: Cause | None
+    p_alarm: float | None
+    p_outside: float | None
+    latency_ms: float
+    text: str | None
+    detail: str
+
+
+class VerdictList(BaseModel):
+    """The verdicts around an event, oldest first."""
+
+    event: str
+    verdicts: list[VerdictOut]
+
+
+class CurvePoint(BaseModel):
+    """The probability of alarm of one window, or the cause for having none."""
+
+    start_s: float
+    end_s: float
+    p_alarm: float | None
+    cause: Cause | None
+
+
+class Curve(BaseModel):
+    """The probability of alarm around an event, and what it is measured against."""
+
+    event: str
+    onset_s: float
+    end_s: float | None
+    tiers: dict[TierName, float]
+    points: list[CurvePoint]
+
+
+class FrameOut(BaseModel):
+    """One judged frame that was kept: the window that it belongs to, and where it is."""
+
+    window: int
+    number: int
+    start_s: float | None
+    p_alarm: float | None
+    url: str
+
+
+class FrameList(BaseModel):
+    """The judged frames that were kept of an event."""
+
+    event: str
+    frames: list[FrameOut]
+
+
+class CameraOut(BaseModel):
+    """One camera and what it does now; figures that are no longer true (`is_current`) are null.
+
+    `unknown` counts windows without a verdict by cause; `dropped` are those that gave way to newer ones.
+    """
+
+    id: str
+    name: str
+    place: str
+    kind: str
+    address: str
+    status: str
+    detail: str
+    is_live: bool
+    is_current: bool
+    is_paused: bool
+    width_px: int | None
+    height_px: int | None
+    fps: float
+    p_alarm: float | None
+    lag_s: float | None
+    latency_ms: float
+    frames: int
+    windows: int
+    judged: int
+    alarms: int
+    dropped: int
+    unknown: dict[str, int]
+    events: int
+    open_event: str
+    connections: int
+    problems: list[str]
+
+
+class CameraListOut(BaseModel):
+    """The cameras that are watched; `spare` are the names of configured ones that are not, `warnings` what is wrong."""
+
+    cameras: list[CameraOut]
+    spare: list[str]
+    warnings: list[str]
+
+
+class NewCamera(Form):
+    """A camera to be watched: an address, the number of a webcam, or the name of a configured camera."""
+
+    address: str = Field(min_length=1, max_length=LONGEST_ADDRESS, examples=["rtsp://user:password@10.0.0.7:554/door"])
+    name: str = Field("", max_length=LONGEST_NAME, examples=["yard"])
+    place: str = Field("", max_length=LONGEST_NAME, examples=["north gate"])
+
+
+class CameraChange(Form):
+    """What is to change of a camera; what is left out stays."""
+
+    name: str | None = Field(None, min_length=1, max_length=LONGEST_NAME)
+    place: str | None = Field(None, max_length=LONGEST_NAME, examples=["north gate"])
+
+
+class CameraAddress(Form):
+    """An address to be tried."""
+
+    address: str = Field(min_length=1, max_length=LONGEST_ADDRESS, examples=["rtsp://user:password@10.0.0.7:554/door"])
+
+
+class CameraTest(BaseModel):
+    """What was found at an address; `picture` is a JPEG as a data URL."""
+
+    name: str
+    width_px: int
+    height_px: int
+    codec: str
+    fps: float
+    picture: str
+
+
+class HistoryOut(BaseModel):
+    """One judged window of a camera, whether anything alarmed or not."""
+
+    end_s: float
+    p_alarm: float | None
+    cause: Cause | None
+
+
+class CameraVerdicts(BaseModel):
+    """The latest windows of a camera, oldest first, and the tiers that their probabilities are measured against."""
+
+    camera: str
+    tiers: dict[TierName, float]
+    verdicts: list[HistoryOut]
+
+
+class LabelOut(BaseModel):
+    """One possible answer to a question."""
+
+    name: str
+    word: str
+    is_alarm: bool
+
+
+class QuestionOut(BaseModel):
+    """A question that can be asked; one without labels is answered by a text."""
+
+    name: str
+    title: str
+    language: str
+    text: str
+    labels: list[LabelOut]
+
+
+class QuestionList(BaseModel):
+    """The questions that this service knows."""
+
+    questions: list[QuestionOut]
+
+
+class JudgedOut(BaseModel):
+    """The answer about one window: its verdict, a probability for each label, and the words if they were asked for."""
+
+    start_s: float
+    end_s: float
+    outcome: Outcome
+    cause: Cause | None
+    label: str | None
+    p_alarm: float | None
+    probabilities: dict[str, float]
+    text: str | None
+    detail: str
+    latency_ms: float
+
+
+class Judgement(BaseModel):
+    """The answer about what was sent: `verdict` is that of the most alarming window."""
+
+    model: str
+    question: str
+    kind: Literal["clip", "frames", "picture"]
+    is_complete: bool
+    verdict: JudgedOut
+    windows: list[JudgedOut]
+
+
+class SessionOut(BaseModel):
+    """Who you are; a page sends `csrf_token` in the header X-CSRF-Token with every change."""
+
+    name: str
+    role: Literal["viewer", "operator", "admin"]
+    kind: Literal["local", "session", "password", "key"]
+    scopes: list[str]
+    csrf_token: str
+
+
+class HealthOut(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class ReadyOut(BaseModel):
+    """Whether the service can do its work: it watches, the endpoint answers, and the store can be read."""
+
+    status: Literal["ready"] = "ready"
+    checks: dict[str, Literal["ok", "failing"]]
+
+
+class VersionOut(BaseModel):
+    """The versions of Vigil and of this interface."""
+
+    vigil: str
+    api: Literal["v1"] = "v1"
+
+
+class StatusOut(BaseModel):
+    """What the whole watch does: `problem` says why cameras are not judged, empty if they are."""
+
+    problem: str
+    is_watching: bool
+    is_endpoint_up: bool
+    is_calibrated: bool
+    endpoint: str
+    models: list[str]
+    model: str
+    breaker: str
+    load: list[int] | None
+    warnings: list[str]
+    cameras: int
+    open_alarms: int | None
+    to_review: int | None
+    live_clients: int
+
+
+class AuditOut(BaseModel):
+    """One act of a user or a key."""
+
+    number: int
+    at_utc: str
+    who: str
+    address: str
+    act: str
+    details: dict[str, str]
+
+
+class AuditList(BaseModel):
+    """Acts, the latest first; `next` is the number before which the next page begins, null on the last one."""
+
+    entries: list[AuditOut]
+    next: int | None
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The documented errors of a route: those named, and those that every route has."""
+    schema = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    told = {
+        400: "The request contradicts itself or the service",
+        401: "No valid key, session or password",
+        403: "Not with this role, these scopes, or from another site",
+        404: "There is no such thing",
+        405: "Not with this method",
+        409: "Not in its present state",
+        413: "More was sent than is taken",
+        415: "Of no kind that is taken",
+        416: "The range lies outside of the file",
+        421: "Without users, only this machine is served",
+        422: "A field or a file is wrong",
+        429: "Too many requests; see Retry-After",
+        500: "A fault in Vigil",
+        502: "The endpoint refuses",
+        503: "A part that is needed does not answer; see Retry-After",
+    }
+    wanted = sorted({401, 403, 405, 421, 422, 429, 500, *statuses})
+    return {status: {"description": told[status], "content": schema} for status in wanted}
+
+
+EventId = Annotated[str, Field(examples=[EXAMPLE_EVENT])]

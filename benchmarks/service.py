@@ -1,0 +1,118 @@
+"""The service under load: how long reads take at a steady rate, and how soon an event reaches every live client.
+
+    .venv/bin/python benchmarks/service.py                      200 reads a second for 10 s, 100 clients, 20 changes
+    .venv/bin/python benchmarks/service.py --rate 100 --seconds 5 --clients 50
+
+It starts `vigil service` as a process of its own on a store with 500 events, and asks it over real connections. Reads
+are sent at their due times, whether or not those before them are answered, and are measured from then on. A change is
+written to the store by this process; its delay at a client is from the return of that write.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import aiohttp
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "src"), str(ROOT / "tests")]
+
+from services import EVENT, Service, event, filled_store, service_at  # noqa: E402
+from vigil.store import Store  # noqa: E402
+from watching import bright_server  # noqa: E402
+
+PATHS = (
+    "/events?limit=20",
+    f"/events/{EVENT}",
+    "/status",
+    "/cameras",
+    f"/events/{EVENT}/probability",
+    "/events?state=alarm&limit=5",
+)
+
+
+def main() -> None:
+    """Prints both figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rate", type=float, default=200.0, help="reads a second")
+    parser.add_argument("--seconds", type=float, default=10.0, help="how long")
+    parser.add_argument("--clients", type=int, default=100, help="clients of the live stream")
+    parser.add_argument("--changes", type=int, default=20, help="changes that each of them is told")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name, bright_server() as endpoint:
+        folder = Path(name)
+        store = filled_store(folder / "store" / "events.db", events=500)
+        with service_at(endpoint.url, folder=folder, store=store) as service:
+            asyncio.run(measure_reads(service, rate=given.rate, seconds=given.seconds))
+            asyncio.run(measure_live(service, clients=given.clients, changes=given.changes))
+
+
+async def measure_reads(service: Service, *, rate: float, seconds: float) -> None:
+    """Reads at a steady rate; prints percentiles of their times in milliseconds."""
+    connector = aiohttp.TCPConnector(limit=64)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        for path in PATHS:
+            await read(session, service, path, time.perf_counter())
+        start_s = time.perf_counter() + 0.1
+        tasks = []
+        for number in range(int(rate * seconds)):
+            due_s = start_s + number / rate
+            await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
+            tasks.append(asyncio.create_task(read(session, service, PATHS[number % len(PATHS)], due_s)))
+        took_ms = await asyncio.gather(*tasks)
+    p50, p95, p99 = np.percentile(took_ms, (50, 95, 99))
+    print(f"{len(took_ms)} reads at {rate:g}/s: p50 {p50:.1f} ms, p95 {p95:.1f} ms, p99 {p99:.1f} ms")
+
+
+async def read(session: aiohttp.ClientSession, service: Service, path: str, due_s: float) -> float:
+    async with session.get(f"{service.url}{path}") as answer:
+        await answer.read()
+        assert answer.status == 200, (path, answer.status)
+    return (time.perf_counter() - due_s) * 1000.0
+
+
+async def measure_live(service: Service, *, clients: int, changes: int) -> None:
+    """Writes changes while many listen; prints percentiles of how late each client heard of each, in milliseconds."""
+    ready = asyncio.Semaphore(0)
+    connector = aiohttp.TCPConnector(limit=clients)
+    timeout = aiohttp.ClientTimeout(total=None)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+        tasks = [asyncio.create_task(listen(session, service, changes, ready)) for _ in range(clients)]
+        for _ in tasks:
+            await ready.acquire()
+        written_s: dict[str, float] = {}
+        with Store.open(service.store) as store:
+            for number in range(changes):
+                made = event(10_000 + number, end_s=None, closed_because="")
+                await asyncio.to_thread(store.events.save, made)
+                written_s[made.id] = time.perf_counter()
+                await asyncio.sleep(0.3)
+        heard = await asyncio.gather(*tasks)
+    late_ms = [(at_s - written_s[name]) * 1000.0 for each in heard for name, at_s in each.items()]
+    p50, p99 = np.percentile(late_ms, (50, 99))
+    told = f"{len(late_ms)} of {clients * changes} deliveries"
+    print(f"{clients} live clients, {told}: p50 {p50:.0f} ms, p99 {p99:.0f} ms after the write (polled every 500 ms)")
+
+
+async def listen(
+    session: aiohttp.ClientSession, service: Service, changes: int, ready: asyncio.Semaphore
+) -> dict[str, float]:
+    heard: dict[str, float] = {}
+    async with session.get(f"{service.url}/live", params={"kinds": "change"}) as answer:
+        async for line in answer.content:
+            if line.startswith(b"event: ready"):
+                ready.release()
+            if line.startswith(b"data: ") and b'"event"' in line:
+                heard[json.loads(line[6:])["event"]["event"]] = time.perf_counter()
+            if len(heard) == changes:
+                break
+    return heard
+
+
+if __name__ == "__main__":
+    main()

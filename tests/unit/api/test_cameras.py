@@ -1,0 +1,88 @@
+"""Cameras added, tried, changed, paused and removed, on a service that runs; what was added survives a restart."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+import http_camera
+from api_service import Service, filled_store, service_at
+from scripted_server import ScriptedServer
+from waiting import until
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "rtsp://127.0.0.1:9/x",
+        "rtsp://localhost:9/x",
+        "http://169.254.169.254/latest/meta-data",
+        "http://[::1]:9/x",
+        "http://[::ffff:127.0.0.1]:9/x",
+        "http://0x7f000001:9/x",
+        "http://2130706433:9/x",
+        "http://10.0.0.1/x",
+        "file:///etc/passwd",
+        "concat:/etc/passwd",
+        "/etc/passwd",
+        "../events.db",
+        "C:\\\\x",
+        "7",
+        "https://",
+        "http://127.0.0.1:99999/",
+    ],
+)
+def test_an_address_that_is_not_allowed_is_not_opened(asking: httpx.Client, address: str) -> None:
+    for path in ("/cameras", "/cameras/test"):
+        answer = asking.post(path, json={"address": address})
+        assert answer.status_code in (400, 422), answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert asking.get("/cameras").json()["cameras"] == []
+
+
+def test_an_address_is_tried_before_it_is_added(asking: httpx.Client, camera: http_camera.HttpCamera) -> None:
+    told = asking.post("/cameras/test", json={"address": camera.address("live.mjpg")}).json()
+    assert (told["width_px"], told["height_px"], told["codec"]) == (320, 240, "mjpeg")
+    assert told["picture"].startswith("data:image/jpeg;base64,")
+    gone = asking.post("/cameras/test", json={"address": camera.address("nothing-here")})
+    assert gone.status_code == 422 and gone.json()["type"].endswith(":source")
+
+
+def test_a_camera_lives_through_changes_and_a_restart(
+    endpoint: ScriptedServer, camera: http_camera.HttpCamera, tmp_path: Path
+) -> None:
+    store = filled_store(tmp_path / "store" / "events.db", events=1)
+    words = ("--allow-camera", f"127.0.0.1:{camera.server_address[1]}")
+    address = camera.address("live.mjpg")
+    with service_at(endpoint.url, *words, folder=tmp_path, store=store) as service, service.client() as asking:
+        until(lambda: asking.get("/status").json()["is_watching"])
+        made = asking.post("/cameras", json={"address": address, "name": "door", "place": "north gate"})
+        assert made.status_code == 201, made.text
+        assert made.json()["place"] == "north gate" and made.json()["id"].startswith("cam_")
+        assert asking.post("/cameras", json={"address": address}).status_code == 409
+        camera_id = made.json()["id"]
+        until(lambda: asking.get(f"/cameras/{camera_id}").json()["judged"] > 0)
+        now = asking.get("/cameras/door").json()
+        assert now["id"] == camera_id and now["is_current"] and now["width_px"] == 320 and now["lag_s"] is not None
+        assert asking.get("/cameras/door/verdicts").json()["verdicts"]
+        until(lambda: asking.get("/cameras/door/picture").status_code == 200)
+        shot = asking.get("/cameras/door/picture")
+        newer = asking.get("/cameras/door/picture", params={"after": shot.headers["X-Second"], "wait_s": 10})
+        assert newer.status_code == 200 and float(newer.headers["X-Second"]) > float(shot.headers["X-Second"])
+        paused = asking.post("/cameras/door/pause").json()
+        assert paused["is_paused"] and paused["p_alarm"] is None and paused["lag_s"] is None
+        assert not asking.post("/cameras/door/resume").json()["is_paused"]
+        changed = asking.patch("/cameras/door", json={"name": "front door"}).json()
+        assert changed["name"] == "front door" and changed["id"] == camera_id and changed["place"] == "north gate"
+        assert asking.get("/cameras/door").status_code == 404
+    with service_at(endpoint.url, *words, folder=tmp_path, store=store) as again, again.client() as asking:
+        (there,) = asking.get("/cameras").json()["cameras"]
+        assert (there["name"], there["id"], there["place"]) == ("front door", camera_id, "north gate")
+        assert asking.delete("/cameras/front door").status_code == 204
+        assert asking.get("/cameras").json()["cameras"] == []
+        assert asking.delete("/cameras/front door").status_code == 404
+
+
+def test_a_form_with_a_misspelt_field_is_refused(asking: httpx.Client, service: Service) -> None:
+    answer = asking.post("/cameras", json={"adress": "rtsp://127.0.0.1:9/x"})
+    assert answer.status_code == 422 and {each["field"] for each in answer.json()["errors"]} >= {"body.adress"}

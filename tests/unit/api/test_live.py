@@ -1,0 +1,148 @@
+"""Server-sent events on a service that runs: nothing is missed, and many listen at once."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from app.api import live
+from app.api.live import LiveHub, LiveMessage, Subscription
+from app.problems import BusyError
+
+from api_service import Service, event
+from vigil.store import Store
+from waiting import HANG_S, until
+
+
+class Reader:
+    """Reads a stream in a thread, until it is closed."""
+
+    def __init__(self, service: Service, **params: Any) -> None:
+        self.heard: list[tuple[str, str, dict[str, Any]]] = []
+        self._client = service.client(headers=params.pop("headers", {}))
+        self._params = params
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        number, kind = "", ""
+        with self._client.stream("GET", "/live", params=self._params) as answer:
+            for line in answer.iter_lines():
+                name, _, value = line.partition(": ")
+                if name == "id":
+                    number = value
+                elif name == "event":
+                    kind = value
+                elif name == "data":
+                    self.heard.append((number, kind, json.loads(value)))
+                    number = ""
+
+    def changes(self) -> list[int]:
+        return [int(told["sequence"]) for _, kind, told in list(self.heard) if kind == "change"]
+
+    def wait(self) -> None:
+        """Waits for the end of the stream."""
+        self._thread.join(HANG_S)
+        self._client.close()
+
+
+def save(service: Service, *numbers: int) -> None:
+    with Store.open(service.store) as store:
+        for number in numbers:
+            store.events.save(event(number))
+
+
+def test_a_change_of_another_process_is_heard_with_its_number(service: Service) -> None:
+    reader = Reader(service, kinds="change", lasts_s=4)
+    until(lambda: reader.heard)
+    save(service, 901)
+    until(lambda: len(reader.changes()) >= 2)
+    number, _, told = reader.heard[1]
+    assert told["kind"] == "opened" and told["event"]["event"] == "e0901" and number == str(told["sequence"])
+    reader.wait()
+
+
+def test_who_comes_back_misses_nothing(service: Service) -> None:
+    with Store.open(service.store) as store:
+        seen = store.changes.last()
+    save(service, *range(910, 930))
+    reader = Reader(service, kinds="change", lasts_s=4, headers={"Last-Event-ID": str(seen)})
+    save(service, *range(930, 950))
+    with Store.open(service.store) as store:
+        written = [change.sequence for change in store.changes.after(seen, limit=1000)]
+    until(lambda: len(reader.changes()) >= len(written))
+    reader.wait()
+    assert reader.changes()[: len(written)] == written and len(written) == 80
+
+
+@pytest.mark.parametrize("word", ["x", "-1", "99999999999999999999999", "1.5", "²"])
+def test_a_last_event_id_of_somebody_else_begins_now(service: Service, word: str) -> None:
+    with service.client(headers={"Last-Event-ID": word.encode()}) as client:
+        answer = client.get("/live", params={"lasts_s": 0.1})
+    assert answer.status_code == 200 and "event: ready" in answer.text
+
+
+def test_a_hundred_clients_hear_the_same(service: Service) -> None:
+    async def listen(client: httpx.AsyncClient, ready: asyncio.Semaphore) -> list[str]:
+        async with client.stream("GET", "/live", params={"kinds": "change", "lasts_s": 60}) as answer:
+            heard = []
+            async for line in answer.aiter_lines():
+                if line == "event: ready":
+                    ready.release()
+                if line.startswith("id: "):
+                    heard.append(line)
+                if len(heard) == 5:
+                    return heard[1:]
+        return heard
+
+    async def everybody() -> list[list[str]]:
+        limits = httpx.Limits(max_connections=100)
+        ready = asyncio.Semaphore(0)
+        async with httpx.AsyncClient(base_url=service.url, timeout=HANG_S, limits=limits) as client:
+            tasks = [asyncio.create_task(listen(client, ready)) for _ in range(100)]
+            for _ in tasks:
+                await ready.acquire()
+            await asyncio.to_thread(save, service, 960, 961)
+            return list(await asyncio.gather(*tasks))
+
+    heard = asyncio.run(everybody())
+    assert len(heard) == 100 and len({tuple(each) for each in heard}) == 1
+    with service.client() as client:
+        until(lambda: client.get("/status").json()["live_clients"] == 0)
+
+
+@pytest.fixture
+def hub() -> Iterator[LiveHub]:
+    yield LiveHub(lambda: None)
+
+
+def test_a_client_that_does_not_keep_up_is_marked_and_the_others_go_on(hub: LiveHub) -> None:
+    async def run() -> None:
+        slow, quick = (Subscription(frozenset({"change"}), "") for _ in range(2))
+        await hub.join(slow)
+        await hub.join(quick)
+        for number in range(live.QUEUE + 1):
+            hub.hand_out(LiveMessage("change", "", b"x", number))
+            quick.queue.get_nowait()
+        assert slow.is_behind and not quick.is_behind
+        hub.leave(slow)
+        hub.leave(quick)
+        assert hub.clients == 0
+
+    asyncio.run(run())
+
+
+def test_more_clients_than_there_are_places_are_refused(hub: LiveHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MOST_CLIENTS", 1)
+
+    async def run() -> None:
+        first = Subscription(frozenset(), "")
+        await hub.join(first)
+        with pytest.raises(BusyError, match="1 clients listen already"):
+            await hub.join(Subscription(frozenset(), ""))
+        hub.leave(first)
+
+    asyncio.run(run())

@@ -1,0 +1,99 @@
+"""The description of the service: complete, true, and every example in it works."""
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from api_service import EVENT, Service
+
+EXAMPLES = {"event": EVENT, "camera": "door", "format": "csv", "window": "1", "number": "0"}
+CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
+CASES = 6
+
+
+@pytest.fixture(scope="module")
+def described(service: Service) -> dict[str, Any]:
+    with service.client() as client:
+        told: dict[str, Any] = client.get("/openapi.json").json()
+    return told
+
+
+def operations(described: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [(path, method, told) for path, ways in described["paths"].items() for method, told in ways.items()]
+
+
+def test_every_operation_documents_its_errors_as_problems(described: dict[str, Any]) -> None:
+    for path, method, told in operations(described):
+        assert told["summary"] and told.get("description"), (method, path)
+        errors = {status: each for status, each in told["responses"].items() if int(status) >= 400}
+        assert errors.keys() >= {"401", "403", "422", "429", "500"}, (method, path)
+        assert all(list(each["content"]) == ["application/problem+json"] for each in errors.values())
+
+
+def test_every_example_works(described: dict[str, Any], asking: httpx.Client) -> None:
+    for path, method, told in operations(described):
+        if method != "get" or path in ("/live",):
+            continue
+        for parameter in told.get("parameters", []):
+            if parameter["in"] == "path":
+                given = parameter.get("examples") or parameter["schema"].get("examples")
+                assert str(given[0]) == EXAMPLES[parameter["name"]], (path, parameter)
+        if "{camera}" in path:
+            continue
+        filled = re.sub(r"\{(\w+)\}", lambda found: EXAMPLES[found[1]], path)
+        assert asking.get(filled).status_code in (200, 503 if path == "/ready" else 200), path
+    mark = described["components"]["schemas"]["NewMark"]["properties"]
+    said = {name: each["examples"][0] for name, each in mark.items()}
+    assert asking.post("/events/e0005/marks", json=said).status_code == 201
+
+
+def test_schemathesis_finds_no_server_error_and_no_undocumented_answer(service: Service) -> None:
+    schema = schemathesis.openapi.from_url(f"{service.url}/openapi.json")
+    schema.config.update(base_url=service.url)
+    tried = 0
+
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        if operation.path == "/live":
+            continue
+
+        @settings(
+            max_examples=CASES,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given_case(operation)
+        def ask(case: schemathesis.Case) -> None:
+            nonlocal tried
+            tried += 1
+            answer = case.call()
+            case.validate_response(answer, checks=CHECKS)
+
+        ask()
+    assert tried > 100
+
+
+def given_case(operation: Any) -> Any:
+    """Hypothesis' decorator for the requests of an operation, right and wrong ones."""
+    from hypothesis import given
+    from hypothesis import strategies as st
+
+    modes = schemathesis.GenerationMode
+    return given(
+        case=st.one_of(
+            operation.as_strategy(generation_mode=modes.POSITIVE), operation.as_strategy(generation_mode=modes.NEGATIVE)
+        )
+    )

@@ -1,0 +1,59 @@
+"""Users and keys of file and store together, read again while a server runs."""
+
+from pathlib import Path
+
+import pytest
+from app.accounts import FRESH_S, Accounts
+from app.passwords import Users
+
+from vigil.store import Store
+from vigil.store.users import Role
+from waiting import Hands
+
+FILE = Users({"ada": "$argon2-file", "bob": "$argon2-bob"}, frozenset({"bob"}))
+
+
+def test_the_file_goes_before_the_store(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "events.db") as store:
+        store.users.add("ada", Role.VIEWER, password_hash="$argon2-store")
+        store.users.add("otto", Role.OPERATOR, password_hash="$argon2-otto")
+        accounts = Accounts(FILE, lambda: store)
+        roles = [accounts.role_of(name) for name in ("ada", "bob", "otto", "nobody")]
+    assert roles == [Role.ADMIN, Role.VIEWER, Role.OPERATOR, None]
+    assert accounts.hash_of("ada") == "$argon2-file" and accounts.hash_of("otto") == "$argon2-otto"
+    assert accounts.may_change("otto") and not accounts.may_change("otto", role=Role.ADMIN)
+    assert not accounts.may_change("bob") and not accounts.may_change(None)
+
+
+def test_what_is_changed_in_the_store_is_known_soon(tmp_path: Path) -> None:
+    clock = Hands()
+    with Store.open(tmp_path / "events.db") as store:
+        accounts = Accounts(None, lambda: store, clock=clock)
+        assert not accounts and accounts.may_change(None)
+        store.users.add("otto", Role.OPERATOR, password_hash="$argon2-otto")
+        made = store.api_keys.add("a", Role.VIEWER)
+        assert accounts.key(made.secret) is not None and accounts.key("vigil_other") is None
+        store.api_keys.revoke(made.id)
+        clock.wait(FRESH_S)
+        assert accounts and accounts.key(made.secret) is None
+
+
+def test_what_was_known_stays_known_while_the_store_is_away(tmp_path: Path) -> None:
+    clock = Hands()
+    with Store.open(tmp_path / "events.db") as store:
+        store.users.add("otto", Role.OPERATOR, password_hash="$argon2-otto")
+        made = store.api_keys.add("a", Role.VIEWER)
+        accounts = Accounts(None, lambda: store, clock=clock)
+        assert accounts and accounts.key(made.secret) is not None
+    for path in tmp_path.glob("events.db*"):
+        path.write_bytes(b"damaged")
+    clock.wait(FRESH_S)
+    assert accounts.role_of("otto") is Role.OPERATOR and accounts.key(made.secret) is not None
+    assert accounts.key("vigil_never_seen") is None
+
+
+@pytest.mark.parametrize("expires_utc", ["2020-01-01T00:00:00.000Z"])
+def test_an_expired_key_is_none(tmp_path: Path, expires_utc: str) -> None:
+    with Store.open(tmp_path / "events.db") as store:
+        made = store.api_keys.add("a", Role.VIEWER, expires_utc=expires_utc)
+        assert Accounts(None, lambda: store).key(made.secret) is None
