@@ -151,10 +151,10 @@ def test_a_session_that_somebody_else_chose_is_worth_nothing(guarded: Service) -
     with sign_in(guarded) as page:
         (cookie,) = page.cookies.jar
     name = cookie.name
-    with httpx.Client(base_url=guarded.site.url, cookies={name: "chosen"}) as victim:
+    with httpx.Client(base_url=guarded.site.url, cookies={name: "chosen"}, timeout=HANG_S) as victim:
         victim.post("sign-in", data={"name": "otto", "password": PASSWORD})
         held = {each.value for each in victim.cookies.jar}
-    with httpx.Client(base_url=guarded.site.url, cookies={name: "chosen"}) as attacker:
+    with httpx.Client(base_url=guarded.site.url, cookies={name: "chosen"}, timeout=HANG_S) as attacker:
         assert is_problem(attacker.get("api/v1/session"), 401)
     assert cookie.value not in held and held != {"chosen"}
 
@@ -163,7 +163,7 @@ def test_users_are_added_changed_and_removed_while_it_runs(guarded: Service) -> 
     store = ("--store", str(guarded.store))
     told = vigil("users", "add", "nina", "--role", "viewer", "--password-file", "-", *store, said=f"{PASSWORD}\n")
     assert told.returncode == 0 and PASSWORD not in told.stdout + told.stderr
-    with httpx.Client(base_url=guarded.site.url) as page:
+    with httpx.Client(base_url=guarded.site.url, timeout=HANG_S) as page:
         until(lambda: page.post("sign-in", data={"name": "nina", "password": PASSWORD}).status_code == 303)
         assert page.get("api/v1/session").json()["role"] == "viewer"
         assert vigil("users", "role", "nina", "operator", *store).returncode == 0
