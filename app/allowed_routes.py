@@ -24,13 +24,17 @@ PLACEHOLDERS = {
 }
 """What `{name}` may stand for in a route: an asset has no segment that begins with a dot; a path is absolute."""
 
-START_PAGES = ("/", "/{language}", "/{language}/", "/sign-in")
+CONSOLE_PAGES = ("/{language}/watch", "/{language}/events", "/{language}/events/{word}")
+"""The pages of the console; links to them are in alerts."""
+
+START_PAGES = ("/", "/{language}", "/{language}/", *CONSOLE_PAGES, "/sign-in")
 """Where links from other sites may lead."""
 
 OPEN_TO_READ = (
     *START_PAGES,
     "/language/{language}",
     "/alarms/{language}",
+    "/console/static/{asset}",
     "/{language}/assets/{asset}",
     "/{language}/static/{asset}",
     "/{language}/theme.css",

@@ -24,7 +24,9 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.middleware.cors import CORSMiddleware
 
 from ..access import AccessMiddleware, AccessOptions
+from ..allowed_routes import is_start_page
 from ..api.app import mount_api
+from ..console.pages import add_console
 from ..endpoint_monitor import EVERY_S, EndpointStatus, status_line
 from ..http.body_limits import BodyLimits
 from ..language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
@@ -151,6 +153,7 @@ def build_app(context: SiteContext) -> FastAPI:
     _add_routes(app, context.options.root)
     add_file_route(app, lambda: [context.uploads.folder, *media_folders(context)])
     mount_api(app, context)
+    add_console(app, context)
     if context.service is not None:
         _hang_bell(app, context, context.service)
     modules = [panel.module for panel in panels()]
@@ -229,9 +232,11 @@ def _add_routes(app: FastAPI, root: RootPath) -> None:
         app.add_api_route(f"/{each}", partial(start_page, language=each), methods=["GET", "HEAD"])
 
     @app.get("/language/{language}")
-    def switch(language: str) -> Response:
+    def switch(language: str, page: str = "") -> Response:
         chosen = choose_language(language, "")
-        answer = RedirectResponse(root.url(f"/{chosen}/"), status_code=303)
+        place = f"/{chosen}/{page}"
+        # A page is one of this site's, never an address that begins another one.
+        answer = RedirectResponse(root.url(place if is_start_page("GET", place) else f"/{chosen}/"), status_code=303)
         answer.set_cookie(remembered, chosen, max_age=YEAR_S, path=root.cookie_path, httponly=True, samesite="lax")
         return answer
 

@@ -1,0 +1,82 @@
+// The service as pages use it: JSON in and out, the session's CSRF token with every change, problems as errors that
+// say what happened. Addresses work below a proxy's path, since they follow from that of this module.
+export const root = new URL("../../../", import.meta.url);
+const API = new URL("api/v1/", root);
+const TIMEOUT_MS = 20000;
+
+/** What the service refused, or that it did not answer (status 0). */
+export class Problem extends Error {
+  constructor(message, { status = 0, kind = "" } = {}) {
+    super(message);
+    this.status = status;
+    this.kind = kind;
+  }
+}
+
+/** The address of a path of the service. */
+export const urlOf = (path, query = {}) => {
+  const url = new URL(path.replace(/^\//, ""), API);
+  for (const [name, value] of Object.entries(query)) {
+    if (value == null || value === "") continue;
+    for (const each of [].concat(value)) url.searchParams.append(name, each);
+  }
+  return url;
+};
+
+let session = null;
+
+/** Who is signed in, their role and their token; asked for once. */
+export const whoAmI = () => {
+  session ??= ask("session").catch((problem) => {
+    session = null;
+    throw problem;
+  });
+  return session;
+};
+
+// A session that has ended leads to the page to sign in, which leads back here.
+const signInAgain = () => {
+  if (!document.hidden) location.reload();
+  else document.addEventListener("visibilitychange", () => location.reload(), { once: true });
+};
+
+const problemOf = async (answer) => {
+  const told = await answer.json().catch(() => ({}));
+  const kind = String(told.type || "").split(":").pop();
+  return new Problem(told.detail || `${answer.status} ${answer.statusText}`, { status: answer.status, kind });
+};
+
+const send = async (url, how, timeoutMs) => {
+  const timeout = AbortSignal.timeout(timeoutMs);
+  const signal = how.signal ? AbortSignal.any([how.signal, timeout]) : timeout;
+  try {
+    return await fetch(url, { ...how, signal, credentials: "same-origin" });
+  } catch (error) {
+    if (how.signal?.aborted) throw error;
+    throw new Problem(error.name === "TimeoutError" ? "timeout" : error.message);
+  }
+};
+
+/** The JSON of an answer, null for an empty one; raises a Problem. */
+export const ask = async (path, { query, timeoutMs = TIMEOUT_MS, ...how } = {}) => {
+  const answer = await send(urlOf(path, query), how, timeoutMs);
+  if (answer.status === 401) signInAgain();
+  if (!answer.ok) throw await problemOf(answer);
+  return answer.status === 204 ? null : answer.json();
+};
+
+/** A change: like `ask`, with the token; a token of an older session is exchanged once. */
+export const change = async (method, path, body, options = {}) => {
+  const attempt = async () => {
+    const { csrf_token: token } = await whoAmI();
+    const headers = { "X-CSRF-Token": token, ...(body === undefined ? {} : { "Content-Type": "application/json" }) };
+    return ask(path, { ...options, method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  };
+  try {
+    return await attempt();
+  } catch (problem) {
+    if (problem.kind !== "csrf") throw problem;
+    session = null;
+    return attempt();
+  }
+};

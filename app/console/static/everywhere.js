@@ -1,0 +1,1 @@
+// Runs on every page, of the console and of Gradio.

@@ -1,0 +1,4 @@
+// The watch room.
+import { isReady } from "./shell.js";
+
+isReady();
