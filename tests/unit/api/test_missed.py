@@ -120,7 +120,7 @@ def test_a_moment_without_an_event_tells_its_windows_and_that_no_picture_is_kept
     asking: httpx.Client, hall: str
 ) -> None:
     told = asking.get(f"/cameras/{hall}/moment", params={"at": at(1801), "margin_s": 5}).json()
-    assert [each["p_alarm"] for each in told["windows"]] == [0.1, 0.1, 0.1, 0.95, 0.1, 0.1]
+    assert [each["p_alarm"] for each in told["windows"]] == [0.1, 0.1, 0.1, 0.95, 0.1, 0.1, 0.1]
     assert told["windows"][0]["text"] == "empty" and told["events"] == told["pictures"] == []
     lost = asking.get("/cameras/hall/moment", params={"at": at(605), "margin_s": 1}).json()
     assert {each["cause"] for each in lost["windows"]} == {"timeout"}
