@@ -34,6 +34,7 @@ OPEN_TO_READ = (
     *START_PAGES,
     "/language/{language}",
     "/alarms/{language}",
+    "/console/pictures",
     "/console/static/{asset}",
     "/{language}/assets/{asset}",
     "/{language}/static/{asset}",

@@ -19,6 +19,7 @@ from ..language import LANGUAGES, Language, Translator, translator
 from ..principal import Principal
 from ..web.context import SiteContext
 from .assets import ConsoleAssets
+from .pictures import add_pictures
 
 SHELL = (Path(__file__).resolve().parent / "shell.html").read_text(encoding="utf-8")
 PLACEHOLDER = re.compile(r"\{\{([\w.]+)\}\}")
@@ -53,6 +54,7 @@ def add_console(app: FastAPI, context: SiteContext) -> None:
     """Adds the routes of the console; they come before Gradio's mounts, which take everything below a language."""
     assets = ConsoleAssets.read()
     shell = ConsoleShell(context, assets)
+    add_pictures(app, context)
     for language in LANGUAGES:
         for path, page in ((f"/{language}/watch", WATCH), (f"/{language}/events", EVENTS)):
             app.add_api_route(path, partial(shell.answer, language=language, page=page), methods=["GET", "HEAD"])

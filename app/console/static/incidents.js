@@ -1,0 +1,19 @@
+// What an event is called: the title of the question that was asked, in the language in which it was asked.
+import { ask } from "./api.js";
+
+const titles = new Map();
+let asked = null;
+
+/** Asks for the titles, once; they are shown from then on. */
+export const learnNames = () => {
+  asked ??= ask("questions").then(
+    ({ questions }) => questions.forEach(({ name, title }) => titles.set(name, title)),
+    () => {
+      asked = null;
+    },
+  );
+  return asked;
+};
+
+/** The name of an incident: what was asked for, or the rule that found it. */
+export const incidentName = ({ task, rule }) => titles.get(task) || task || rule || "–";
