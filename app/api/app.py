@@ -34,7 +34,10 @@ from .health import health_router
 from .judge import judge_router
 from .live import live_router, make_hub
 from .media import media_router
+from .missed import missed_router
+from .review import review_router
 from .schemas import Problem
+from .strips import strips_router
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +70,11 @@ def build_api(context: SiteContext) -> FastAPI:
     shared = ApiContext(context)
     hub = make_hub(shared)
     for router in (
+        review_router(shared),
         events_router(shared),
         media_router(shared),
+        missed_router(shared),
+        strips_router(shared),
         cameras_router(shared),
         judge_router(shared),
         live_router(shared, hub),

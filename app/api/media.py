@@ -16,14 +16,17 @@ from vigil.store.media_store import MediaKind
 from ..problems import ConflictError, NotFoundError, UnavailableError, problem
 from ..web.browser_copies import browser_copies
 from ..web.event_store import is_media_path
-from .auth import EventReader
+from .auth import EventReader, write_down
 from .context import ApiContext
-from .events import EventPath, find_event
+from .event_archive import ZIP, send_archive
+from .events import EventPath, event_records, find_event
 from .schemas import FrameList, FrameOut, problems
+from .thumbnails import WIDEST_PX, send_thumbnail
 
 PRIVATE = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
 RANGE = re.compile(r"bytes=((?:\s*(?:\d{1,18}-\d{0,18}|-\d{1,18})\s*,?)+)")
 MOST_RANGES = 8
+THUMBNAIL_PX = 192
 FRAME = re.compile(r"\d{1,9}\.jpg")
 
 IMAGE = {"description": "A JPEG", "content": {"image/jpeg": {}}}
@@ -31,18 +34,48 @@ VIDEO = {"description": "A video", "content": {"video/mp4": {}, "video/x-matrosk
 CLIP_TYPES = {".mp4": "video/mp4", ".mkv": "video/x-matroska", ".webm": "video/webm"}
 
 
+Width = Annotated[
+    int | None, Query(ge=16, le=WIDEST_PX, description="At most so many pixels wide; as it is, if left out.")
+]
+
+
 def media_router(context: ApiContext) -> APIRouter:
     """The routes of the files of events."""
     router = APIRouter(tags=["media"])
+    _add_pictures(router, context)
+    _add_clip(router, context)
+    _add_frames(router, context)
+    return router
 
+
+def _add_pictures(router: APIRouter, context: ApiContext) -> None:
     @router.head("/events/{event}/snapshot", include_in_schema=False)
     @router.get(
         "/events/{event}/snapshot", response_class=FileResponse, responses={200: IMAGE, **problems(404, 416, 503)}
     )
-    def snapshot(request: Request, caller: EventReader, event: EventPath) -> Response:
-        """The picture at the onset of an event."""
-        return send_file(request, _only(context, event, "snapshots").path, media_type="image/jpeg")
+    def snapshot(request: Request, caller: EventReader, event: EventPath, width: Width = None) -> Response:
+        """The picture of an event, at its peak."""
+        path = only_file(context, event, "snapshots").path
+        if width is not None:
+            return send_thumbnail(request, path, width_px=width)
+        return send_file(request, path, media_type="image/jpeg")
 
+    @router.get(
+        "/events/{event}/thumbnail",
+        response_class=Response,
+        responses={200: IMAGE, 304: {"description": "Not changed"}, **problems(404, 503)},
+    )
+    def thumbnail(
+        request: Request,
+        caller: EventReader,
+        event: EventPath,
+        width: Annotated[int, Query(ge=16, le=WIDEST_PX)] = THUMBNAIL_PX,
+    ) -> Response:
+        """A small picture of an event: its snapshot or, without one, the judged frame in the middle of its peak."""
+        return send_thumbnail(request, _picture_of(context, event), width_px=width)
+
+
+def _add_clip(router: APIRouter, context: ApiContext) -> None:
     @router.head("/events/{event}/clip", include_in_schema=False)
     @router.get(
         "/events/{event}/clip",
@@ -59,19 +92,21 @@ def media_router(context: ApiContext) -> APIRouter:
         ] = "original",
     ) -> Response:
         """The clip of an event, with ranges. A playable copy is made when it is first asked for: 503 until then."""
-        path = _only(context, event, "clips").path
+        path = only_file(context, event, "clips").path
         if form == "playable":
             path = _playable(context, path)
         kind = CLIP_TYPES.get(path.suffix.lower(), "application/octet-stream")
         return send_file(request, path, media_type=kind)
 
+
+def _add_frames(router: APIRouter, context: ApiContext) -> None:
     @router.get("/events/{event}/frames", response_model=FrameList, responses=problems(404, 503))
     def frames(caller: EventReader, event: EventPath) -> FrameList:
         """The judged frames that were kept (`keep_frames` of the settings), in the order of their windows."""
         found = find_event(context.store, event)
         windows = {window.window: window for window in found.windows}
         told = []
-        for folder in _of_kind(context, event, "frames"):
+        for folder in files_of(context, event, "frames"):
             number = int(folder.path.name)
             window = windows.get(number)
             for path in _pictures(folder.path):
@@ -86,6 +121,17 @@ def media_router(context: ApiContext) -> APIRouter:
                 )
         return FrameList(event=found.id, frames=told)
 
+    @router.get("/events/{event}/frames.zip", response_class=Response, responses={200: ZIP, **problems(404, 503)})
+    def frames_zip(caller: EventReader, event: EventPath) -> Response:
+        """The judged frames of an event and its record, as one zip."""
+        found = find_event(context.store, event)
+        folders = [file.path for file in files_of(context, event, "frames")]
+        pictures = [path for folder in folders for path in _pictures(folder)]
+        if not pictures:
+            raise NotFoundError(f"event {event} has no judged frames (`keep_frames` of the settings keeps them)")
+        write_down("download frames", caller, event=found.id)
+        return send_archive(found.id, pictures, event_records(context, context.store, [found])[0])
+
     @router.head("/events/{event}/frames/{window}/{number}", include_in_schema=False)
     @router.get(
         "/events/{event}/frames/{window}/{number}",
@@ -98,18 +144,20 @@ def media_router(context: ApiContext) -> APIRouter:
         event: EventPath,
         window: Annotated[int, Path(ge=0, le=999_999_999, examples=[1])],
         number: Annotated[int, Path(ge=0, le=999_999_999, examples=[0])],
+        width: Width = None,
     ) -> Response:
-        """One judged frame, exactly as the model saw it."""
-        folders = [each.path for each in _of_kind(context, event, "frames") if int(each.path.name) == window]
+        """One judged frame, exactly as the model saw it, or a small copy of it."""
+        folders = [each.path for each in files_of(context, event, "frames") if int(each.path.name) == window]
         path = next((folder / f"{number}.jpg" for folder in folders), FilePath())
         if not path.is_file() or not is_media_path(path, context.site):
             raise NotFoundError(f"event {event} has no frame {number} of window {window}")
+        if width is not None:
+            return send_thumbnail(request, path, width_px=width)
         return send_file(request, path, media_type="image/jpeg")
 
-    return router
 
-
-def _of_kind(context: ApiContext, event_id: str, kind: MediaKind) -> list[MediaFile]:
+def files_of(context: ApiContext, event_id: str, kind: MediaKind) -> list[MediaFile]:
+    """The files of one kind of an event that are there and may be served; raises NotFoundError without the event."""
     store = context.store
     event = find_event(store, event_id)
     kept = [file for file in store.media.of_event(event.id) if file.kind == kind]
@@ -125,11 +173,24 @@ def _on_this_machine(store: Store, file: MediaFile) -> MediaFile | None:
         return None
 
 
-def _only(context: ApiContext, event_id: str, kind: MediaKind) -> MediaFile:
-    found = _of_kind(context, event_id, kind)
+def only_file(context: ApiContext, event_id: str, kind: MediaKind) -> MediaFile:
+    """The clip or snapshot of an event; raises NotFoundError."""
+    found = files_of(context, event_id, kind)
     if not found:
         raise NotFoundError(f"event {event_id} has no {kind.removesuffix('s')} (yet, or no longer)")
     return found[0]
+
+
+def _picture_of(context: ApiContext, event_id: str) -> FilePath:
+    """The snapshot of an event, or the middle judged frame of the most alarming window that has some."""
+    if snapshots := files_of(context, event_id, "snapshots"):
+        return snapshots[0].path
+    peaks = {window.window: window.p_alarm or 0.0 for window in find_event(context.store, event_id).windows}
+    folders = sorted(files_of(context, event_id, "frames"), key=lambda file: -peaks.get(int(file.path.name), 0.0))
+    pictures = next((found for file in folders if (found := _pictures(file.path))), [])
+    if not pictures:
+        raise NotFoundError(f"event {event_id} has no picture (yet, or no longer)")
+    return pictures[len(pictures) // 2]
 
 
 def _playable(context: ApiContext, clip: FilePath) -> FilePath:

@@ -10,6 +10,7 @@ from vigil.events import Event, Mark
 from vigil.store.acknowledgements import Acknowledgement
 from vigil.store.event_record import event_record, full_record, mark_record
 from vigil.store.media import MediaFile
+from vigil.store.missed_spans import MissedSpan, missed_record
 
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 """The full-width forms are included, as Chinese and Japanese spreadsheets treat them like the ASCII ones."""
@@ -38,6 +39,19 @@ COLUMNS = (
     "marked_by",
     "marked_utc",
     "media",
+)
+
+MISSED_COLUMNS = (
+    "missed",
+    "source",
+    "camera_id",
+    "from_utc",
+    "to_utc",
+    "note",
+    "marked_by",
+    "marked_utc",
+    "taken_back_by",
+    "taken_back_utc",
 )
 
 EventMediaFiles = Mapping[str, Sequence[MediaFile]]
@@ -79,6 +93,21 @@ def as_csv(events: Sequence[Event], media: EventMediaFiles, marks: EventMarks) -
             event_record(event) | mark_record(marks.get(event.id, ())) | {"windows": len(event.windows), "media": paths}
         )
         writer.writerow({name: _cell(value) for name, value in row.items()})
+    return out.getvalue()
+
+
+def missed_as_json(spans: Sequence[MissedSpan]) -> str:
+    """A JSON list of missed incidents."""
+    return json.dumps([missed_record(span) for span in spans], ensure_ascii=False, indent=2) + "\n"
+
+
+def missed_as_csv(spans: Sequence[MissedSpan]) -> str:
+    """A table of missed incidents with a header row."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, MISSED_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for span in spans:
+        writer.writerow({name: _cell(value) for name, value in missed_record(span).items()})
     return out.getvalue()
 
 

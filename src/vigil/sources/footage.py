@@ -40,8 +40,11 @@ PLAYED = frozenset({"yuv420p", "yuvj420p"})
 class Footage(Protocol):
     """The source of an event's clip and snapshot; times are seconds of the source."""
 
-    def clip(self, path: Path, *, from_s: float, to_s: float) -> None:
-        """Writes an mp4 of these seconds, from the key picture at or before them; raises SourceError."""
+    def clip(self, path: Path, *, from_s: float, to_s: float) -> float:
+        """Writes an mp4 of these seconds, from the key picture at or before them; returns the second it begins at.
+
+        Raises SourceError.
+        """
 
     def snapshot(self, path: Path, *, at_s: float) -> None:
         """Writes the picture nearest to a second as a JPEG of full size; raises SourceError."""
@@ -54,11 +57,14 @@ class FileFootage:
         self.path = Path(path)
         self._landmarks = KeyframeIndex()
 
-    def clip(self, path: Path, *, from_s: float, to_s: float) -> None:
-        """Writes an mp4 of these seconds, from the key picture at or before them; raises SourceError."""
+    def clip(self, path: Path, *, from_s: float, to_s: float) -> float:
+        """Writes an mp4 of these seconds, from the key picture at or before them; returns the second it begins at.
+
+        Raises SourceError.
+        """
         check_span(from_s, to_s)
         with self._opened(from_s=from_s, to_s=to_s) as (stream, pieces):
-            write_clip(path, stream, pieces, from_s=from_s, where=str(self.path))
+            return write_clip(path, stream, pieces, from_s=from_s, where=str(self.path))
 
     def snapshot(self, path: Path, *, at_s: float) -> None:
         """Writes the picture nearest to a second as a JPEG of full size; raises SourceError."""
@@ -89,8 +95,11 @@ def check_span(from_s: float, to_s: float) -> None:
         raise SourceError(f"a clip from {from_s:.2f} s to {to_s:.2f} s has no length")
 
 
-def write_clip(path: Path, stream: Any, pieces: Sequence[EncodedPacket], *, from_s: float, where: str) -> None:
-    """Writes packets of `stream` as an mp4, remuxed if browsers play them, else re-encoded; raises SourceError."""
+def write_clip(path: Path, stream: Any, pieces: Sequence[EncodedPacket], *, from_s: float, where: str) -> float:
+    """Writes packets of `stream` as an mp4, remuxed if browsers play them, else re-encoded; raises SourceError.
+
+    Returns the second of the source at which it begins.
+    """
     if not pieces:
         raise SourceError(f"{where} holds no pictures from {from_s:.2f} s on; no clip was written")
     frame_s = 1 / containers.frame_rate(stream)
@@ -103,8 +112,8 @@ def write_clip(path: Path, stream: Any, pieces: Sequence[EncodedPacket], *, from
         except SourceError as error:
             log.debug("%s: encoded anew, as its packets cannot be copied: %s", path, error)
         else:
-            return
-    _encode(path, stream, pieces, from_s=from_s)
+            return min(piece.time_s for piece in pieces)
+    return _encode(path, stream, pieces, from_s=from_s)
 
 
 def is_browser_playable(stream: Any) -> bool:
@@ -114,8 +123,8 @@ def is_browser_playable(stream: Any) -> bool:
     return is_usual and not is_high_range(codec) and not is_interlaced(codec)
 
 
-def _encode(path: Path, stream: Any, pieces: Sequence[EncodedPacket], *, from_s: float) -> None:
-    """Re-encodes, starting exactly at `from_s`."""
+def _encode(path: Path, stream: Any, pieces: Sequence[EncodedPacket], *, from_s: float) -> float:
+    """Re-encodes, starting exactly at `from_s`; returns the second of the first picture."""
     pictures = ((p, t) for p, t in _pictures(stream, pieces) if t >= from_s)
     first = next(pictures, None)
     if first is None:
@@ -125,6 +134,7 @@ def _encode(path: Path, stream: Any, pieces: Sequence[EncodedPacket], *, from_s:
     with VideoWriter(path, size_wh=(width, height), fps=containers.frame_rate(stream)) as movie:
         for picture, time_s in chain([first], pictures):
             movie.add(picture, time_s - start_s)
+    return start_s
 
 
 def write_snapshot(path: Path, stream: Any, pieces: Sequence[EncodedPacket], *, at_s: float, where: str) -> None:

@@ -127,12 +127,15 @@ class PacketRingBuffer:
             kept = [run for run in self._runs if run.pieces]
             return (kept[0].pieces[0].time_s, kept[-1].pieces[-1].time_s) if kept else None
 
-    def clip(self, path: Path, *, from_s: float, to_s: float) -> None:
-        """Writes an mp4 of these seconds, from the keyframe at or before `from_s`; raises SourceError."""
+    def clip(self, path: Path, *, from_s: float, to_s: float) -> float:
+        """Writes an mp4 of these seconds, from the keyframe at or before `from_s`; returns the second it begins at.
+
+        Raises SourceError.
+        """
         check_span(from_s, to_s)
         head, pieces = self._cut(from_s, to_s)
         with _template(head, self.name) as stream:
-            write_clip(path, stream, pieces, from_s=from_s, where=self.name)
+            return write_clip(path, stream, pieces, from_s=from_s, where=self.name)
 
     def snapshot(self, path: Path, *, at_s: float) -> None:
         """Writes the frame nearest to a second as a full-size JPEG; raises SourceError."""
@@ -260,14 +263,18 @@ class JpegRingBuffer:
         with self._lock:
             return self._buffered_bytes
 
-    def clip(self, path: Path, *, from_s: float, to_s: float) -> None:
-        """Writes an mp4 of these seconds, each frame at its own time; raises SourceError."""
+    def clip(self, path: Path, *, from_s: float, to_s: float) -> float:
+        """Writes an mp4 of these seconds, each frame at its own time; returns the second it begins at.
+
+        Raises SourceError.
+        """
         check_span(from_s, to_s)
         pictures = self._pictures(from_s, to_s)
         height, width = decode_jpeg(pictures[0].jpeg).shape[:2]
         with VideoWriter(path, size_wh=(width, height)) as movie:
             for still in pictures:
                 movie.add(decode_jpeg(still.jpeg), still.time_s - pictures[0].time_s)
+        return pictures[0].time_s
 
     def snapshot(self, path: Path, *, at_s: float) -> None:
         """Writes the frame nearest to a second as a JPEG; raises SourceError."""

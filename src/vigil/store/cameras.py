@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select
 
 from vigil.errors import UsageError
 from vigil.store.database import Database
-from vigil.store.schema import cameras, events, sessions, settings, verdicts
+from vigil.store.schema import cameras, events, missed_spans, sessions, settings, verdicts
 from vigil.store.times import utc_now
 
 CAMERA_ID = re.compile(r"cam_[0-9a-f]{8}")
@@ -266,7 +266,7 @@ def _update(connection: Connection, camera_id: str, **values: str) -> None:
 
 
 def _merge(connection: Connection, other: str, *, into: str) -> None:
-    for table in (sessions, verdicts, events):
+    for table in (sessions, verdicts, events, missed_spans):
         connection.execute(table.update().where(table.c.camera_id == other).values(camera_id=into))
     connection.execute(cameras.delete().where(cameras.c.id == other))
 

@@ -246,8 +246,18 @@ class DeliveryTable:
         tried = select(delivery_attempts).where(delivery_attempts.c.delivery_id == delivery_id)
         with self._database.reading("reading attempts") as connection:
             rows = connection.execute(tried.order_by(delivery_attempts.c.number)).all()
-        fields = ("number", "outcome", "detail", "tried_utc")
-        return found[0], [DeliveryAttempt(**{name: getattr(row, name) for name in fields}) for row in rows]
+        return found[0], [_attempt(row) for row in rows]
+
+    def of_event(self, event_id: str) -> list[tuple[Delivery, list[DeliveryAttempt]]]:
+        """The deliveries about an event with their attempts, oldest first."""
+        found = self._read(select(deliveries).where(deliveries.c.event_id == event_id).order_by(deliveries.c.id))
+        tried: dict[int, list[DeliveryAttempt]] = {each.id: [] for each in found}
+        own = select(deliveries.c.id).where(deliveries.c.event_id == event_id)
+        query = select(delivery_attempts).where(delivery_attempts.c.delivery_id.in_(own))
+        with self._database.reading("reading attempts") as connection:
+            for row in connection.execute(query.order_by(delivery_attempts.c.delivery_id, delivery_attempts.c.number)):
+                tried.setdefault(row.delivery_id, []).append(_attempt(row))
+        return [(each, tried[each.id]) for each in found]
 
     def counts(self) -> dict[tuple[str, str], int]:
         """The number of deliveries, by sink and state."""
@@ -266,6 +276,10 @@ class DeliveryTable:
     def _read(self, query: "Select[*tuple[Any, ...]]") -> list[Delivery]:
         with self._database.reading("reading deliveries") as connection:
             return [_delivery(row) for row in connection.execute(query)]
+
+
+def _attempt(row: Row[*tuple[Any, ...]]) -> DeliveryAttempt:
+    return DeliveryAttempt(**{name: getattr(row, name) for name in DeliveryAttempt.__slots__})
 
 
 def _waiting(sink: str) -> tuple[ColumnElement[bool], ...]:

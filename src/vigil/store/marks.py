@@ -38,16 +38,21 @@ class MarkTable:
         who = who.strip()
         _check(mark, who=who, note=note)
         with self._database.writing(f"marking event {event_id}") as connection:
-            number = _next_number(connection, event_id)
-            values = {"event_id": event_id, "number": number, "mark": mark, "who": who, "note": note}
-            connection.execute(marks.insert().values(values | {"marked_utc": utc_now()}))
-            added = _of_event(connection, event_id)[-1]
-            [event] = read_events(connection, select(events).where(events.c.id == event_id))
-            said = {"mark": added.mark, "note": note, "marked_by": added.who, "marked_utc": added.marked_utc}
-            log_changes(connection, event, ["marked"], said=said)
-            if note:
-                index_events(connection, [event_id])
-        return added
+            if not _lock(connection, [event_id]):
+                raise UsageError(f"there is no event {event_id!r} to mark")
+            return _add(connection, event_id, mark, who=who, note=note)
+
+    def add_to_all(self, event_ids: Sequence[str], mark: MarkValue, *, who: str, note: str = "") -> list[Mark]:
+        """Adds the same mark to several events in one transaction; ids of no event are left out.
+
+        Returns the marks in the order of the ids. Raises UsageError like `add`, apart from missing events.
+        """
+        who = who.strip()
+        _check(mark, who=who, note=note)
+        with self._database.writing(f"marking {len(event_ids)} events") as connection:
+            known = _lock(connection, event_ids)
+            wanted = [event_id for event_id in dict.fromkeys(event_ids) if event_id in known]
+            return [_add(connection, event_id, mark, who=who, note=note) for event_id in wanted]
 
     def of_event(self, event_id: str) -> list[Mark]:
         """All marks of an event, oldest first; the last one counts."""
@@ -87,13 +92,31 @@ def _check(mark: str, *, who: str, note: str) -> None:
         raise UsageError("; ".join(found))
 
 
-def _next_number(connection: Connection, event_id: str) -> int:
-    # Locks the event: two concurrent transactions would otherwise give two marks the same number.
-    known = connection.execute(select(events.c.id).where(events.c.id == event_id).with_for_update()).scalar()
-    if known is None:
-        raise UsageError(f"there is no event {event_id!r} to mark")
+def _lock(connection: Connection, event_ids: Sequence[str]) -> set[str]:
+    """Locks those of the events that exist, in one order, before anything is logged; returns their ids.
+
+    Two concurrent transactions would otherwise give two marks the same number, or wait for each other.
+    """
+    found: set[str] = set()
+    ordered = sorted(set(event_ids))
+    for i in range(0, len(ordered), IDS_AT_ONCE):
+        some = select(events.c.id).where(events.c.id.in_(ordered[i : i + IDS_AT_ONCE])).order_by(events.c.id)
+        found |= set(connection.execute(some.with_for_update()).scalars())
+    return found
+
+
+def _add(connection: Connection, event_id: str, mark: MarkValue, *, who: str, note: str) -> Mark:
+    """Adds a mark to an event that is locked, and logs it as a change of it."""
     last = connection.execute(select(func.max(marks.c.number)).where(marks.c.event_id == event_id)).scalar() or 0
-    return int(last) + 1
+    values = {"event_id": event_id, "number": int(last) + 1, "mark": mark, "who": who, "note": note}
+    connection.execute(marks.insert().values(values | {"marked_utc": utc_now()}))
+    added = _of_event(connection, event_id)[-1]
+    [event] = read_events(connection, select(events).where(events.c.id == event_id))
+    said = {"mark": added.mark, "note": note, "marked_by": added.who, "marked_utc": added.marked_utc}
+    log_changes(connection, event, ["marked"], said=said)
+    if note:
+        index_events(connection, [event_id])
+    return added
 
 
 def _of_event(connection: Connection, event_id: str) -> list[Mark]:

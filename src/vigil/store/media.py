@@ -28,7 +28,8 @@ class MediaFile:
     """A file or folder of an event; `path` begins as the store's folder was given, absolute or relative.
 
     `key` is its name in the media store. Where that is a bucket, `path` is where a local copy of it is once
-    `MediaTable.local` has made one, and `place` is its address there; else `place` is the path.
+    `MediaTable.local` has made one, and `place` is its address there; else `place` is the path. `begins_s` is the
+    second of the source at which a clip begins, None if unknown.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class MediaFile:
     event_id: str
     kind: MediaKind
     size_bytes: int
+    begins_s: float | None = None
 
 
 class MediaTable:
@@ -50,14 +52,17 @@ class MediaTable:
         """Stores a media file of a stored event: `write` creates it, then it is moved into place and gets its row.
 
         `name` is the suffix (`.mp4`, `.jpg`) of a clip or snapshot; for frames, the name of a folder that `write`
-        fills. Returns the path. Raises StoreError if the disk is full, and whatever else `write` raises.
+        fills. A float that it returns is the second of the source at which a clip begins. Returns the path. Raises
+        StoreError if the disk is full, and whatever else `write` raises.
         """
         key = media_key(kind, event_id, name)
+        told: list[object] = []
         with translate_errors(f"keeping {kind} of event {event_id}", self._database.name):
-            size_bytes = self.files.put(key, write)
+            size_bytes = self.files.put(key, lambda path: told.append(write(path)))
+        begins_s = told[-1] if told and isinstance(told[-1], float) else None
         try:
             with self._database.writing(f"noting {kind} of event {event_id}") as connection:
-                insert_media(connection, key, event_id=event_id, kind=kind, size_bytes=size_bytes)
+                insert_media(connection, key, event_id=event_id, kind=kind, size_bytes=size_bytes, begins_s=begins_s)
         except StoreError:
             # A file without a row would never be deleted by retention.
             with translate_errors(f"taking back {kind} of event {event_id}", self._database.name):
@@ -96,6 +101,7 @@ class MediaTable:
             event_id=row.event_id,
             kind=row.kind,
             size_bytes=row.size_bytes,
+            begins_s=row.begins_s,
         )
 
     def of_events(self, event_ids: Sequence[str]) -> dict[str, list[MediaFile]]:
@@ -119,7 +125,15 @@ def _write_frames(folder: Path, jpegs: Sequence[bytes]) -> None:
         (folder / f"{number}.jpg").write_bytes(jpeg)
 
 
-def insert_media(connection: Connection, key: str, *, event_id: str, kind: MediaKind, size_bytes: int) -> None:
+def insert_media(
+    connection: Connection,
+    key: str,
+    *,
+    event_id: str,
+    kind: MediaKind,
+    size_bytes: int,
+    begins_s: float | None = None,
+) -> None:
     """Inserts the row of a file; the path is relative to where media are kept, so that can be moved as a whole."""
     row = {"path": key, "event_id": event_id, "kind": kind, "size_bytes": size_bytes, "created_utc": utc_now()}
-    upsert(connection, media, [row])
+    upsert(connection, media, [row | {"begins_s": begins_s}])

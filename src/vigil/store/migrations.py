@@ -208,6 +208,20 @@ MIGRATIONS = (
                 who VARCHAR NOT NULL, acknowledged_utc VARCHAR NOT NULL)""",
         ),
     ),
+    Migration(
+        11,
+        "missed incidents, where clips begin, and who was told of an event",
+        (
+            """CREATE TABLE missed_spans (
+                id VARCHAR NOT NULL PRIMARY KEY, camera_id VARCHAR NOT NULL, source VARCHAR NOT NULL,
+                from_utc VARCHAR NOT NULL, to_utc VARCHAR NOT NULL, note TEXT NOT NULL, who VARCHAR NOT NULL,
+                marked_utc VARCHAR NOT NULL, taken_back_by VARCHAR NOT NULL, taken_back_utc VARCHAR NOT NULL)""",
+            "CREATE INDEX missed_spans_by_time ON missed_spans (from_utc, id)",
+            "CREATE INDEX missed_spans_of_camera ON missed_spans (camera_id, from_utc, id)",
+            "ALTER TABLE media ADD COLUMN begins_s DOUBLE PRECISION",
+            "CREATE INDEX deliveries_of_event ON deliveries (event_id, id)",
+        ),
+    ),
 )
 
 NUMBERED = {"sqlite": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}

@@ -9,7 +9,9 @@ distinguishes sources of the same name (`vigil.sources.source_identity`); it is 
 are written in the transaction of the change and are never updated. `cursors` holds the position of each consumer in
 `changes`, and `handled_ahead` the changes it has handled beyond one that it has not. `events.untold` is unused since
 there are cursors. A row of `deliveries` is one message of one sink, to be sent, sent or given up; `delivery_attempts`
-holds each attempt to send it. `digest` is the SHA-256 of an API key, and empty times mean never.
+holds each attempt to send it. `begins_s` of a clip is the second of the source at which it begins, NULL if unknown. A
+row of `missed_spans` is an incident without an event; its `taken_back_utc` is empty while it counts. `digest` is the
+SHA-256 of an API key, and empty times mean never.
 """
 
 from typing import Any
@@ -130,6 +132,7 @@ media = Table(
     Column("kind", String, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("created_utc", String, nullable=False),
+    Column("begins_s", Double),
 )
 
 marks = Table(
@@ -141,6 +144,21 @@ marks = Table(
     Column("who", SafeText, nullable=False),
     Column("note", SafeText, nullable=False),
     Column("marked_utc", String, nullable=False),
+)
+
+missed_spans = Table(
+    "missed_spans",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("camera_id", String, nullable=False),
+    Column("source", SafeText, nullable=False),
+    Column("from_utc", String, nullable=False),
+    Column("to_utc", String, nullable=False),
+    Column("note", SafeText, nullable=False),
+    Column("who", SafeText, nullable=False),
+    Column("marked_utc", String, nullable=False),
+    Column("taken_back_by", SafeText, nullable=False),
+    Column("taken_back_utc", String, nullable=False),
 )
 
 changes = Table(

@@ -32,11 +32,13 @@ from vigil.store.media import MediaTable
 from vigil.store.media_place import media_store_of
 from vigil.store.media_store import FolderMediaStore, MediaStore
 from vigil.store.migrations import NEWEST, migrate, version_of
+from vigil.store.missed_spans import MissedSpanTable
 from vigil.store.postgresql import DatabaseTimeouts
 from vigil.store.rejected_rows import RejectedRows
 from vigil.store.search import SearchIndex
 from vigil.store.sessions import SessionTable, SourceLocks
 from vigil.store.users import UserTable
+from vigil.store.verdict_strips import VerdictStripTable
 from vigil.store.verdicts import VerdictTable
 
 DEFAULT_STORE = "outputs/watch/events.db"
@@ -54,11 +56,13 @@ class Store:
         self.cameras = CameraTable(database)
         self.sessions = SessionTable(database, self.locks)
         self.verdicts = VerdictTable(database, self.sessions)
+        self.verdict_strips = VerdictStripTable(database)
         self.events = EventTable(database, self.sessions)
         self.changes = ChangeLog(database)
         self.cursors = ConsumerCursors(database)
         self.deliveries = DeliveryTable(database)
         self.marks = MarkTable(database)
+        self.missed_spans = MissedSpanTable(database)
         self.search = SearchIndex(database)
         self.acknowledgements = AcknowledgementTable(database)
         self.media = MediaTable(database, files or FolderMediaStore(folder))

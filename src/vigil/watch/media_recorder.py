@@ -19,6 +19,7 @@ from pathlib import Path
 from vigil.errors import StoreError, VigilError
 from vigil.events import Event, EventChange
 from vigil.store import MediaKind, Store
+from vigil.store.media_store import WriteMedia
 from vigil.watch.pipeline import SourcePipeline
 from vigil.watch.settings import WatchSettings
 
@@ -180,7 +181,7 @@ class MediaRecorder:
 
         await self._keep(media.event, "snapshots", ".jpg", write)
 
-    async def _keep(self, event: Event, kind: MediaKind, name: str, write: Callable[[Path], None]) -> None:
+    async def _keep(self, event: Event, kind: MediaKind, name: str, write: WriteMedia) -> None:
         store = self._store
         if store is not None:
             await self._in_thread(event, kind, lambda: store.media.keep(event.id, kind, name, write))
