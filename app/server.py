@@ -46,7 +46,6 @@ from .passwords import Users, hash_passwords, read_users
 from .trusted_proxies import TrustedProxies
 from .web.context import SiteContext, SiteOptions
 from .web.event_store import open_store
-from .web.gradio_stubs import skip_gradio_stubs
 from .web.root_path import RootPath
 from .web.upload_quota import UploadLimits
 from .web.uploads import Uploads
@@ -254,7 +253,7 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str, with_p
 def _builder(*, with_pages: bool) -> Callable[[SiteContext], ASGIApp]:
     """What builds the application; Gradio is loaded for the pages only."""
     if with_pages:
-        with gc_frozen(), skip_gradio_stubs():
+        with gc_frozen():
             from .web.site import build_app
         return build_app
     with gc_frozen():

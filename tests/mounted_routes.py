@@ -5,10 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from app.web.gradio_stubs import skip_gradio_stubs
-
-with skip_gradio_stubs():
-    from app.web.site import build_app
+from app.web.site import build_app
 
 from rooms import context_of
 

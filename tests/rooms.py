@@ -6,10 +6,7 @@ from typing import Any
 from app.allowed_cameras import AllowedCameras
 from app.endpoint_monitor import EndpointMonitor
 from app.language import translator
-from app.web.gradio_stubs import skip_gradio_stubs
-
-with skip_gradio_stubs():
-    from app.web.context import SiteContext, SiteOptions
+from app.web.context import SiteContext, SiteOptions
 from app.web.uploads import Uploads
 
 from vigil.events import Event, EventWindow, Tier

@@ -39,7 +39,7 @@ def _row(event: Event, t: Translator) -> str:
     cells = (
         f'<button type="button" class="va-jump" data-second="{event.onset_s:.3f}">▶ {onset}</button>',
         length,
-        f'<span class="va-tier" style="--tier:{colour}">{escape(t(f"room.tier_{event.tier}"))}</span>',
+        f'<span class="va-tier" style="--tier:{colour}">{escape(t(f"tier.{event.tier}"))}</span>',
         f"{event.peak:.2f}",
         escape(event.text),
     )

@@ -2,8 +2,7 @@
 
 - Gradio takes the language of its own texts ("drop the file here") from the browser; here the page decides. Gradio's
   `head` runs too late for that, so a script is inserted at the top of the response.
-- Gradio's server polls for events a thousand times a second per language, and its progress indicator keeps counting
-  sixty times a second after it is hidden. Together that took a fifth of a slow core.
+- Gradio's server polls for events a thousand times a second per language.
 - Gradio keeps the last inputs of 10,000 sessions by default, and decodes whatever a request holds. Here requests are
   checked first, and few sessions are kept.
 - The browser checks the size of a file before it uploads it.
@@ -39,8 +38,6 @@ Gradio reports the stages of each event to every component that might show one, 
 a figure or a list of rows: some 20 ms of a slow browser, several times a click.
 """
 
-PROGRESS_SCRIPT = (Path(__file__).resolve().parent / "scripts" / "idle.js").read_text(encoding="utf-8")
-
 
 def slow_event_polling(page: gr.Blocks) -> None:
     """Raises the polling interval to `EVENT_POLL_S`, which is too short to be noticed."""
@@ -57,7 +54,7 @@ LANGUAGE_SCRIPT = """<head><script>
 for (const [name, value] of Object.entries({ language: %(tag)s, languages: [%(tag)s] }))
   Object.defineProperty(navigator, name, { get: () => value, configurable: true });
 document.documentElement.lang = %(tag)s;
-%(idle)s</script><link rel="icon" href="data:,">"""
+</script><link rel="icon" href="data:,">"""
 
 
 class HeadScriptMiddleware:
@@ -80,7 +77,7 @@ class _Page:
     """Buffers a response until it is complete, then sends it with the script inserted."""
 
     def __init__(self, language: Language, send: Send, *, is_zipped: bool) -> None:
-        self._script = (LANGUAGE_SCRIPT % {"tag": json.dumps(TAGS[language]), "idle": PROGRESS_SCRIPT}).encode()
+        self._script = (LANGUAGE_SCRIPT % {"tag": json.dumps(TAGS[language])}).encode()
         self._send = send
         self._is_zipped = is_zipped
         self._start: Message = {}

@@ -65,7 +65,7 @@ def empty_figure(*, height_px: int, title: str, seconds: list[float], labels: li
 def add_thresholds(made: go.Figure, tiers: TierThresholds, t: Translator) -> None:
     """Adds a labelled dashed line for each tier, all in one call, since Plotly validates the whole figure each time."""
     levels = (("low", tiers.low), ("medium", tiers.medium), ("high", tiers.high))
-    named = [(t(f"room.tier_{tier}"), level, css_color(drawing.color_of(level, tiers))) for tier, level in levels]
+    named = [(t(f"tier.{tier}"), level, css_color(drawing.color_of(level, tiers))) for tier, level in levels]
     made.update_layout(
         shapes=[*made.layout.shapes, *(_line(level, colour) for _, level, colour in named)],
         annotations=[*made.layout.annotations, *(_name(*one) for one in named)],

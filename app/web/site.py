@@ -14,7 +14,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
@@ -29,13 +29,12 @@ from ..api.app import mount_api
 from ..console.pages import add_console
 from ..endpoint_monitor import EVERY_S, EndpointStatus, status_line
 from ..http.body_limits import BodyLimits
-from ..language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
+from ..language import LANGUAGE_COOKIE, LANGUAGES, Language, Translator, choose_language, translator
 from ..trusted_proxies import ForwardedHeaders
-from . import alarm_routes, chat_to_analysis, gradio_patches, notifications, plots, theme
-from .alarm_stream import AlarmStream
+from . import chat_to_analysis, gradio_patches, plots, theme
 from .browser_copies import browser_copies
 from .context import SiteContext
-from .event_store import media_folders, open_store
+from .event_store import media_folders
 from .framing import OneLength
 from .gradio_patches import CheckedBlocks, HeadScriptMiddleware
 from .json_limits import JsonLimits
@@ -43,9 +42,6 @@ from .root_path import BelowRootPath, RootPath, WithRootPath
 from .served_files import add_file_route
 from .upload_gate import UploadGate
 from .upload_quota import UploadQuota
-
-if TYPE_CHECKING:
-    from vigil.watch.background import BackgroundWatcher
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +58,8 @@ SCRIPTS = Path(__file__).resolve().parent / "scripts"
 SESSION_SCRIPT = (SCRIPTS / "session.js").read_text(encoding="utf-8")
 PLACE_SCRIPT = (SCRIPTS / "place.js").read_text(encoding="utf-8")
 
-PANELS = (("chat", "chat"), ("analysis", "analysis"), ("room", "watch_room"), ("review", "review"))
-"""Tab and module of each panel, in the order of the tabs."""
+PANELS = ("chat", "analysis")
+"""The module of each panel, which is the name of its tab too, in the order of the tabs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +78,7 @@ class TabModule:
 
 def panels() -> list[TabModule]:
     """Returns the tabs, in the order in which they are shown."""
-    return [TabModule(name, import_module(f".{module}", __package__)) for name, module in PANELS]
+    return [TabModule(name, import_module(f".{name}", __package__)) for name in PANELS]
 
 
 def build_page(context: SiteContext) -> gr.Blocks:
@@ -108,7 +104,8 @@ def _head(context: SiteContext) -> None:
         title, subtitle = html.escape(t("site.title")), html.escape(t("site.subtitle"))
         gr.HTML(f'<h1>{title} <span class="vigil-subtitle">{subtitle}</span></h1>', scale=3)
         gr.HTML(
-            f'<div class="vigil-tools"><button type="button" id="vigil-theme" onclick="{theme.SWITCH_THEME}">'
+            f'<div class="vigil-tools">{_console_links(t)}'
+            f'<button type="button" id="vigil-theme" onclick="{theme.SWITCH_THEME}">'
             f'{html.escape(t("site.theme"))}</button><a id="vigil-language" '
             f'href="../language/{t("site.other_language_code")}">{html.escape(t("site.other_language"))}</a>'
             f"{_sign_out(context)}</div>",
@@ -122,6 +119,10 @@ def _head(context: SiteContext) -> None:
     # A None trigger runs when the page is loaded.
     for trigger in (None, gr.Timer(EVERY_S).tick):
         gr.on(trigger, line, outputs=shown, queue=False, **gradio_patches.SILENT)
+
+
+def _console_links(t: Translator) -> str:
+    return "".join(f'<a href="{page}">{html.escape(t(f"console.{page}"))}</a>' for page in ("watch", "events"))
 
 
 def _sign_out(context: SiteContext) -> str:
@@ -154,8 +155,6 @@ def build_app(context: SiteContext) -> FastAPI:
     add_file_route(app, lambda: [context.uploads.folder, *media_folders(context)])
     mount_api(app, context)
     add_console(app, context)
-    if context.service is not None:
-        _hang_bell(app, context, context.service)
     modules = [panel.module for panel in panels()]
     for language in LANGUAGES:
         gr.mount_gradio_app(
@@ -201,18 +200,11 @@ def build_app(context: SiteContext) -> FastAPI:
 
 
 def heads(context: SiteContext, language: Language) -> list[str]:
-    """Returns the HTML for the head of every page; notifications are included only if a watcher runs."""
+    """Returns the HTML for the head of every page."""
     limit = gradio_patches.upload_limit_script(language, upload_mb=context.options.upload_mb)
     signed_in = [f"<script>\n{SESSION_SCRIPT}</script>"] if context.options.directory else []
-    notification_head = [] if context.service is None else [notifications.head(language)]
     place = f"<script>\n{PLACE_SCRIPT}</script>"
-    return [theme.HEAD, plots.HEAD, limit, place, *signed_in, *notification_head]
-
-
-def _hang_bell(app: FastAPI, context: SiteContext, service: "BackgroundWatcher") -> None:
-    hung = AlarmStream(open_store(context))
-    service.subscribe(hung)
-    alarm_routes.add_route(app, hung)
+    return [theme.HEAD, plots.HEAD, limit, place, *signed_in]
 
 
 def _add_routes(app: FastAPI, root: RootPath) -> None:

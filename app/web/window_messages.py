@@ -44,7 +44,7 @@ def sum_html(state: dict[str, Any], run: str, events: Sequence[Event], t: Transl
 def _event(event: Event, run: str, t: Translator) -> str:
     end_s = event.onset_s if event.end_s is None else event.end_s
     times = f"{format_seconds(event.onset_s, tenths=True)} – {format_seconds(end_s, tenths=True)}"
-    label = t("chat.event", tier=t(f"room.tier_{event.tier}"), peak=f"{event.peak:.2f}")
+    label = t("chat.event", tier=t(f"tier.{event.tier}"), peak=f"{event.peak:.2f}")
     description = f'<span class="vc-words">{escape(event.text)}</span>' if event.text else ""
     return (
         f'<button class="vc-window is-alarm run-{run} {_seconds(event.onset_s, end_s)}">'

@@ -1,34 +1,27 @@
-// The address names what is shown, the tab and the event that is open in the review: `#review/EVENT`. A reload, a
-// bookmark and the page in the other language come back to it.
+// The address names the tab that is shown, so that a reload, a bookmark and the page in the other language come back to
+// it. The watch room and the events were tabs here, and links to them lead to their own pages.
 window.vigilPlace = window.vigilPlace || (() => {
   const BUTTON = /^tab-(\w+)-button$/;
   const nameOf = (button) => BUTTON.exec(button.id)[1];
   const tabs = () => [...document.querySelectorAll("button[role=tab]")].filter((button) => BUTTON.test(button.id));
-  let event = "";
 
-  const named = () => {
+  const moved = () => {
     const [tab, id = ""] = location.hash.slice(1).split("/");
-    try {
-      return { tab, id: decodeURIComponent(id) };
-    } catch {
-      return { tab, id: "" };
-    }
+    if (tab === "room") return "watch";
+    return tab === "review" ? `events${id && `/${id}`}` : "";
   };
 
   const write = () => {
     const shown = tabs().find((button) => button.getAttribute("aria-selected") === "true");
     if (!shown) return;
-    const tab = nameOf(shown);
-    const hash = `#${tab}${tab === "review" && event ? `/${encodeURIComponent(event)}` : ""}`;
+    const hash = `#${nameOf(shown)}`;
     if (location.hash !== hash) history.replaceState(history.state, "", hash);
   };
 
   const go = () => {
-    const { tab, id } = named();
-    tabs().find((button) => nameOf(button) === tab)?.click();
-    if (tab !== "review" || !id || id === event) return;
-    window.vigilWantedEvent = event = id;
-    document.dispatchEvent(new CustomEvent("vigil-open-event"));
+    const page = moved();
+    if (page) location.replace(new URL(page, document.baseURI));
+    else tabs().find((button) => nameOf(button) === location.hash.slice(1))?.click();
   };
 
   const begin = () => {
@@ -57,11 +50,5 @@ window.vigilPlace = window.vigilPlace || (() => {
     },
     true,
   );
-
-  return {
-    open(id) {
-      event = id;
-      write();
-    },
-  };
+  return true;
 })();

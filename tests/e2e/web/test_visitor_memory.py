@@ -27,9 +27,7 @@ SIDE_PX = 9000
 KEPT_SESSIONS = """
 import sys
 from pathlib import Path
-from app.web.gradio_stubs import skip_gradio_stubs
-with skip_gradio_stubs():
-    from app.web.site import build_app
+from app.web.site import build_app
 from rooms import context_of
 for route in build_app(context_of(Path(sys.argv[1]))).routes:
     holder = getattr(getattr(route, "app", None), "state_holder", None)
