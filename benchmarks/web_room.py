@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -66,7 +67,7 @@ def endpoint(*, is_real: bool, folder: Path) -> Iterator[Endpoint]:
         with bright_server(delay_s=0.05) as scripted:
             yield Endpoint(url=scripted.url, model="tiny")
         return
-    options = {"name": "tiny", "task": load_question("fight_en"), "sampling": TINY}
+    options: dict[str, Any] = {"name": "tiny", "task": load_question("fight_en"), "sampling": TINY}
     with serving.run_server(BASE_FOLDER, log=folder / "vllm.log", key_file=folder / "key", **options) as server:
         yield server.endpoint()
 
@@ -186,7 +187,7 @@ def main() -> None:
         with judge as asked, running(*films) as camera, chromium() as browser:
             config = folder / "watch.yaml"
             sources = json.dumps([camera.address(path.stem) for path in films])
-            config.write_text(f"sources: {sources}\nevents: {{quiet_s: 3.0}}\nkeep_frames: true\n")
+            config.write_text(f"sources: {sources}\nrules: [{{type: hysteresis, quiet_s: 3.0}}]\nkeep_frames: true\n")
             words = ("--model", asked.model, "--task", "fight_en", "--config", str(config))
             with site_at(asked.url, *words, folder=folder / "site", key=asked.api_key) as site:
                 people = Visitors(Tabs(browser), folder)
