@@ -133,7 +133,8 @@ def clip_features(clip: EvalClip) -> Row:
 def window_features(jpegs: Sequence[bytes]) -> Row:
     greys = [cv2.cvtColor(decode_jpeg(jpeg), cv2.COLOR_RGB2GRAY) for jpeg in jpegs]
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    pairs = [pair_features(a, b, dis.calc(a, b, None)) for a, b in itertools.pairwise(greys)]
+    # The stubs of OpenCV know no missing first guess, and no type of pixel.
+    pairs = [pair_features(a, b, dis.calc(a, b, None)) for a, b in itertools.pairwise(greys)]  # type: ignore
     table = np.stack(pairs)
     return np.concatenate([table.mean(axis=0), table.std(axis=0), table.max(axis=0)])
 

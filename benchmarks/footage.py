@@ -59,6 +59,7 @@ def shoot(footage: Footage, folder: Path, clips: Path | None) -> Path:
     half_made = path.with_suffix(".partial.mp4")
     with av.open(str(half_made), "w") as container:
         stream = container.add_stream(footage.codec, rate=RATE)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = footage.size_wh
         stream.pix_fmt = "yuv420p"
         stream.options = {"g": "50", **footage.options}

@@ -20,7 +20,7 @@ from pathlib import Path
 from cameras import footage_named
 from footage import shoot
 
-from vigil.frames import FrameSampling
+from vigil.frames import Frame, FrameSampling
 from vigil.sources.address import Address
 from vigil.sources.open_capture import open_capture
 from vigil.sources.preview import PreviewEncoder
@@ -61,7 +61,7 @@ class Looker:
 def watch(url: str, previewer: PreviewEncoder, stop: threading.Event) -> None:
     cutter = Windower(SAMPLING)
     for signal in open_capture(Address("stream", "camera", url), SAMPLING, stop=stop, previewer=previewer).read():
-        if hasattr(signal, "image"):
+        if isinstance(signal, Frame):
             list(cutter.push(signal))
 
 

@@ -22,7 +22,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src"), str(ROOT / "tests")]
 
-from services import EVENT, Service, event, filled_store, service_at  # noqa: E402
+from api_service import EVENT, Service, event, filled_store, service_at  # noqa: E402
 from vigil.store import Store  # noqa: E402
 from watching import bright_server  # noqa: E402
 

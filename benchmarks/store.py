@@ -9,6 +9,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from vigil.events import Event, EventWindow, Tier, new_id
@@ -48,12 +49,16 @@ def judged(window: int) -> JudgedWindow:
     return JudgedWindow(source="door", window=window, verdict=verdict)
 
 
+def add(store: Store, first: int, count: int) -> None:
+    store.verdicts.add([judged(first + i) for i in range(count)])
+
+
 def measure(store: Store, reader: Store, count: int) -> dict[str, float]:
     """Every figure, each event save between a batch of verdicts and a look by the reader."""
     saves, batches, singles = [], [], []
     for i in range(count):
-        batches.append(timed_ms(lambda i=i: store.verdicts.add([judged(i * BATCH + j) for j in range(BATCH)])))
-        singles.append(timed_ms(lambda i=i: store.verdicts.add([judged(-1 - i)])))
+        batches.append(timed_ms(partial(add, store, i * BATCH, BATCH)))
+        singles.append(timed_ms(partial(add, store, -1 - i, 1)))
         saves.append(timed_ms(lambda: store.events.save(event(8))))
         reader.events.find(EventFilter(limit=1))
     size_kb = Path(store.name).stat().st_size / 1000

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -161,18 +161,20 @@ class Bench:
     async def measure(self, *, rounds: int, windows: int, in_flight: int) -> Result:
         result = Result()
         async with self._judges(in_flight) as judges:
-            await self._round("stream", 0.5, 32, judges)
+            await self._round("stream", 0.5, 32, judges, in_flight=in_flight)
             for number in range(rounds):
                 for share in SHARES:
                     # Who goes first alternates, as the server is warmer for the second.
                     for way in WAYS if number % 2 else reversed(WAYS):
-                        result.rounds[share, way].append(await self._round(way, share, windows, judges))
+                        result.rounds[share, way].append(
+                            await self._round(way, share, windows, judges, in_flight=in_flight)
+                        )
                 await self._second_question(result, judges[True])
                 print(f"round {number + 1} of {rounds}", file=sys.stderr)
         return result
 
     @asynccontextmanager
-    async def _judges(self, in_flight: int) -> AsyncIterator[dict[bool, Judge]]:
+    async def _judges(self, in_flight: int) -> AsyncIterator[Mapping[bool, Judge]]:
         """One to whom every window is an alarm, one to whom none is: so the share of alarms is ours to choose."""
         async with AsyncExitStack() as stack:
             made = {}
@@ -189,9 +191,11 @@ class Bench:
                 made[alarms] = await stack.enter_async_context(judge)
             yield made
 
-    async def _round(self, way: str, share: float, count: int, judges: dict[bool, Judge]) -> Round:
+    async def _round(
+        self, way: str, share: float, count: int, judges: Mapping[bool, Judge], *, in_flight: int
+    ) -> Round:
         windows = self._windows(count)
-        room = asyncio.Semaphore(judges[True]._room._value)
+        room = asyncio.Semaphore(in_flight)
         took_ms: list[float] = []
 
         async def one(number: int, window: Sequence[bytes]) -> None:

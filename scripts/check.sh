@@ -18,6 +18,7 @@ fi
 "$bin/ruff" format --check .
 "$bin/ruff" check --no-cache .
 "$bin/mypy"
+"$bin/mypy" --config-file benchmarks/mypy.ini benchmarks/*.py
 for file in scripts/*.sh ./*.sh .ci/run; do
   bash -n "$file"
 done
