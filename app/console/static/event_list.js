@@ -34,7 +34,7 @@ export class EventList extends EventTarget {
     this.#box.addEventListener("click", (event) => this.#press(event));
     this.scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && this.#readOn(), {
-      root: this.scroller, rootMargin: `${MARGIN_PX}px`,
+      rootMargin: `${MARGIN_PX}px`, scrollMargin: `${MARGIN_PX}px`,
     }).observe(this.#end);
   }
 

@@ -38,7 +38,7 @@ export class JudgedWindows {
     this.#tiles = why.windows.map((window) => this.#tile(window));
     this.#list.replaceChildren(...this.#tiles.map(({ element }) => element));
     const first = this.#tiles.find(({ window }) => window.part === "within")?.element;
-    if (first) this.#list.scrollLeft = Math.max(0, first.offsetLeft - this.#list.offsetLeft - 2 * (TILE_PX / 2));
+    this.#list.scrollLeft = first ? first.offsetLeft - TILE_PX : 0;
   }
 
   /** Draws pictures of the clip for the windows whose frames were not kept. */
@@ -53,18 +53,29 @@ export class JudgedWindows {
 
   #span = null;
   #url = "";
+  #seen = null;
 
   /** Highlights the window that is seen now. */
   play(second) {
     let seen = null;
     for (const tile of this.#tiles) if (tile.window.start_s <= second && second < tile.window.end_s) seen = tile;
+    if (seen === this.#seen) return;
+    this.#seen = seen;
     for (const tile of this.#tiles) tile.element.classList.toggle("is-now", tile === seen);
+    if (seen && !this.#list.matches(":hover, :focus-within")) this.#bringIntoSight(seen.element);
+  }
+
+  #bringIntoSight(element) {
+    const { scrollLeft, clientWidth } = this.#list;
+    const right = element.offsetLeft + element.offsetWidth;
+    if (element.offsetLeft < scrollLeft || right > scrollLeft + clientWidth) this.#list.scrollLeft = element.offsetLeft - TILE_PX;
   }
 
   /** Shows nothing, and reads no clip any more. */
   clear() {
     this.#clip.stop();
     this.#span = null;
+    this.#seen = null;
     this.#tiles = [];
     this.#list.replaceChildren();
     setText(this.#line, "");

@@ -1,5 +1,6 @@
 // The review: a list of events, the one that is shown, and beside it what can be done about it. List and detail always
 // stand on the same event: one is opened in one place (`open`), whoever asks for it.
+import { alarms } from "./alarms.js";
 import { ask, urlOf } from "./api.js";
 import { isOfMissed, missedQueryOf, queryOf, readAddress, writeAddress } from "./event_address.js";
 import { CameraStrip } from "./camera_strip.js";
@@ -200,7 +201,7 @@ class Review {
     listen({
       j: move(1), ArrowDown: move(1), k: move(-1), ArrowUp: move(-1),
       t: marking("true"), f: marking("false_alarm"), u: marking("unsure"), Backspace: marking(""),
-      z: () => this.undo(), n: () => this.detail.write(), a: () => this.acknowledge(), x: () => this.#chooseShown(),
+      z: () => this.undo(), n: () => this.detail.write(), a: () => this.#acknowledgeByKey(), x: () => this.#chooseShown(),
       m: () => this.strip.focus(), "/": () => this.#filters.text.focus(), "?": () => this.help(), Escape: () => this.#escape(),
       " ": () => player.toggle(), ArrowLeft: () => player.step({ seconds: -1 }), ArrowRight: () => player.step({ seconds: 1 }),
       ",": () => player.step({ frames: -1 }), ".": () => player.step({ frames: 1 }), c: () => player.toggleWords(),
@@ -271,6 +272,11 @@ class Review {
     if (!may.operator || !event || event.acknowledged_by) return false;
     this.#marks.acknowledge(event);
     return true;
+  }
+
+  // While an alarm rings, the key is that of the strip above, as on every page.
+  #acknowledgeByKey() {
+    return alarms.list.length === 0 && this.acknowledge();
   }
 
   #chooseShown() {
