@@ -33,7 +33,6 @@ START_PAGES = ("/", "/{language}", "/{language}/", *CONSOLE_PAGES, "/sign-in")
 OPEN_TO_READ = (
     *START_PAGES,
     "/language/{language}",
-    "/alarms/{language}",
     "/console/pictures",
     "/console/static/{asset}",
     "/{language}/assets/{asset}",

@@ -124,7 +124,9 @@ def tell(store: Store, event: Event, *sinks: str) -> None:
             active_utc=now,
             due_utc=now,
         )
-        for made in store.deliveries.plan(sink, lambda *_, one=planned: one, consumer=f"alerts:{sink}", now_utc=now) or []:
+        for made in (
+            store.deliveries.plan(sink, lambda *_, one=planned: one, consumer=f"alerts:{sink}", now_utc=now) or []
+        ):
             if at == 0:
                 store.deliveries.record(made, state="waiting", detail="503 Service Unavailable", due_utc=now)
             store.deliveries.record(made, state="delivered")

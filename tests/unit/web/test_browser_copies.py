@@ -6,12 +6,10 @@ from pathlib import Path
 
 import av
 import pytest
-from app.language import LANGUAGES, translator
 from app.web import browser_copies
 from app.web.browser_copies import WAITING, BrowserCopies, PlayableClip
-from app.web.event_detail import clip_html, read_event, read_event_media
 
-from rooms import EVIL, context_of, event, with_events
+from rooms import context_of
 from vigil.errors import SourceError
 from waiting import HANG_S, until
 from watching import film
@@ -136,24 +134,3 @@ def test_stopping_ends_the_copy_that_is_being_made_and_leaves_no_half_one(
     assert began.wait(HANG_S)
     copies.stop()
     assert list((tmp_path / "copies").iterdir()) == [] and copies.look(clip).kind == "coming"
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_the_line_below_a_clip_says_what_is_shown_and_is_never_html(language: str) -> None:
-    t = translator(language)  # type: ignore[arg-type]
-    assert clip_html(PlayableClip(kind="original"), t) == ""
-    for kind in ("copy", "coming", "failed"):
-        line = clip_html(PlayableClip(kind=kind, codec="H.265", why=EVIL), t)  # type: ignore[arg-type]
-        assert "H.265" in line and "<img" not in line
-    assert "&lt;img src=x" in line
-
-
-def test_an_event_whose_copy_is_being_made_is_looked_at_again_until_it_is_there(tmp_path: Path) -> None:
-    context = context_of(tmp_path)
-    with with_events(tmp_path, event(1)) as store:
-        clip = store.media.keep("e0001", "clips", ".mp4", lambda path: h265(path) and None)
-        told, first = read_event(store, "e0001", context), read_event_media(store, "e0001", context)
-        look = wait_until_made(browser_copies.browser_copies(context), clip.resolve())
-        later, then = read_event(store, "e0001", context), read_event_media(store, "e0001", context)
-    assert "data-growing" in told.facts and first.clip is None and first.original == str(clip.resolve())
-    assert "data-growing" not in later.facts and then.clip == str(look.path) and then.original == first.original

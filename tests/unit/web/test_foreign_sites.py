@@ -49,7 +49,7 @@ FOREIGN: list[dict[str, str]] = [
         ("GET", "/"),
         ("GET", "/en/"),
         ("GET", "/en/gradio_api/file=/x.png"),
-        ("GET", "/alarms/en"),
+        ("GET", "/en/gradio_api/app_id"),
         ("GET", "/language/zh"),
         ("GET", "/en/theme.css"),
     ],
@@ -67,7 +67,14 @@ def test_a_link_from_another_site_leads_to_a_start_page(path: str, site: str) ->
 
 
 @pytest.mark.parametrize(
-    "path", ["/en/gradio_api/file=/x.png", "/alarms/en", "/language/zh", "/en/gradio_api/queue/data", "/en/theme.css"]
+    "path",
+    [
+        "/en/gradio_api/file=/x.png",
+        "/en/gradio_api/app_id",
+        "/language/zh",
+        "/en/gradio_api/queue/data",
+        "/en/theme.css",
+    ],
 )
 def test_a_link_from_another_site_leads_nowhere_else(path: str) -> None:
     assert ask("GET", path, {"sec-fetch-site": "cross-site", **LINK}).status_code == 403
@@ -90,7 +97,7 @@ def test_a_form_of_another_site_sends_nothing() -> None:
 )
 def test_the_pages_themselves_and_programs_can(headers: dict[str, str]) -> None:
     assert ask("POST", "/en/gradio_api/component_server/", headers).status_code == 200
-    assert ask("GET", "/alarms/en", headers).status_code == 200
+    assert ask("GET", "/en/gradio_api/app_id", headers).status_code == 200
 
 
 def test_no_site_is_told_that_it_may() -> None:
