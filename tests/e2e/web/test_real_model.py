@@ -145,20 +145,18 @@ def test_an_event_of_the_real_model_is_opened_marked_and_found_again(
     )
     with site_at(server.url, "--model", server.model, "--config", str(config), folder=tmp_path, key=server.key) as site:
         page = visitors.visit(site.url)
-        page.click("#tab-room-button")
-        row = page.locator(".room-row").first
+        page.goto(f"{site.url}en/watch")
+        row = page.locator(".queue-row").first
         expect(row).to_be_visible()
         visitors.shoot(page, "real-room")
-        row.click()
-        expect(page.locator("#review-detail .review-title")).to_be_visible()
-        page.fill("#review-note textarea, #review-note input", "rehearsal")
-        picked = page.locator(".review-row[aria-selected=true]").get_attribute("data-event")
-        page.click("#review-unsure")
-        expect(page.locator(f".review-row[data-event='{picked}'] .mark-unsure")).to_be_visible()
-        page.fill("#review-text textarea, #review-text input", "rehearsal")
-        expect(page.locator(".review-row")).to_have_count(1)
-        assert page.locator(".review-row").get_attribute("data-event") == picked
-        visitors.shoot(page, "real-found-again")
+        page.goto(f"{site.url}en/events")
+        page.locator(".event-row .event-open").first.click()
+        expect(page.locator("#detail-title")).to_be_visible()
+        picked = page.locator(".event-row.is-shown").get_attribute("data-id")
+        page.fill("#note", "rehearsal")
+        page.click("#mark-unsure")
+        expect(page.locator(f".event-row[data-id='{picked}'] .mark-unsure")).to_be_visible()
+        visitors.shoot(page, "real-marked")
         visitors.leave(page)
 
 

@@ -21,7 +21,7 @@ WAYS = {
     # A proxy that asks for the site under its own name, and tells the other one.
     "leaves": Way(strips=False, keeps_host=False, tells=("For", "Proto", "Host")),
 }
-PLAYS = "() => { const v = document.querySelector('#review-clip video'); return v && v.currentTime > 0.3; }"
+PLAYS = "() => { const v = document.querySelector('#event-detail video'); return v && v.currentTime > 0.3; }"
 HOLDS = "name => navigator.locks.query().then(found => found.held.some(lock => lock.name === name))"
 LISTENS = """() => {
     window.told = [];
@@ -114,24 +114,20 @@ def test_the_room_is_live_the_bell_rings_and_the_clip_of_the_event_plays(
     page: Page, proxy: ReverseProxy, visitors: Visitors
 ) -> None:
     page.evaluate(LISTENS)
-    page.click("#tab-room-button")
-    picture = page.locator(".room-card[data-camera$='/door'] .room-picture")
-    expect(picture).to_be_visible()
-    first = picture.get_attribute("src")
-    expect(picture).not_to_have_attribute("src", first or "")
+    page.goto(f"{proxy.url}en/watch")
+    page.evaluate(LISTENS)
+    expect(page.locator(".card .card-picture")).to_be_visible()
     page.wait_for_function("window.told.length > 0")
     # Two sites of one host, each below a path, would listen for each other otherwise.
-    page.wait_for_function(HOLDS, arg=f"vigil-bell-{BELOW}/en")
+    page.wait_for_function(HOLDS, arg=f"vigil-live:{BELOW}/")
     visitors.shoot(page, "proxy-room")
-    page.locator(".room-row").first.click()
-    expect(page.locator("#review-detail .review-title")).to_contain_text("/door")
+    page.locator(".queue-row .queue-top").first.click()
+    expect(page.locator("#detail-title")).to_contain_text("/door")
+    page.locator("#event-detail video").evaluate("video => { video.muted = true; return video.play(); }")
     page.wait_for_function(PLAYS)
     visitors.shoot(page, "proxy-review")
-    clip = page.evaluate("document.querySelector('#review-clip video').src")
-    assert clip.startswith(f"{proxy.url}en/gradio_api/file=")
-    with page.expect_download() as downloading:
-        page.locator("#review-clip a[download]").click()
-    assert b"ftyp" in Path(downloading.value.path()).read_bytes()[:64]
+    clip = page.evaluate("document.querySelector('#event-detail video').currentSrc")
+    assert clip.startswith(f"{proxy.url}api/v1/events/")
 
 
 def test_the_language_is_switched_and_who_signs_out_is_out(page: Page, proxy: ReverseProxy, visitors: Visitors) -> None:

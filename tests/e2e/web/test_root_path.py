@@ -89,7 +89,7 @@ def test_everything_leads_below_the_path_whichever_way_the_proxy_asks(below: Sit
     assert visit.goes_to(f"{prefix}/sign-out", "POST") == "/vigil/sign-in"
     signing = visit.ask(f"{prefix}/sign-in").text
     assert re.findall(r'(?:action|href|src)="([^"]*)"', signing) == ["data:,", "/vigil/sign-in"]
-    told = visit.ask(f"{prefix}/alarms/en")
+    told = visit.ask(f"{prefix}/en/gradio_api/app_id")
     assert (told.status_code, told.text) == (401, "a name and a password are needed: /vigil/sign-in\n")
 
 
@@ -176,7 +176,7 @@ def test_another_site_is_refused_below_the_path_too(below: Site, place: str) -> 
     visit, _ = signed_in(below, "/vigil")
     foreign = {"sec-fetch-site": "cross-site"}
     assert visit.ask(place, "POST", origin="https://evil.example", **foreign).status_code == 403
-    assert visit.ask("/vigil/alarms/en", **foreign).status_code == 403
+    assert visit.ask("/vigil/en/gradio_api/app_id", **foreign).status_code == 403
     assert visit.ask("/vigil/en/", **foreign).status_code == 200
 
 
