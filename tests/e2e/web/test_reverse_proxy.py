@@ -107,7 +107,6 @@ def test_a_clip_is_analysed_played_and_taken_along(page: Page, visitors: Visitor
 def test_the_room_is_live_the_bell_rings_and_the_clip_of_the_event_plays(
     page: Page, proxy: ReverseProxy, visitors: Visitors
 ) -> None:
-    page.evaluate(LISTENS)
     page.goto(f"{proxy.url}en/watch")
     expect(page.locator(".card .card-picture")).to_be_visible()
     expect(page).to_have_title(re.compile(r"^\(\d+\)"))
