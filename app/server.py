@@ -106,7 +106,7 @@ def serve_pages(
 
 
 LIVE_FPS = 5.0
-"""Live pictures per second in the watch room, unless the settings say otherwise (docs/web-live-pictures.md)."""
+"""Live pictures per second in the watch room, unless the settings say otherwise (docs/console.md)."""
 
 
 SERVICE = "service"
