@@ -26,10 +26,11 @@ from starlette.middleware.cors import CORSMiddleware
 from ..access import AccessMiddleware, AccessOptions
 from ..allowed_routes import is_start_page
 from ..api.app import mount_api
-from ..console.pages import add_console
+from ..console.assets import ConsoleAssets
+from ..console.pages import add_console, strip_head
 from ..endpoint_monitor import EVERY_S, EndpointStatus, status_line
 from ..http.body_limits import BodyLimits
-from ..language import LANGUAGE_COOKIE, LANGUAGES, Language, Translator, choose_language, translator
+from ..language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
 from ..trusted_proxies import ForwardedHeaders
 from . import chat_to_analysis, gradio_patches, plots, theme
 from .browser_copies import browser_copies
@@ -104,7 +105,7 @@ def _head(context: SiteContext) -> None:
         title, subtitle = html.escape(t("site.title")), html.escape(t("site.subtitle"))
         gr.HTML(f'<h1>{title} <span class="vigil-subtitle">{subtitle}</span></h1>', scale=3)
         gr.HTML(
-            f'<div class="vigil-tools">{_console_links(t)}'
+            f'<div class="vigil-tools">{_console_links(context)}'
             f'<button type="button" id="vigil-theme" onclick="{theme.SWITCH_THEME}">'
             f'{html.escape(t("site.theme"))}</button><a id="vigil-language" '
             f'href="../language/{t("site.other_language_code")}">{html.escape(t("site.other_language"))}</a>'
@@ -121,8 +122,12 @@ def _head(context: SiteContext) -> None:
         gr.on(trigger, line, outputs=shown, queue=False, **gradio_patches.SILENT)
 
 
-def _console_links(t: Translator) -> str:
-    return "".join(f'<a href="{page}">{html.escape(t(f"console.{page}"))}</a>' for page in ("watch", "events"))
+def _console_links(context: SiteContext) -> str:
+    """Links to the pages of the console; the address of this page may end in a slash or not."""
+    links = [(f"../{context.language}/{page}", page) for page in ("watch", "events")]
+    return "".join(
+        f'<a id="vigil-{page}" href="{to}">{html.escape(context.t(f"console.{page}"))}</a>' for to, page in links
+    )
 
 
 def _sign_out(context: SiteContext) -> str:
@@ -154,7 +159,8 @@ def build_app(context: SiteContext) -> FastAPI:
     _add_routes(app, context.options.root)
     add_file_route(app, lambda: [context.uploads.folder, *media_folders(context)])
     mount_api(app, context)
-    add_console(app, context)
+    assets = ConsoleAssets.read()
+    add_console(app, context, assets)
     modules = [panel.module for panel in panels()]
     for language in LANGUAGES:
         gr.mount_gradio_app(
@@ -173,7 +179,13 @@ def build_app(context: SiteContext) -> FastAPI:
             pwa=False,
             theme=theme.theme(),
             css="\n".join([theme.CSS, *(getattr(module, "CSS", "") for module in modules)]),
-            head="\n".join([*heads(context, language), *(getattr(module, "HEAD", "") for module in modules)]),
+            head="\n".join(
+                [
+                    *heads(context, language),
+                    strip_head(context, assets, language),
+                    *(getattr(module, "HEAD", "") for module in modules),
+                ]
+            ),
         )
     options = context.options
     app.add_middleware(WithRootPath, root=options.root)
