@@ -15,7 +15,7 @@ from vigil.judge.discovery import ServedModel
 from vigil.manifest import Calibration, Contract, Manifest
 from vigil.questions import load_question
 from vigil.watch import WatchSettings
-from waiting import HANG_S
+from waiting import HANG_S, until_async
 
 ALIAS = Contract.of(load_question("fight"), FrameSampling(max_pixels=12_288)).alias
 METRICS = b"""# HELP vllm:num_requests_running Number of requests
@@ -90,12 +90,10 @@ def test_a_fault_of_the_figures_leaves_the_last_ones() -> None:
         told = []
         for reply in (Reply(body=METRICS), error(503, "busy"), error(404, "no route")):
             server.routes["/metrics"] = reply
-            board.now = EndpointStatus() if not told else EndpointStatus(load=told[-1], polled=True)
+            before = EndpointStatus() if not told else EndpointStatus(load=told[-1], polled=True)
+            board.now = before
             job = asyncio.create_task(board.follow())
-            asked = len(server.requests)
-            while len(server.requests) < asked + 2:
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(0.05)
+            await until_async(lambda before=before: board.now is not before)
             job.cancel()
             with suppress(asyncio.CancelledError):
                 await job
