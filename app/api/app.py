@@ -35,6 +35,7 @@ from .judge import judge_router
 from .live import live_router, make_hub
 from .media import media_router
 from .schemas import Problem
+from .speech import speech_router
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ def build_api(context: SiteContext) -> FastAPI:
     for router in (
         events_router(shared),
         media_router(shared),
+        speech_router(shared),
         cameras_router(shared),
         judge_router(shared),
         live_router(shared, hub),

@@ -18,6 +18,7 @@ COLUMNS = (
     "event",
     "source",
     "camera_id",
+    "place",
     "onset_s",
     "end_s",
     "peak",

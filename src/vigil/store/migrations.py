@@ -208,6 +208,15 @@ MIGRATIONS = (
                 who VARCHAR NOT NULL, acknowledged_utc VARCHAR NOT NULL)""",
         ),
     ),
+    Migration(
+        11,
+        "masks of cameras, and what the settings last said of masks and places",
+        (
+            "ALTER TABLE cameras ADD COLUMN masks TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE cameras ADD COLUMN source_masks TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE cameras ADD COLUMN source_place VARCHAR NOT NULL DEFAULT ''",
+        ),
+    ),
 )
 
 NUMBERED = {"sqlite": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}

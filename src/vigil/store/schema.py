@@ -9,7 +9,8 @@ distinguishes sources of the same name (`vigil.sources.source_identity`); it is 
 are written in the transaction of the change and are never updated. `cursors` holds the position of each consumer in
 `changes`, and `handled_ahead` the changes it has handled beyond one that it has not. `events.untold` is unused since
 there are cursors. A row of `deliveries` is one message of one sink, to be sent, sent or given up; `delivery_attempts`
-holds each attempt to send it. `digest` is the SHA-256 of an API key, and empty times mean never.
+holds each attempt to send it. `masks` is JSON (`vigil.masks`); `source_name`, `source_place` and `source_masks` of
+`cameras` are what the list of sources said last. `digest` is the SHA-256 of an API key, and empty times mean never.
 """
 
 from typing import Any
@@ -48,6 +49,9 @@ cameras = Table(
     Column("place", SafeText, nullable=False),
     Column("created_utc", String, nullable=False),
     Column("watched_utc", String, nullable=False),
+    Column("masks", Text, nullable=False, server_default=""),
+    Column("source_masks", Text, nullable=False, server_default=""),
+    Column("source_place", SafeText, nullable=False, server_default=""),
 )
 
 sessions = Table(

@@ -23,6 +23,7 @@ from pathlib import Path
 from vigil.errors import UsageError, VigilError
 from vigil.judge import Judge
 from vigil.judge.circuit_breaker import CircuitBreaker
+from vigil.masks import Mask
 from vigil.sources.address import Address
 from vigil.verdict import Cause
 from vigil.watch.cameras import CameraList, names_in, renamed_in, room_file
@@ -177,13 +178,39 @@ class BackgroundWatcher:
             raise UsageError(f"{name} is a file and cannot be paused; only live sources can")
         if self._state(address).stage in (SourceStatus.ENDED, SourceStatus.UNREADABLE):
             raise UsageError(f"{name} has ended; remove it and add it again to watch it again")
-        self._camera_list.pause(name)
-        self._apply()
+        try:
+            self._camera_list.pause(name)
+        finally:
+            self._apply()
 
     def resume(self, name: str) -> None:
         """Reconnects a paused camera; raises UsageError if there is none of this name."""
-        self._camera_list.resume(name)
-        self._apply()
+        try:
+            self._camera_list.resume(name)
+        finally:
+            self._apply()
+
+    def set_place(self, name: str, place: str) -> None:
+        """Changes where a running camera is said to be; the caller keeps it in the store."""
+        self._camera_list.check(name)
+
+        def change() -> None:
+            state = None if self._watch is None else self._watch.states.get(name)
+            if state is not None:
+                state.place = place
+
+        self._in_loop(change)
+
+    def set_masks(self, name: str, masks: Sequence[Mask]) -> None:
+        """Changes the masks of a running camera from its next frame on; the caller keeps them in the store."""
+        self._camera_list.check(name)
+
+        def change() -> None:
+            with suppress(UsageError):
+                if self._watch is not None:
+                    self._watch.masks_of(name).replace(masks)
+
+        self._in_loop(change)
 
     def states(self) -> list[SourceState]:
         """Copies of the current state of every camera; before the watcher runs they are waiting."""
@@ -308,12 +335,16 @@ class BackgroundWatcher:
                 (watch.pause if name in paused else watch.resume)(name)
 
     def _apply(self) -> None:
-        """Runs `_reconcile` in the event loop and waits for it, within limits; without a loop it does nothing."""
+        """Makes the running watcher match the camera list."""
+        self._in_loop(self._reconcile)
+
+    def _in_loop(self, act: Callable[[], None]) -> None:
+        """Runs `act` in the event loop and waits for it, within limits; without a loop it does nothing."""
         done: Future[None] = Future()
 
         def bring() -> None:
             try:
-                self._reconcile()
+                act()
             finally:
                 done.set_result(None)
 
