@@ -26,6 +26,7 @@ from vigil.judge.circuit_breaker import CircuitBreaker
 from vigil.masks import Mask
 from vigil.sources.address import Address
 from vigil.verdict import Cause
+from vigil.watch.alert_observer import LastingAlerts
 from vigil.watch.cameras import CameraList, names_in, renamed_in, room_file
 from vigil.watch.observers import HistoryPoint, PersistentObserverGroup, PreviewCache, VerdictHistory, WatchObserver
 from vigil.watch.run import ASK_AGAIN_S, run_watch
@@ -63,7 +64,9 @@ class BackgroundWatcher:
         self._api_key = api_key
         self._history = VerdictHistory()
         self._previews = PreviewCache()
-        self._observers = PersistentObserverGroup([self._history, self._previews, *observers])
+        self._alerts = LastingAlerts(settings)
+        # Alerts are told first, as an alarm is more urgent than a line on a screen.
+        self._observers = PersistentObserverGroup([self._alerts, self._history, self._previews, *observers])
         self._camera_list = CameraList(
             settings.sources,
             file=room or room_file(settings.store, settings.store_folder),
@@ -251,6 +254,7 @@ class BackgroundWatcher:
                 self._loop = None
                 self.problem = STOPPED
             self._observers.dismiss()
+            self._alerts.end()
 
     async def _run_until_stopped(self, work: Coroutine[None, None, None]) -> None:
         """Awaits work, and cancels it on `stop` unless a watcher is running, as that ends by itself."""
@@ -267,6 +271,7 @@ class BackgroundWatcher:
         """Runs one watcher from its connection to its end."""
         exchange_check = asyncio.create_task(self._stop_when_exchanged())
         try:
+            self._alerts.begin()
             await run_watch(
                 self.settings,
                 addresses=self._camera_list.addresses,
@@ -274,6 +279,7 @@ class BackgroundWatcher:
                 observers=[self._observers],
                 on_start=self._on_started,
                 keep_running=True,
+                with_alerts=False,
             )
         except VigilError as error:
             self._failed(str(error))
