@@ -84,6 +84,7 @@ API_ROUTES: dict[str, tuple[str, ...]] = {
     "/events/{word}/marks": ("GET", "POST"),
     "/events/{word}/probability": ("GET",),
     "/events/{word}/snapshot": ("GET", "HEAD"),
+    "/events/{word}/speech": ("GET",),
     "/events/{word}/thumbnail": ("GET",),
     "/events/{word}/verdicts": ("GET",),
     "/events/{word}/why": ("GET",),

@@ -23,7 +23,7 @@ from vigil.environments import gc_frozen
 from vigil.errors import JobError, SourceError, UsageError, VigilError
 from vigil.judge import read_key
 from vigil.serving.server import check_port
-from vigil.sources.address import Address, find_sources
+from vigil.sources.address import Address, Source, find_sources
 from vigil.watch import WatchSettings
 from vigil.watch.background import BackgroundWatcher
 from vigil.watch.run import endpoint_of
@@ -271,7 +271,7 @@ def _is_worth_showing(record: logging.LogRecord) -> bool:
 
 def _cameras(settings: WatchSettings) -> list[Address]:
     """The configured sources; the watch room reports those that do not exist."""
-    there: list[str] = []
+    there: list[Source] = []
     for word in settings.sources:
         with contextlib.suppress(SourceError):
             find_sources([word])

@@ -37,6 +37,7 @@ from .media import media_router
 from .missed import missed_router
 from .review import review_router
 from .schemas import Problem
+from .speech import speech_router
 from .strips import strips_router
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ def build_api(context: SiteContext) -> FastAPI:
         media_router(shared),
         missed_router(shared),
         strips_router(shared),
+        speech_router(shared),
         cameras_router(shared),
         judge_router(shared),
         live_router(shared, hub),

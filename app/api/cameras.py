@@ -6,6 +6,7 @@ path. What is answered never holds a password.
 
 import base64
 import threading
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import anyio
@@ -14,6 +15,7 @@ from fastapi import APIRouter, Path, Query, Response
 
 from vigil.errors import SourceError, StoreError, UsageError, redact
 from vigil.frames import Frame, FrameSampling, encode_jpeg
+from vigil.masks import masks_as_data, parse_masks
 from vigil.sources.address import Address, find_available_sources, find_sources
 from vigil.sources.capture import Connected, Disconnected, Waiting
 from vigil.sources.open_capture import open_capture
@@ -22,6 +24,7 @@ from vigil.store.cameras import CameraRecord
 from vigil.watch.camera_ids import record_of
 from vigil.watch.state import SourceState
 
+from ..camera_masks import with_masks
 from ..problems import BusyError, ConflictError, NotFoundError
 from ..web.event_store import open_store
 from .auth import CameraAdmin, CameraOperator, CameraReader, write_down
@@ -36,6 +39,7 @@ from .schemas import (
     CameraTest,
     CameraVerdicts,
     HistoryOut,
+    MaskOut,
     NewCamera,
     problems,
 )
@@ -106,6 +110,17 @@ class WatchedCameras:
             self.place(names[0], asked.place)
         return self.get(names[0])
 
+    def change(self, name: str, asked: CameraChange) -> CameraOut:
+        """Changes what is asked for, masks first."""
+        if asked.masks is not None:
+            self.mask(name, asked.masks)
+        if asked.place is not None:
+            self.place(name, asked.place)
+        new_name = name if asked.name is None else asked.name.strip()
+        if new_name != name:
+            self.rename(name, new_name)
+        return self.get(new_name)
+
     def rename(self, name: str, new_name: str) -> None:
         """Renames a camera in the list and, so that the name stays after a restart, in the store."""
         if new_name != name and any(new_name == each.name for each in self._watcher.addresses):
@@ -116,7 +131,14 @@ class WatchedCameras:
 
     def place(self, name: str, place: str) -> None:
         """Says where a camera is."""
-        self._context.store.cameras.set_place(self._registered(name).id, place)
+        placed = self._context.store.cameras.set_place(self._registered(name).id, place)
+        self._watcher.set_place(name, placed.place)
+
+    def mask(self, name: str, masks: Sequence[MaskOut]) -> None:
+        """Sets the masks of a camera, from its next picture on and after every restart."""
+        parsed = parse_masks(mask.model_dump() for mask in masks)
+        self._context.store.cameras.set_masks(self._registered(name).id, parsed)
+        self._watcher.set_masks(name, parsed)
 
     def _registered(self, name: str) -> CameraRecord:
         """The row of a camera, made now if it has never been watched."""
@@ -138,7 +160,8 @@ class WatchedCameras:
         return CameraOut(
             id=camera_id,
             name=address.name,
-            place=row.place if row else "",
+            place=row.place if row else address.place,
+            masks=[MaskOut(**each) for each in masks_as_data((row.masks if row else address.masks) or ())],
             kind=address.kind,
             address=redact(address.location) if address.kind == "stream" else address.name,
             status=state.stage.value,
@@ -171,6 +194,14 @@ class WatchedCameras:
             )
         except StoreError:
             return address.name
+
+
+def _told(asked: CameraChange) -> dict[str, str]:
+    """What the audit says of a change."""
+    told = {"name": asked.name or "", "place": asked.place or ""}
+    if asked.masks is not None:
+        told["masks"] = ", ".join(mask.kind for mask in asked.masks) or "none"
+    return told
 
 
 def cameras_router(context: ApiContext) -> APIRouter:
@@ -244,15 +275,14 @@ def _add_changing(router: APIRouter, context: ApiContext) -> None:
 
     @router.patch("/cameras/{camera}", response_model=CameraOut, responses=problems(400, 404, 409, 503))
     def change_camera(caller: CameraAdmin, camera: CameraPath, asked: CameraChange) -> CameraOut:
-        """Changes name or place. A camera with another name is connected anew; its id and events stay."""
+        """Changes name, place or masks. A camera with another name is connected anew; its id and events stay.
+
+        Masks hold from the next picture on, and for clips that are cut from then on; stored media stay as they are.
+        """
         cameras = WatchedCameras(context)
         found = cameras.get(camera)
-        write_down("change a camera", caller, camera=found.name, name=asked.name or "", place=asked.place or "")
-        if asked.place is not None:
-            cameras.place(found.name, asked.place)
-        if asked.name is not None and asked.name.strip() != found.name:
-            cameras.rename(found.name, asked.name.strip())
-        return cameras.get(found.name if asked.name is None else asked.name.strip())
+        write_down("change a camera", caller, camera=found.name, **_told(asked))
+        return cameras.change(found.name, asked)
 
     @router.delete("/cameras/{camera}", status_code=204, responses=problems(404, 503))
     def remove_camera(caller: CameraAdmin, camera: CameraPath) -> None:
@@ -263,7 +293,7 @@ def _add_changing(router: APIRouter, context: ApiContext) -> None:
 
     @router.post("/cameras/{camera}/pause", response_model=CameraOut, responses=problems(404, 409, 503))
     def pause_camera(caller: CameraOperator, camera: CameraPath) -> CameraOut:
-        """Disconnects a camera until it is resumed, or until the next start."""
+        """Disconnects a camera until it is resumed, also after a restart."""
         found = WatchedCameras(context).get(camera)
         write_down("pause a camera", caller, camera=found.name)
         try:
@@ -287,7 +317,7 @@ def _add_testing(router: APIRouter, context: ApiContext) -> None:
     @router.post("/cameras/test", response_model=CameraTest, responses=problems(400, 503))
     def test_address(caller: CameraAdmin, asked: CameraAddress) -> CameraTest:
         """Connects to an address and tells what is there: size, codec, frame rate and a picture. Adds nothing."""
-        address = WatchedCameras(context).admit(asked.address)
+        address = with_masks(context.site, WatchedCameras(context).admit(asked.address))
         write_down("test an address", caller, camera=address.name)
         if not places.acquire(blocking=False):
             raise BusyError(f"{TESTS_AT_ONCE} addresses are being tried already; try again in a few seconds")
@@ -315,7 +345,7 @@ def try_address(context: ApiContext, address: Address, *, within_s: float = TEST
                 waiting = item.reason
             elif isinstance(item, Connected):
                 connected = item
-            elif connected is not None:
+            elif connected is not None and isinstance(item, Frame):
                 return _found(address, connected, item)
     finally:
         stop.set()

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from vigil.masks import MOST_MASKS, MOST_POINTS
 from vigil.store.event_record import EventState
 from vigil.verdict import Cause, Outcome
 
@@ -64,6 +65,7 @@ class EventOut(BaseModel):
     event: str
     source: str
     camera_id: str
+    place: str
     onset_s: float
     end_s: float | None
     peak: float
@@ -162,6 +164,18 @@ class FrameList(BaseModel):
     frames: list[FrameOut]
 
 
+class MaskOut(Form):
+    """A polygon that is painted over: `privacy` black in everything, `ignore` grey for the model and the motion gate.
+
+    Points are shares of the upright picture's width and height, from its upper left corner.
+    """
+
+    kind: Literal["privacy", "ignore"]
+    points: list[tuple[float, float]] = Field(
+        min_length=3, max_length=MOST_POINTS, examples=[[[0, 0], [0.5, 0], [0.5, 0.5], [0, 0.5]]]
+    )
+
+
 class CameraOut(BaseModel):
     """One camera and what it does now; figures that are no longer true (`is_current`) are null.
 
@@ -171,6 +185,7 @@ class CameraOut(BaseModel):
     id: str
     name: str
     place: str
+    masks: list[MaskOut]
     kind: str
     address: str
     status: str
@@ -217,6 +232,9 @@ class CameraChange(Form):
 
     name: str | None = Field(None, min_length=1, max_length=LONGEST_NAME)
     place: str | None = Field(None, max_length=LONGEST_NAME, examples=["north gate"])
+    masks: list[MaskOut] | None = Field(
+        None, max_length=MOST_MASKS, description="Replaces all masks of the camera; an empty list removes them."
+    )
 
 
 class CameraAddress(Form):

@@ -13,6 +13,7 @@ from vigil.questions import Question
 from vigil.sources.address import Address, find_available_sources
 from vigil.sources.video_info import video_info
 
+from ..camera_masks import with_masks
 from .analysis_session import MY_WEBCAM, AnalysisSession
 from .context import NONE, RequestRefused, SiteContext, trained_question, usual_question
 from .uploads import Upload
@@ -47,7 +48,7 @@ class AnalysisOptions:
             found = next((address for address in self.cameras if address.name == camera), None)
             if found is None:
                 raise RequestRefused(t("analysis.no_camera"))
-            return None, found
+            return None, await self._masked(found)
         if not sent:
             raise RequestRefused(t("analysis.no_file"))
         return await self._file(Path(sent), desk)
@@ -64,9 +65,16 @@ class AnalysisOptions:
         if upload.address is None:
             return upload, Address("file", upload.name, str(upload.path))
         try:
-            return None, self.context.allowed.admit(upload.address)
+            return None, await self._masked(self.context.allowed.admit(upload.address))
         except UsageError as error:
             raise RequestRefused(t("analysis.bad_camera"), detail=str(error)) from error
+
+    async def _masked(self, address: Address) -> Address:
+        """The camera with its masks; raises RequestRefused if they cannot be read."""
+        try:
+            return await asyncio.to_thread(with_masks, self.context, address)
+        except VigilError as error:
+            raise RequestRefused(self.context.t("analysis.bad_camera"), detail=str(error)) from error
 
     def choose_source(self, source: str) -> tuple[Any, Any, Any]:
         """Shows only the inputs of the chosen kind of source."""

@@ -21,7 +21,7 @@ from vigil.chat import (
     find_time_span,
 )
 from vigil.chat.conversation import DEFAULT_CONTEXT
-from vigil.errors import EndpointError, UsageError, VigilError
+from vigil.errors import EndpointError, VigilError
 from vigil.frames import FrameSampling
 from vigil.judge.contract import served_model
 from vigil.judge.discovery import ServedModel
@@ -29,6 +29,7 @@ from vigil.manifest import parse_alias, read_manifest
 from vigil.questions import Question
 from vigil.sources.address import Address
 
+from ..camera_masks import with_masks
 from ..endpoint_monitor import EVERY_S
 from .analysis_layout import second_of_player
 from .analysis_updates import WEBCAM
@@ -238,8 +239,9 @@ class ChatPanel:
             raise RequestRefused(t("chat.bad_file"), detail=str(error)) from error
         try:
             if upload.address is not None:
-                upload = replace(upload, address=self.context.allowed.admit(upload.address))
-        except UsageError as error:
+                address = self.context.allowed.admit(upload.address)
+                upload = replace(upload, address=await asyncio.to_thread(with_masks, self.context, address))
+        except VigilError as error:
             raise RequestRefused(t("chat.bad_camera"), detail=str(error)) from error
         return upload
 
@@ -265,6 +267,9 @@ class ChatPanel:
         sampling = parse_alias(served.alias) if served.alias else FrameSampling()
         most, given_up = limits.most_frames(sampling, beside=text), threading.Event()
         try:
+            if upload.address is not None and span is None:
+                masked = await asyncio.to_thread(with_masks, self.context, upload.address)
+                upload = replace(upload, address=masked)
             work = asyncio.to_thread(attach_upload, upload, sampling, most, given_up, span, visit.desk.analysis)
             attachment = await unless_stopped(work, visit.stop)
         except VigilError as error:

@@ -134,9 +134,11 @@ def _options(hint: Any) -> tuple[Any, ...]:
 
 
 def _item_hint(hint: Any) -> Any:
-    """The type of the items of a list of settings groups; None if the type is something else."""
+    """The type of the items of a list that may hold settings groups; None if the type is something else."""
+    options = [option for option in _options(hint) if option is not type(None)]
+    hint = options[0] if len(options) == 1 else hint
     item = typing.get_args(hint)[0] if typing.get_origin(hint) is tuple else None
-    return item if item is not None and all(dataclasses.is_dataclass(option) for option in _options(item)) else None
+    return item if item is not None and any(dataclasses.is_dataclass(option) for option in _options(item)) else None
 
 
 def as_number(text: str) -> float | str:

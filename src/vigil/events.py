@@ -40,7 +40,7 @@ class Event:
     """One incident; `end_s` is None while it is open.
 
     `source` is the name of the camera; `camera_id` is its id, which does not change when it is renamed (empty if
-    unknown). `rule` is the name of the rule that made it, empty in old stores.
+    unknown), and `place` says where it is now. `rule` is the name of the rule that made it, empty in old stores.
 
     Times ending in `_s` are seconds of the source: the position in a file, or the seconds since a live session began.
     `epoch_s` is the `time.time()` of second 0, None for files. `announced_s` is when the event was first published: the
@@ -64,6 +64,7 @@ class Event:
     closed_because: str = ""
     camera_id: str = ""
     rule: str = ""
+    place: str = field(default="", compare=False)
 
     @property
     def is_open(self) -> bool:

@@ -35,7 +35,7 @@ class AppriseSink:
     async def send(self, message: AlertMessage) -> None:
         """Sends a message with its snapshot; raises DeliveryError."""
         language = self._settings.language
-        body = "\n\n".join([message.text(language), *message.links().values()])
+        body = "\n\n".join([message.text(language), *message.links(language).values()])
         pictures = [str(message.snapshot)] if message.snapshot is not None and message.snapshot.is_file() else None
         sent = await self._service.async_notify(body=body, title=message.title(language), attach=pictures)
         if not sent:

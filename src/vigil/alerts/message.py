@@ -1,7 +1,7 @@
 """AlertMessage: what a sink is sent of an incident, as data (`payload`) and as words in English and Chinese."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -65,15 +65,20 @@ class AlertMessage:
             "text": self.text(language),
             "camera": {"id": self.camera.id, "name": self.camera.name, "place": self.camera.place, "site": self.site},
             "event": dict(self.event),
-            "links": self.links() if links else {},
+            "links": self.links(language) if links else {},
         }
 
-    def links(self) -> dict[str, str]:
-        """The addresses of the event and its media; empty if the settings name no `link`."""
+    def links(self, language: Language = "en") -> dict[str, str]:
+        """The addresses of the event's page and of its media; empty if the settings name no `link`."""
         if not self.link or self.kind == "test":
             return {}
-        event = f"{self.link.rstrip('/')}/api/v1/events/{self.event['event']}"
-        return {"event": event, "snapshot": f"{event}/snapshot", "clip": f"{event}/clip"}
+        site, event = self.link.rstrip("/"), self.event["event"]
+        media = f"{site}/api/v1/events/{event}"
+        return {
+            "event": f"{site}/{language}/events/{event}",
+            "snapshot": f"{media}/snapshot",
+            "clip": f"{media}/clip",
+        }
 
     def title(self, language: Language) -> str:
         """A line such as `Alarm: a fight, north-east, C3`."""
@@ -115,23 +120,35 @@ def compose(
     durable: bool = True,
 ) -> AlertMessage:
     """The message of a delivery, with the camera's record and the media that the event has by now."""
-    event = delivery.event
-    name = str(event.get("rule") or event["task"])
     files = {file.kind: file.path for file in media if file.path.is_file()}
-    seen = camera or CameraRecord(id=delivery.camera_id, name=str(event["source"]))
-    return AlertMessage(
+    return replace(
+        message_of(delivery.event, alerts, camera=camera, camera_id=delivery.camera_id),
         id=delivery.incident_id,
         revision=delivery.revision,
         key=delivery.key,
         kind=delivery.kind,
+        durable=durable,
+        snapshot=files.get("snapshots"),
+        clip=files.get("clips"),
+    )
+
+
+def message_of(
+    event: Mapping[str, Any], alerts: AlertSettings, *, camera: CameraRecord | None = None, camera_id: str = ""
+) -> AlertMessage:
+    """The message about the record of an event, as if it had just opened."""
+    name = str(event.get("rule") or event["task"])
+    seen = camera or CameraRecord(id=camera_id, name=str(event["source"]), place=str(event.get("place", "")))
+    return AlertMessage(
+        id=str(event["event"]),
+        revision=1,
+        key="",
+        kind="opened",
         state="alarm" if event["tier"] == "high" else "review",
         event=event,
         camera=seen,
         site=alerts.site_of(seen.id, seen.name),
-        durable=durable,
         link=alerts.link,
-        snapshot=files.get("snapshots"),
-        clip=files.get("clips"),
         incident=_names(name, str(event["task"]), alerts),
         timezone=alerts.timezone,
     )

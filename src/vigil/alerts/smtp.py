@@ -70,7 +70,7 @@ class MailSink:
         if message.revision > 1:
             first = _mail_id(f"{message.key.rpartition('/')[0]}/1")
             mail["In-Reply-To"] = mail["References"] = first
-        mail.set_content("\n\n".join([message.text(language), *message.links().values()]) + "\n")
+        mail.set_content("\n\n".join([message.text(language), *message.links(language).values()]) + "\n")
         if message.snapshot is not None:
             # Retention may have deleted it.
             with suppress(OSError):

@@ -16,11 +16,28 @@ VOICES: dict[Language, str] = {"en": "en", "zh": "cmn"}
 INSTALL = "install it (Debian, Ubuntu: sudo apt-get install espeak-ng)"
 
 
+WORDS_PER_MINUTE = 160
+
+
+def find_espeak() -> str:
+    """The path of espeak-ng; raises UsageError that says how to install it."""
+    return require_program("espeak-ng", advice=INSTALL)
+
+
+async def write_speech(
+    sentence: str, path: Path, *, program: str, voice: str, words_per_minute: int = WORDS_PER_MINUTE
+) -> None:
+    """Writes a spoken sentence as a WAV file, whole or not at all; raises DeliveryError and OSError."""
+    with atomic_path(path, keep_suffix=True) as partial:
+        words = (program, "-b", "1", "-v", voice, "-s", str(words_per_minute), "-w", str(partial), "--stdin")
+        await run_program(words, data=sentence.encode("utf-8", "replace"))
+
+
 class SpeechSink:
     """Speaks messages, one at a time."""
 
     def __init__(self, settings: SpeechSettings) -> None:
-        self._program = require_program("espeak-ng", advice=INSTALL)
+        self._program = find_espeak()
         if settings.player:
             require_program(settings.player[0])
         self._settings = settings
@@ -44,11 +61,13 @@ class SpeechSink:
 
     async def _speak(self, message: AlertMessage, path: Path) -> None:
         settings = self._settings
-        voice = settings.voice or VOICES[settings.language]
-        with atomic_path(path, keep_suffix=True) as partial:
-            words = (self._program, "-b", "1", "-v", voice, "-s", str(settings.words_per_minute))
-            text = message.spoken(settings.language).encode("utf-8", "replace")
-            await run_program([*words, "-w", str(partial), "--stdin"], data=text)
+        await write_speech(
+            message.spoken(settings.language),
+            path,
+            program=self._program,
+            voice=settings.voice or VOICES[settings.language],
+            words_per_minute=settings.words_per_minute,
+        )
         if settings.player:
             await run_program([*settings.player, str(path)])
 

@@ -48,6 +48,7 @@ def show_event(out: Console, event: Event, media: Sequence[MediaFile], marks: Se
         "event": event.id,
         "source": event.source,
         "camera": event.camera_id or "-",
+        "place": event.place or "-",
         "when": _when(event),
         "onset": f"{event.onset_s:.2f} s",
         "end": _end(event),

@@ -18,6 +18,7 @@ from vigil.events import Event, EventChange, TierThresholds
 from vigil.frames import Frame
 from vigil.report.annotated_video import LiveAnnotatedVideo, annotate_video
 from vigil.sources.address import Address, find_sources
+from vigil.sources.live_masks import LiveMasks
 from vigil.verdict import JudgedWindow
 from vigil.watch import Watcher, WatchObserver, WatchSettings
 from vigil.watch.file_outputs import JsonLinesWriter, SubtitleFile, written_in
@@ -33,6 +34,11 @@ class FileVideoObserver(WatchObserver):
         self._tiers = tiers
         self._judged: list[JudgedWindow] = []
         self._events: dict[str, Event] = {}
+        self._masks = LiveMasks(address.masks or ())
+
+    def follow(self, watch: Watcher) -> None:
+        """Takes on the masks that the watcher has for the file."""
+        self._masks = watch.masks_of(next(iter(watch.addresses)))
 
     def on_result(self, judged: JudgedWindow) -> None:
         self._judged.append(judged)
@@ -52,6 +58,7 @@ class FileVideoObserver(WatchObserver):
                 self._out,
                 tiers=self._tiers,
                 title=self._address.name,
+                retouch=self._masks.retouch(),
                 progress=lambda second, length: bar.update(task, completed=second, total=length),
             )
 
@@ -108,6 +115,8 @@ class WatchOutputs:
     def follow(self, watch: Watcher) -> None:
         """Connects the table and the metrics to a watcher."""
         self._table.follow(watch)
+        if isinstance(self._film, FileVideoObserver):
+            self._film.follow(watch)
         if self._metrics is not None:
             self._metrics.follow(watch)
 

@@ -130,7 +130,7 @@ def _row(state: SourceState) -> tuple[RenderableType, ...]:
     style = TIER_STYLES[Tier(state.open_event)] if state.open_event else STAGE_STYLES.get(state.stage, "")
     stage = f"EVENT {state.open_event}" if state.open_event else str(state.stage)
     return (
-        Text(state.name),
+        Text(f"{state.place} · {state.name}" if state.place else state.name),
         Text(stage, style=style),
         clock(state.position_s),
         f"{state.fps:.1f}",

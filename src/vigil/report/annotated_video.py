@@ -9,7 +9,7 @@ Every frame of a file is drawn, after the watch. Of a live source the sampled fr
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from vigil.events import Event, TierThresholds
 from vigil.frames import RGB
 from vigil.report.overlay import Overlay, layout_for
 from vigil.report.timeline import SourceTimeline
+from vigil.sources.footage import Retouch
 from vigil.sources.video_info import full_size_frames, video_info
 from vigil.sources.video_writer import VideoWriter
 from vigil.verdict import JudgedWindow
@@ -43,8 +44,9 @@ def annotate_video(
     title: str | None = None,
     progress: VideoProgress = lambda second, length: None,
     stop: threading.Event | None = None,
+    retouch: Retouch | None = None,
 ) -> None:
-    """Writes the annotated video of a file at its full frame rate, without sound.
+    """Writes the annotated video of a file at its full frame rate, without sound; `retouch` paints over its masks.
 
     If `stop` is set, or on KeyboardInterrupt (which is raised again), the video ends there and is complete up to there.
     Raises SourceError.
@@ -52,7 +54,7 @@ def annotate_video(
     timeline = SourceTimeline(judged, events)
     info = video_info(path)
     length_s = max(timeline.end_s, info.duration_s or 0.0)
-    frames = full_size_frames(path)
+    frames = _retouched(full_size_frames(path), retouch)
     first = next(frames, None)
     if first is None:
         raise SourceError(f"{path} has no readable frame, so there is no annotated video of it")
@@ -67,6 +69,10 @@ def annotate_video(
             _write_frames(frames, overlay, writer, progress=lambda at_s: progress(at_s, info.duration_s), stop=stop)
         except KeyboardInterrupt as interrupt:
             late.callback(_pass_on, interrupt)
+
+
+def _retouched(frames: Iterator[tuple[RGB, float]], retouch: Retouch | None) -> Iterator[tuple[RGB, float]]:
+    return frames if retouch is None else ((retouch(image), time_s) for image, time_s in frames)
 
 
 def _write_frames(

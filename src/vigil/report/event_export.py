@@ -19,6 +19,7 @@ COLUMNS = (
     "event",
     "source",
     "camera_id",
+    "place",
     "onset_s",
     "end_s",
     "peak",

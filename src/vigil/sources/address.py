@@ -15,11 +15,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from vigil.errors import SourceError, UsageError, VigilError, redact, without_secrets
 from vigil.file_names import readable
 from vigil.hosts import HostPort, parse_address
+from vigil.masks import Mask, checked_masks
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,33 @@ SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):(//)?")
 WHOLE_SCHEME = re.compile(r"(?<![a-zA-Z0-9+.-])[a-zA-Z0-9+.-]+://")
 NAMED = re.compile(r"(?P<name>[^@=:/]+?)\s+(?P<address>[a-zA-Z][a-zA-Z0-9+.-]*://.*)")
 """A line of a camera file: the owner's name for the camera, and its address."""
+ENTRY = re.compile(r"(?P<name>[^@=:/]+)=(?P<address>[a-zA-Z][a-zA-Z0-9+.-]*://.*|[0-9]{1,4})")
+"""A source with a name before it, as on a command line: `door=rtsp://HOST/PATH`, `yard=0`."""
 LONGEST_NAME = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceEntry:
+    """A source in a settings file that says more than its address: `{name: door, url: rtsp://..., place: north gate}`.
+
+    `url` is whatever a source may be, also a webcam's number or a file. `masks` are polygons (`vigil.masks`); an empty
+    list takes away those that were set before.
+    """
+
+    url: str | int = field(repr=False)
+    name: str = ""
+    place: str = ""
+    masks: tuple[Mask, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for what, text in (("name", self.name), ("place", self.place)):
+            if len(text) > LONGEST_NAME or not text.isprintable():
+                raise UsageError(f"the {what} of a source has at most {LONGEST_NAME} characters, all of them printable")
+        checked_masks(self.masks or ())
+
+
+Source: TypeAlias = str | SourceEntry
+"""A source as it is named: an argument of a command line, or an entry of a settings file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +121,16 @@ class Address:
 
     A stream is named by its redacted address (`vigil.errors`) or by its owner. `location` is a file's path, a webcam's
     number, or a stream's address rebuilt from its checked parts. A `confined` stream must stay on its host and port:
-    redirects and playlists that lead elsewhere are refused.
+    redirects and playlists that lead elsewhere are refused. `place` and `masks` are what the settings say of it; with
+    None they say nothing of masks.
     """
 
     kind: Literal["file", "webcam", "stream"]
     name: str
     location: str = field(repr=False)
     confined: bool = False
+    place: str = ""
+    masks: tuple[Mask, ...] | None = None
 
     @property
     def host_port(self) -> HostPort | None:
@@ -119,10 +149,11 @@ class Address:
         return self.name
 
 
-def find_sources(arguments: Sequence[str]) -> list[Address]:
+def find_sources(arguments: Sequence[Source]) -> list[Address]:
     """Returns the sources that command-line arguments name: files, folders, webcam numbers, addresses, a `camera.txt`.
 
-    Files of a folder are sorted; unreadable ones are included, so that they are reported. Duplicates are dropped with a
+    An address may have a name before it (`door=rtsp://...`); settings files say more of a source (`SourceEntry`). Files
+    of a folder are sorted; unreadable ones are included, so that they are reported. Duplicates are dropped with a
     warning. Raises UsageError for an argument that cannot be a source, SourceError for a file that does not exist.
     """
     if not arguments:
@@ -132,11 +163,18 @@ def find_sources(arguments: Sequence[str]) -> list[Address]:
         key = (address.kind, _identity(address))
         if key in found:
             log.warning("%s is named twice; it is watched once", address.name)
-        found.setdefault(key, address)
+        found[key] = _both_said(found[key], address) if key in found else address
     return _unique(list(found.values()))
 
 
-def find_available_sources(arguments: Sequence[str]) -> tuple[list[Address], list[str]]:
+def _both_said(first: Address, second: Address) -> Address:
+    """A source that is named twice has the masks of both."""
+    if first.masks is None or second.masks is None:
+        return replace(first, masks=second.masks if first.masks is None else first.masks)
+    return replace(first, masks=(*first.masks, *(mask for mask in second.masks if mask not in first.masks)))
+
+
+def find_available_sources(arguments: Sequence[Source]) -> tuple[list[Address], list[str]]:
     """Returns the sources that can be found, and an error message for each of the others."""
     available, problems = [], []
     for argument in arguments:
@@ -153,7 +191,14 @@ def _identity(address: Address) -> str:
     return str(Path(address.location).resolve()) if address.kind == "file" else address.location
 
 
-def _expand(argument: str) -> Iterator[Address]:
+def _expand(argument: Source) -> Iterator[Address]:
+    if isinstance(argument, SourceEntry):
+        yield from _entry(argument)
+        return
+    named = ENTRY.fullmatch(argument)
+    if named is not None and not _exists(argument):
+        yield from _entry(SourceEntry(name=named["name"].strip(), url=named["address"]))
+        return
     camera = _camera(argument)
     if camera is not None:
         yield camera
@@ -165,6 +210,23 @@ def _expand(argument: str) -> Iterator[Address]:
         yield read_camera_file(path)
     else:
         yield Address("file", strip_invisible(path.name), str(path))
+
+
+def _entry(entry: SourceEntry) -> list[Address]:
+    """Returns the sources of an entry; raises UsageError if it names several by one name."""
+    found = list(_expand(str(entry.url)))
+    name = strip_invisible(entry.name.strip())
+    if name and len(found) > 1:
+        raise UsageError(f"{name!r} names {len(found)} sources; a name is that of one camera or one file")
+    place = entry.place.strip()
+    return [replace(each, name=name or each.name, place=place, masks=entry.masks) for each in found]
+
+
+def _exists(argument: str) -> bool:
+    try:
+        return Path(argument).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _camera(argument: str) -> Address | None:

@@ -45,7 +45,12 @@ class Waiting:
     reason: str
 
 
-CaptureItem: TypeAlias = Frame | Connected | Disconnected | Waiting
+@dataclass(frozen=True, slots=True)
+class MasksChanged:
+    """Frames after this have other masks than those before."""
+
+
+CaptureItem: TypeAlias = Frame | Connected | Disconnected | Waiting | MasksChanged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,11 @@ plays. Clips have no sound.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from vigil.errors import SourceError
 from vigil.frames import RGB, encode_jpeg
@@ -37,16 +37,23 @@ SEEKABLE = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
 PLAYED = frozenset({"yuv420p", "yuvj420p"})
 
 
-class Footage(Protocol):
-    """The source of an event's clip and snapshot; times are seconds of the source."""
+Retouch: TypeAlias = Callable[[RGB], RGB]
+"""Paints over what nobody may see of an upright picture `(H, W, 3) uint8 RGB` at display size."""
 
-    def clip(self, path: Path, *, from_s: float, to_s: float) -> float:
+
+class Footage(Protocol):
+    """The source of an event's clip and snapshot; times are seconds of the source.
+
+    With `retouch` each picture is decoded, painted over and encoded anew; packets are never copied.
+    """
+
+    def clip(self, path: Path, *, from_s: float, to_s: float, retouch: Retouch | None = None) -> float:
         """Writes an mp4 of these seconds, from the key picture at or before them; returns the second it begins at.
 
         Raises SourceError.
         """
 
-    def snapshot(self, path: Path, *, at_s: float) -> None:
+    def snapshot(self, path: Path, *, at_s: float, retouch: Retouch | None = None) -> None:
         """Writes the picture nearest to a second as a JPEG of full size; raises SourceError."""
 
 
@@ -57,19 +64,19 @@ class FileFootage:
         self.path = Path(path)
         self._landmarks = KeyframeIndex()
 
-    def clip(self, path: Path, *, from_s: float, to_s: float) -> float:
+    def clip(self, path: Path, *, from_s: float, to_s: float, retouch: Retouch | None = None) -> float:
         """Writes an mp4 of these seconds, from the key picture at or before them; returns the second it begins at.
 
         Raises SourceError.
         """
         check_span(from_s, to_s)
         with self._opened(from_s=from_s, to_s=to_s) as (stream, pieces):
-            return write_clip(path, stream, pieces, from_s=from_s, where=str(self.path))
+            return write_clip(path, stream, pieces, from_s=from_s, where=str(self.path), retouch=retouch)
 
-    def snapshot(self, path: Path, *, at_s: float) -> None:
+    def snapshot(self, path: Path, *, at_s: float, retouch: Retouch | None = None) -> None:
         """Writes the picture nearest to a second as a JPEG of full size; raises SourceError."""
         with self._opened(from_s=at_s, to_s=at_s + NEAR_S) as (stream, pieces):
-            write_snapshot(path, stream, pieces, at_s=at_s, where=str(self.path))
+            write_snapshot(path, stream, pieces, at_s=at_s, where=str(self.path), retouch=retouch)
 
     @contextmanager
     def _opened(self, *, from_s: float, to_s: float) -> Iterator[tuple[Any, list[EncodedPacket]]]:
@@ -95,16 +102,26 @@ def check_span(from_s: float, to_s: float) -> None:
         raise SourceError(f"a clip from {from_s:.2f} s to {to_s:.2f} s has no length")
 
 
-def write_clip(path: Path, stream: Any, pieces: Sequence[EncodedPacket], *, from_s: float, where: str) -> float:
+def write_clip(
+    path: Path,
+    stream: Any,
+    pieces: Sequence[EncodedPacket],
+    *,
+    from_s: float,
+    where: str,
+    retouch: Retouch | None = None,
+) -> float:
     """Writes packets of `stream` as an mp4, remuxed if browsers play them, else re-encoded; raises SourceError.
 
     Returns the second of the source at which it begins.
+
+    With `retouch` they are always re-encoded, because a copied packet holds what is to be painted over.
     """
     if not pieces:
         raise SourceError(f"{where} holds no pictures from {from_s:.2f} s on; no clip was written")
     frame_s = 1 / containers.frame_rate(stream)
     # An mp4 describes its frames once, in its header: players stop at a later change of size.
-    copied = is_browser_playable(stream) and keep_one_size(stream, pieces)
+    copied = retouch is None and is_browser_playable(stream) and keep_one_size(stream, pieces)
     placed = assign_timestamps(pieces, frame_s=frame_s) if copied else None
     if placed is not None:
         try:
@@ -113,7 +130,7 @@ def write_clip(path: Path, stream: Any, pieces: Sequence[EncodedPacket], *, from
             log.debug("%s: encoded anew, as its packets cannot be copied: %s", path, error)
         else:
             return min(piece.time_s for piece in pieces)
-    return _encode(path, stream, pieces, from_s=from_s)
+    return _encode(path, stream, pieces, from_s=from_s, retouch=retouch)
 
 
 def is_browser_playable(stream: Any) -> bool:
@@ -123,9 +140,11 @@ def is_browser_playable(stream: Any) -> bool:
     return is_usual and not is_high_range(codec) and not is_interlaced(codec)
 
 
-def _encode(path: Path, stream: Any, pieces: Sequence[EncodedPacket], *, from_s: float) -> float:
+def _encode(
+    path: Path, stream: Any, pieces: Sequence[EncodedPacket], *, from_s: float, retouch: Retouch | None
+) -> float:
     """Re-encodes, starting exactly at `from_s`; returns the second of the first picture."""
-    pictures = ((p, t) for p, t in _pictures(stream, pieces) if t >= from_s)
+    pictures = ((p, t) for p, t in _pictures(stream, pieces, retouch) if t >= from_s)
     first = next(pictures, None)
     if first is None:
         raise SourceError(f"{path}: no picture from {from_s:.2f} s on can be decoded; no clip was written")
@@ -137,12 +156,20 @@ def _encode(path: Path, stream: Any, pieces: Sequence[EncodedPacket], *, from_s:
     return start_s
 
 
-def write_snapshot(path: Path, stream: Any, pieces: Sequence[EncodedPacket], *, at_s: float, where: str) -> None:
+def write_snapshot(
+    path: Path,
+    stream: Any,
+    pieces: Sequence[EncodedPacket],
+    *,
+    at_s: float,
+    where: str,
+    retouch: Retouch | None = None,
+) -> None:
     """Writes the frame of `stream` nearest to `at_s` as a JPEG; raises SourceError if none is within `NEAR_S`."""
     best = nearest_frame(_pictures(stream, pieces), at_s)
     if best is None:
         raise SourceError(f"{where} has no picture within {NEAR_S:g} s of {at_s:.2f} s; no snapshot was written")
-    write_jpeg(path, best)
+    write_jpeg(path, best if retouch is None else retouch(best))
 
 
 def write_jpeg(path: Path, image: RGB) -> None:
@@ -162,12 +189,15 @@ def nearest_frame(pictures: Iterable[tuple[RGB, float]], at_s: float) -> RGB | N
     return best[0] if best is not None and abs(best[1] - at_s) <= NEAR_S else None
 
 
-def _pictures(stream: Any, pieces: Sequence[EncodedPacket]) -> Iterator[tuple[RGB, float]]:
+def _pictures(
+    stream: Any, pieces: Sequence[EncodedPacket], retouch: Retouch | None = None
+) -> Iterator[tuple[RGB, float]]:
     """Yields upright pictures at display size, with their times in seconds."""
     converter = FrameConverter(sampling=None, pixel_aspect=containers.sample_aspect_ratio(stream))
     frame_s = 1 / containers.frame_rate(stream)
     for frame, time_s in decode_packets(stream.codec_context, pieces, frame_s=frame_s):
-        yield converter.convert(frame), time_s
+        image = converter.convert(frame)
+        yield image if retouch is None else retouch(image), time_s
 
 
 def _pieces(

@@ -23,11 +23,13 @@ from vigil.sources.capture import (
     Connected,
     Disconnected,
     LiveCapture,
+    MasksChanged,
     Waiting,
     play_in_realtime,
     wait_until_due,
 )
 from vigil.sources.footage import FileFootage, Footage
+from vigil.sources.live_masks import LiveMasks, MaskedCapture
 from vigil.sources.network import NetworkCamera
 from vigil.sources.preview import PreviewEncoder
 from vigil.sources.video_file import open_video
@@ -41,6 +43,7 @@ __all__ = [
     "Connected",
     "Disconnected",
     "FileCapture",
+    "MasksChanged",
     "Waiting",
     "open_capture",
 ]
@@ -80,13 +83,44 @@ def open_capture(
     footage_s: float = 0.0,
     start_s: float = 0.0,
     previewer: PreviewEncoder | None = None,
+    masks: LiveMasks | None = None,
 ) -> Capture:
     """Returns the capture of a source; nothing is opened before `read` is called.
 
     `fast` reads files and streams with less work and slightly less exactly (see `open_video`). `realtime` plays a file
     at its own speed, as a camera would; `start_s` starts it in the middle, with the window in progress there. The last
     `footage_s` seconds of live sources are buffered for clips, and `previewer` is offered every frame of a live source.
+    All of them have `masks` painted over, which may change; without them, those of the address.
     """
+    masks = masks or LiveMasks(address.masks or ())
+    if previewer is not None:
+        previewer.retouch = masks.for_people
+    capture = _open_unmasked(
+        address,
+        sampling,
+        stop=stop,
+        realtime=realtime,
+        fast=fast,
+        settings=settings,
+        footage_s=footage_s,
+        start_s=start_s,
+        previewer=previewer,
+    )
+    return MaskedCapture(capture, masks)
+
+
+def _open_unmasked(
+    address: Address,
+    sampling: FrameSampling,
+    *,
+    stop: threading.Event,
+    realtime: bool,
+    fast: bool,
+    settings: CaptureSettings | None,
+    footage_s: float,
+    start_s: float,
+    previewer: PreviewEncoder | None,
+) -> "FileCapture | LiveCapture":
     if address.kind == "file":
         return FileCapture(
             Path(address.location),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vigil.frames import RGB, encode_jpeg, resize
+from vigil.sources.footage import Retouch
 from vigil.sources.frame_converter import FrameConverter, fit_within
 
 QUALITY = 80
@@ -31,7 +32,8 @@ def no_wait(time_s: float) -> bool:
 class PreviewEncoder:
     """Encodes previews of one source, at most `fps` per second, with a long side of at most `longest_px`.
 
-    A capture that plays a file sets `wait`, so that its previews appear in real time.
+    A capture that plays a file sets `wait`, so that its previews appear in real time; one that has masks sets
+    `retouch`, so that nothing masked is shown.
     """
 
     def __init__(self, *, fps: float, longest_px: int, is_wanted: PreviewWanted, show: OnPreview) -> None:
@@ -39,6 +41,7 @@ class PreviewEncoder:
         self.longest_px = longest_px
         self.is_wanted = is_wanted
         self.wait: WaitUntil = no_wait
+        self.retouch: Retouch | None = None
         self._show = show
         self._due_s = float("-inf")
         self._converter: FrameConverter | None = None
@@ -75,4 +78,5 @@ class PreviewEncoder:
         self._compress(resize(image, fit_within(width, height, longest_px=self.longest_px)), time_s)
 
     def _compress(self, image: RGB, time_s: float) -> None:
-        self._show(encode_jpeg(image, quality=QUALITY), time_s)
+        shown = image if self.retouch is None else self.retouch(image)
+        self._show(encode_jpeg(shown, quality=QUALITY), time_s)

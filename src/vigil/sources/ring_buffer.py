@@ -21,7 +21,7 @@ import av
 from vigil.errors import SourceError
 from vigil.frames import RGB, decode_jpeg, encode_jpeg
 from vigil.sources import container as containers
-from vigil.sources.footage import NEAR_S, check_span, encoded_packet, write_clip, write_jpeg, write_snapshot
+from vigil.sources.footage import NEAR_S, Retouch, check_span, encoded_packet, write_clip, write_jpeg, write_snapshot
 from vigil.sources.video_writer import EncodedPacket, VideoWriter
 
 log = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ class PacketRingBuffer:
             kept = [run for run in self._runs if run.pieces]
             return (kept[0].pieces[0].time_s, kept[-1].pieces[-1].time_s) if kept else None
 
-    def clip(self, path: Path, *, from_s: float, to_s: float) -> float:
+    def clip(self, path: Path, *, from_s: float, to_s: float, retouch: Retouch | None = None) -> float:
         """Writes an mp4 of these seconds, from the keyframe at or before `from_s`; returns the second it begins at.
 
         Raises SourceError.
@@ -135,13 +135,13 @@ class PacketRingBuffer:
         check_span(from_s, to_s)
         head, pieces = self._cut(from_s, to_s)
         with _template(head, self.name) as stream:
-            return write_clip(path, stream, pieces, from_s=from_s, where=self.name)
+            return write_clip(path, stream, pieces, from_s=from_s, where=self.name, retouch=retouch)
 
-    def snapshot(self, path: Path, *, at_s: float) -> None:
+    def snapshot(self, path: Path, *, at_s: float, retouch: Retouch | None = None) -> None:
         """Writes the frame nearest to a second as a full-size JPEG; raises SourceError."""
         head, pieces = self._cut(at_s - NEAR_S, at_s + NEAR_S, entry_s=at_s)
         with _template(head, self.name) as stream:
-            write_snapshot(path, stream, pieces, at_s=at_s, where=self.name)
+            write_snapshot(path, stream, pieces, at_s=at_s, where=self.name, retouch=retouch)
 
     def _begin(self, stream: Any) -> None:
         self._end()
@@ -235,6 +235,11 @@ class _Still:
     time_s: float
 
 
+def _shown(still: _Still, retouch: Retouch | None) -> RGB:
+    image = decode_jpeg(still.jpeg)
+    return image if retouch is None else retouch(image)
+
+
 class JpegRingBuffer:
     """The last `keep_s` seconds of a source's frames as JPEGs, at most `max_bytes`."""
 
@@ -263,7 +268,7 @@ class JpegRingBuffer:
         with self._lock:
             return self._buffered_bytes
 
-    def clip(self, path: Path, *, from_s: float, to_s: float) -> float:
+    def clip(self, path: Path, *, from_s: float, to_s: float, retouch: Retouch | None = None) -> float:
         """Writes an mp4 of these seconds, each frame at its own time; returns the second it begins at.
 
         Raises SourceError.
@@ -273,14 +278,14 @@ class JpegRingBuffer:
         height, width = decode_jpeg(pictures[0].jpeg).shape[:2]
         with VideoWriter(path, size_wh=(width, height)) as movie:
             for still in pictures:
-                movie.add(decode_jpeg(still.jpeg), still.time_s - pictures[0].time_s)
+                movie.add(_shown(still, retouch), still.time_s - pictures[0].time_s)
         return pictures[0].time_s
 
-    def snapshot(self, path: Path, *, at_s: float) -> None:
+    def snapshot(self, path: Path, *, at_s: float, retouch: Retouch | None = None) -> None:
         """Writes the frame nearest to a second as a JPEG; raises SourceError."""
         stills = self._pictures(at_s - NEAR_S, at_s + NEAR_S)
         best = min(stills, key=lambda still: abs(still.time_s - at_s))
-        write_jpeg(path, decode_jpeg(best.jpeg))
+        write_jpeg(path, _shown(best, retouch))
 
     def _pictures(self, from_s: float, to_s: float) -> list[_Still]:
         with self._lock:

@@ -10,11 +10,12 @@ name is only a label, and two cameras may share one.
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select
 
 from vigil.errors import UsageError
+from vigil.masks import Mask, masks_from_text, masks_to_text
 from vigil.store.database import Database
 from vigil.store.schema import cameras, events, missed_spans, sessions, settings, verdicts
 from vigil.store.times import utc_now
@@ -32,6 +33,8 @@ class CameraRecord:
     `identity` distinguishes the source from others and contains no secret; it is empty if only the name is known.
     `address` is for display and contains no password. `source_name` is its name in the list of sources when it was last
     watched; `name` equals it until a user renames the camera. `watched_utc` is the start of its newest session.
+    `masks` are None for a source whose address says nothing of masks. `source_masks` (JSON) and `source_place` are what
+    the list of sources said last: users may change both until it says something else.
     """
 
     id: str
@@ -43,6 +46,9 @@ class CameraRecord:
     source_name: str = ""
     created_utc: str = ""
     watched_utc: str = ""
+    masks: tuple[Mask, ...] | None = None
+    source_masks: str = field(default="", repr=False)
+    source_place: str = field(default="", repr=False)
 
 
 def derived_id(identity: str, key: str, *, is_taken: Callable[[str], bool] = lambda _: False) -> str:
@@ -134,6 +140,21 @@ class CameraTable:
             _update(connection, camera.id, place=place)
             return _find(connection, camera.id, where=self._database.name)
 
+    def masks_and_place(self, camera: CameraRecord) -> tuple[tuple[Mask, ...], str]:
+        """The masks and place of a source: what its address says of them (`camera`) if new, else those in its row."""
+        with self._database.reading("reading the masks of a camera") as connection:
+            row = _known(connection, camera.identity, camera.name)
+        place = camera.place if row is None else _news_of_place(row, camera.place).get("place", str(row.place))
+        return masks_from_text(_settled_masks(row, camera.masks)), place
+
+    def set_masks(self, word: str, masks: Sequence[Mask]) -> CameraRecord:
+        """Sets the masks of a camera, given by id or name; raises UsageError."""
+        text = masks_to_text(masks)
+        with self._database.writing("masking a camera") as connection:
+            camera = _find(connection, word, where=self._database.name)
+            _update(connection, camera.id, masks=text)
+            return _find(connection, camera.id, where=self._database.name)
+
     def move(self, word: str, moved: CameraRecord) -> CameraRecord:
         """Gives a camera, by id or name, the identity, kind and address of `moved`.
 
@@ -177,9 +198,10 @@ def register(connection: Connection, camera: CameraRecord) -> CameraRecord:
     """Same as `CameraTable.register`, in the caller's transaction.
 
     If the name in the list of sources has changed since the last session, it becomes the camera's name; otherwise a
-    name that a user gave stays.
+    name that a user gave stays. The same is true of place and masks, if the list of sources says them.
     """
     now = utc_now()
+    said_masks = "" if camera.masks is None else masks_to_text(camera.masks)
     row = _by_id(connection, camera.id) if camera.id else _known(connection, camera.identity, camera.name)
     if row is None:
         new = {
@@ -192,25 +214,44 @@ def register(connection: Connection, camera: CameraRecord) -> CameraRecord:
             "place": camera.place,
             "created_utc": now,
             "watched_utc": now,
+            "masks": said_masks,
+            "source_masks": said_masks,
+            "source_place": camera.place,
         }
         connection.execute(cameras.insert().values(new))
-        return CameraRecord(**new)
+        row = _by_id(connection, new["id"])
+        assert row is not None
+        return _record(row)
     stays = camera.name in (row.source_name, row.name)
     names = {} if stays else {"name": camera.name, "source_name": camera.name}
     told = {"identity": camera.identity, "kind": camera.kind, "address": camera.address}
-    news = names | {column: value for column, value in told.items() if value}
+    news = names | _news_of_place(row, camera.place)
+    if said_masks:
+        news |= {"masks": _settled_masks(row, camera.masks), "source_masks": said_masks}
+    news |= {column: value for column, value in told.items() if value}
     _update(connection, row.id, **news, watched_utc=now)
     found = _by_id(connection, row.id)
     assert found is not None
     return _record(found)
 
 
-def names_of(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
-    """The names of cameras, by id."""
-    found: dict[str, str] = {}
+def _news_of_place(row: Row[*tuple[object, ...]], said: str) -> dict[str, str]:
+    return {"place": said, "source_place": said} if said and said != row.source_place else {}
+
+
+def _settled_masks(row: Row[*tuple[object, ...]] | None, said: Sequence[Mask] | None) -> str:
+    """The masks in force as JSON: those of the list of sources if it says other ones than last time."""
+    if said is not None and (row is None or masks_to_text(said) != row.source_masks):
+        return masks_to_text(said)
+    return "" if row is None else str(row.masks)
+
+
+def names_and_places(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Name and place of cameras, by id."""
+    found: dict[str, tuple[str, str]] = {}
     for i in range(0, len(ids), IDS_AT_ONCE):
-        query = select(cameras.c.id, cameras.c.name).where(cameras.c.id.in_(ids[i : i + IDS_AT_ONCE]))
-        found |= {row.id: row.name for row in connection.execute(query)}
+        query = select(cameras.c.id, cameras.c.name, cameras.c.place).where(cameras.c.id.in_(ids[i : i + IDS_AT_ONCE]))
+        found |= {row.id: (row.name, row.place) for row in connection.execute(query)}
     return found
 
 
@@ -272,4 +313,4 @@ def _merge(connection: Connection, other: str, *, into: str) -> None:
 
 
 def _record(row: Row[*tuple[object, ...]]) -> CameraRecord:
-    return CameraRecord(**row._mapping)
+    return CameraRecord(**{**row._mapping, "masks": masks_from_text(str(row.masks))})

@@ -76,6 +76,7 @@ def event_record(event: Event) -> dict[str, Any]:
         "event": event.id,
         "source": event.source,
         "camera_id": event.camera_id,
+        "place": event.place,
         "onset_s": rounded(event.onset_s),
         "end_s": rounded(event.end_s),
         "peak": event.peak,
@@ -111,8 +112,9 @@ def event_of(record: Mapping[str, Any], *, windows: tuple[EventWindow, ...] = ()
         task=record["task"],
         model=record["model"],
         closed_because=record["closed_because"],
-        # Changes that an older Vigil logged have none.
+        # Changes that an older Vigil logged have neither.
         rule=record.get("rule", ""),
+        place=record.get("place", ""),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, select
 
 from vigil.events import Event, EventWindow, Tier
-from vigil.store.cameras import names_of
+from vigil.store.cameras import names_and_places
 from vigil.store.database import upsert
 from vigil.store.schema import event_windows
 from vigil.store.times import format_utc, utc_now
@@ -59,15 +59,15 @@ def insert_new_windows(connection: Connection, event: Event, *, is_new: bool) ->
 
 
 def read_events(connection: Connection, query: "Select[*tuple[Any, ...]]") -> list[Event]:
-    """The events that a query of the events table finds, in its order, with their windows and their cameras' names."""
+    """The events that a query of the events table finds, in its order; see `events_of`."""
     return events_of(connection, connection.execute(query).all())
 
 
 def events_of(connection: Connection, rows: "Sequence[Row[*tuple[Any, ...]]]") -> list[Event]:
-    """The events of these rows, in their order, with their windows and their cameras' names."""
+    """The events of these rows, in their order, with their windows and their cameras' names and places."""
     windows = windows_of(connection, [row.id for row in rows])
-    names = names_of(connection, list({row.camera_id for row in rows}))
-    return [_event(row, windows[row.id], name=names.get(row.camera_id, row.source)) for row in rows]
+    shown = names_and_places(connection, list({row.camera_id for row in rows}))
+    return [_event(row, windows[row.id], *shown.get(row.camera_id, (row.source, ""))) for row in rows]
 
 
 def windows_of(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[EventWindow, ...]]:
@@ -86,7 +86,7 @@ def last_window_end_s(event: Event) -> float:
     return max((evidence.end_s for evidence in event.windows), default=event.onset_s)
 
 
-def _event(row: Row[*tuple[Any, ...]], windows: tuple[EventWindow, ...], *, name: str) -> Event:
+def _event(row: Row[*tuple[Any, ...]], windows: tuple[EventWindow, ...], name: str, place: str) -> Event:
     return Event(
         id=row.id,
         source=name,
@@ -104,4 +104,5 @@ def _event(row: Row[*tuple[Any, ...]], windows: tuple[EventWindow, ...], *, name
         model=row.model,
         closed_because=row.closed_because,
         rule=row.rule,
+        place=place,
     )

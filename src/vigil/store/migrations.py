@@ -222,6 +222,15 @@ MIGRATIONS = (
             "CREATE INDEX deliveries_of_event ON deliveries (event_id, id)",
         ),
     ),
+    Migration(
+        12,
+        "masks of cameras, and what the settings last said of masks and places",
+        (
+            "ALTER TABLE cameras ADD COLUMN masks TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE cameras ADD COLUMN source_masks TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE cameras ADD COLUMN source_place VARCHAR NOT NULL DEFAULT ''",
+        ),
+    ),
 )
 
 NUMBERED = {"sqlite": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}

@@ -10,8 +10,9 @@ are written in the transaction of the change and are never updated. `cursors` ho
 `changes`, and `handled_ahead` the changes it has handled beyond one that it has not. `events.untold` is unused since
 there are cursors. A row of `deliveries` is one message of one sink, to be sent, sent or given up; `delivery_attempts`
 holds each attempt to send it. `begins_s` of a clip is the second of the source at which it begins, NULL if unknown. A
-row of `missed_spans` is an incident without an event; its `taken_back_utc` is empty while it counts. `digest` is the
-SHA-256 of an API key, and empty times mean never.
+row of `missed_spans` is an incident without an event; its `taken_back_utc` is empty while it counts. `masks` is JSON
+(`vigil.masks`); `source_name`, `source_place` and `source_masks` of `cameras` are what the list of sources said last.
+`digest` is the SHA-256 of an API key, and empty times mean never.
 """
 
 from typing import Any
@@ -50,6 +51,9 @@ cameras = Table(
     Column("place", SafeText, nullable=False),
     Column("created_utc", String, nullable=False),
     Column("watched_utc", String, nullable=False),
+    Column("masks", Text, nullable=False, server_default=""),
+    Column("source_masks", Text, nullable=False, server_default=""),
+    Column("source_place", SafeText, nullable=False, server_default=""),
 )
 
 sessions = Table(

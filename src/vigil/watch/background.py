@@ -23,8 +23,10 @@ from pathlib import Path
 from vigil.errors import UsageError, VigilError
 from vigil.judge import Judge
 from vigil.judge.circuit_breaker import CircuitBreaker
+from vigil.masks import Mask
 from vigil.sources.address import Address
 from vigil.verdict import Cause
+from vigil.watch.alert_observer import LastingAlerts
 from vigil.watch.cameras import CameraList, names_in, renamed_in, room_file
 from vigil.watch.observers import HistoryPoint, PersistentObserverGroup, PreviewCache, VerdictHistory, WatchObserver
 from vigil.watch.run import ASK_AGAIN_S, run_watch
@@ -62,7 +64,9 @@ class BackgroundWatcher:
         self._api_key = api_key
         self._history = VerdictHistory()
         self._previews = PreviewCache()
-        self._observers = PersistentObserverGroup([self._history, self._previews, *observers])
+        self._alerts = LastingAlerts(settings)
+        # Alerts are told first, as an alarm is more urgent than a line on a screen.
+        self._observers = PersistentObserverGroup([self._alerts, self._history, self._previews, *observers])
         self._camera_list = CameraList(
             settings.sources,
             file=room or room_file(settings.store, settings.store_folder),
@@ -177,13 +181,39 @@ class BackgroundWatcher:
             raise UsageError(f"{name} is a file and cannot be paused; only live sources can")
         if self._state(address).stage in (SourceStatus.ENDED, SourceStatus.UNREADABLE):
             raise UsageError(f"{name} has ended; remove it and add it again to watch it again")
-        self._camera_list.pause(name)
-        self._apply()
+        try:
+            self._camera_list.pause(name)
+        finally:
+            self._apply()
 
     def resume(self, name: str) -> None:
         """Reconnects a paused camera; raises UsageError if there is none of this name."""
-        self._camera_list.resume(name)
-        self._apply()
+        try:
+            self._camera_list.resume(name)
+        finally:
+            self._apply()
+
+    def set_place(self, name: str, place: str) -> None:
+        """Changes where a running camera is said to be; the caller keeps it in the store."""
+        self._camera_list.check(name)
+
+        def change() -> None:
+            state = None if self._watch is None else self._watch.states.get(name)
+            if state is not None:
+                state.place = place
+
+        self._in_loop(change)
+
+    def set_masks(self, name: str, masks: Sequence[Mask]) -> None:
+        """Changes the masks of a running camera from its next frame on; the caller keeps them in the store."""
+        self._camera_list.check(name)
+
+        def change() -> None:
+            with suppress(UsageError):
+                if self._watch is not None:
+                    self._watch.masks_of(name).replace(masks)
+
+        self._in_loop(change)
 
     def states(self) -> list[SourceState]:
         """Copies of the current state of every camera; before the watcher runs they are waiting."""
@@ -224,6 +254,7 @@ class BackgroundWatcher:
                 self._loop = None
                 self.problem = STOPPED
             self._observers.dismiss()
+            self._alerts.end()
 
     async def _run_until_stopped(self, work: Coroutine[None, None, None]) -> None:
         """Awaits work, and cancels it on `stop` unless a watcher is running, as that ends by itself."""
@@ -240,6 +271,7 @@ class BackgroundWatcher:
         """Runs one watcher from its connection to its end."""
         exchange_check = asyncio.create_task(self._stop_when_exchanged())
         try:
+            self._alerts.begin()
             await run_watch(
                 self.settings,
                 addresses=self._camera_list.addresses,
@@ -247,6 +279,7 @@ class BackgroundWatcher:
                 observers=[self._observers],
                 on_start=self._on_started,
                 keep_running=True,
+                with_alerts=False,
             )
         except VigilError as error:
             self._failed(str(error))
@@ -308,12 +341,16 @@ class BackgroundWatcher:
                 (watch.pause if name in paused else watch.resume)(name)
 
     def _apply(self) -> None:
-        """Runs `_reconcile` in the event loop and waits for it, within limits; without a loop it does nothing."""
+        """Makes the running watcher match the camera list."""
+        self._in_loop(self._reconcile)
+
+    def _in_loop(self, act: Callable[[], None]) -> None:
+        """Runs `act` in the event loop and waits for it, within limits; without a loop it does nothing."""
         done: Future[None] = Future()
 
         def bring() -> None:
             try:
-                self._reconcile()
+                act()
             finally:
                 done.set_result(None)
 

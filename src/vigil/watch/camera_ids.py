@@ -5,6 +5,7 @@ import secrets
 import threading
 
 from vigil.errors import StoreError, redact
+from vigil.masks import Mask
 from vigil.sources.address import Address
 from vigil.sources.source_identity import identity_of
 from vigil.store import CameraRecord, Store
@@ -34,6 +35,12 @@ class CameraIds:
             self._identities[camera_id] = identity
         return camera_id
 
+    def masks_and_place(self, address: Address) -> tuple[tuple[Mask, ...], str]:
+        """The masks of a source, and where it is; raises StoreError if the store cannot be read."""
+        if self._store is None:
+            return address.masks or (), address.place
+        return self._store.cameras.masks_and_place(record_of(address, ""))
+
     def _is_other(self, camera_id: str, identity: str) -> bool:
         return self._identities.get(camera_id, identity) != identity
 
@@ -51,5 +58,11 @@ def record_of(address: Address, camera_id: str) -> CameraRecord:
     """The camera record of a source, without secrets; takes about 50 ms for a stream, the first time."""
     shown = redact(address.location) if address.kind == "stream" else address.location
     return CameraRecord(
-        id=camera_id, name=address.name, identity=identity_of(address), kind=address.kind, address=shown
+        id=camera_id,
+        name=address.name,
+        identity=identity_of(address),
+        kind=address.kind,
+        address=shown,
+        place=address.place,
+        masks=address.masks,
     )

@@ -6,6 +6,7 @@ Changes are saved in a YAML file, written atomically. It may contain passwords, 
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,10 +14,10 @@ from typing import Any, TypeVar
 import yaml
 
 from vigil.config import from_mapping, read_yaml
-from vigil.errors import StoreError, UsageError, redact
+from vigil.errors import StoreError, UsageError, VigilError, redact
 from vigil.files import make_private_folder, write_atomically
-from vigil.sources.address import Address, find_available_sources, find_sources
-from vigil.sources.source_identity import KnownNames, RenamedSources, named_apart, names_of_others
+from vigil.sources.address import Address, Source, find_available_sources, find_sources
+from vigil.sources.source_identity import KnownNames, RenamedSources, identity_of, named_apart, names_of_others
 from vigil.store import Store
 from vigil.store.cameras import CAMERA_ID
 from vigil.store.database import parse_url, sqlite_path
@@ -24,7 +25,7 @@ from vigil.store.database import parse_url, sqlite_path
 log = logging.getLogger(__name__)
 
 HEAD = """\
-# What was changed in the watch room: cameras that were added, and those of the configuration that were removed.
+# What was changed while watching: cameras that were added or paused, and those of the configuration that were removed.
 # Written by Vigil; it may hold passwords, so keep it to yourself. Without it, the room starts as it is configured.
 """
 
@@ -45,10 +46,11 @@ class Added:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedChanges:
-    """The content of the file."""
+    """The content of the file; `paused` holds identities (`vigil.sources.source_identity`), which outlive a name."""
 
     added: tuple[Added, ...] = ()
     removed: tuple[str, ...] = ()
+    paused: tuple[str, ...] = ()
 
 
 class CameraList:
@@ -61,7 +63,7 @@ class CameraList:
 
     def __init__(
         self,
-        sources: Sequence[str],
+        sources: Sequence[Source],
         *,
         file: Path | None,
         most_cameras: int = 64,
@@ -81,6 +83,7 @@ class CameraList:
         self._missing: list[Added] = []
         self._removed: set[str] = set()
         self._paused: set[str] = set()
+        self._paused_elsewhere: set[str] = set()
 
     def load(self) -> None:
         """Finds the sources and reads the saved changes, once; raises ConfigError if the file is damaged."""
@@ -96,6 +99,7 @@ class CameraList:
                 found = self._found([added.location], warnings)
                 self._missing += [added] * (not found)
                 self._restore(added, [replace(address, confined=added.confined) for address in found])
+            self._restore_pauses(set(kept.paused))
             self.warnings = tuple(warnings)
             self._loaded = True
 
@@ -109,8 +113,10 @@ class CameraList:
 
     @property
     def paused(self) -> frozenset[str]:
-        """The names of the paused cameras; not saved, so nothing is paused after a restart."""
+        """The names of the paused cameras, which stay so after a restart; empty if the list cannot be loaded."""
         with self._lock:
+            with suppress(VigilError):
+                self.load()
             return frozenset(self._paused)
 
     def add(self, source: str, *, name: str = "", confined: bool = False) -> list[str]:
@@ -173,12 +179,14 @@ class CameraList:
         with self._lock:
             self.check(name)
             self._paused.add(name)
+            self._write()
 
     def resume(self, name: str) -> None:
         """Marks a camera as not paused; raises UsageError if there is none of this name."""
         with self._lock:
             self.check(name)
             self._paused.discard(name)
+            self._write()
 
     def check(self, name: str) -> Address:
         """The camera with this name; raises UsageError if there is none."""
@@ -209,6 +217,8 @@ class CameraList:
             taken |= names_of_others(address, self._stored_names())
         named = replace(address, name=_free(_valid_name(name) or address.name, taken))
         self._added[named.name] = named
+        if self._paused_elsewhere:
+            self._paused_elsewhere.discard(identity_of(named))
         return named.name
 
     def _restore(self, added: Added, found: Sequence[Address]) -> None:
@@ -219,7 +229,19 @@ class CameraList:
                 name = _free(_without_secret(added.name), {*self._configured, *self._added})
                 self._added[name] = replace(address, name=name)
 
-    def _found(self, sources: Sequence[str], warnings: list[str]) -> list[Address]:
+    def _restore_pauses(self, paused: set[str]) -> None:
+        """Pauses the cameras with these identities; those that are not in the list now are not forgotten."""
+        if not paused:
+            return
+        identities = {name: identity_of(each) for name, each in (self._configured | self._added).items()}
+        self._paused = {name for name, identity in identities.items() if identity in paused}
+        self._paused_elsewhere = paused - set(identities.values())
+
+    def _saved_pauses(self) -> list[str]:
+        known = self._configured | self._added
+        return sorted({identity_of(known[name]) for name in self._paused if name in known} | self._paused_elsewhere)
+
+    def _found(self, sources: Sequence[Source], warnings: list[str]) -> list[Address]:
         """The sources that can be found now; a missing one is logged and does not affect the others."""
         found, problems = find_available_sources(sources)
         for problem in problems:
@@ -238,7 +260,8 @@ class CameraList:
         # Cameras that cannot be found now, such as a file on an unmounted disk, are kept.
         kept: list[Address | Added] = [*self._added.values(), *self._missing]
         added = [{"name": each.name, "location": each.location, "confined": each.confined} for each in kept]
-        text = HEAD + _dump({"added": added, "removed": sorted(self._removed)})
+        saved = {"added": added, "removed": sorted(self._removed), "paused": self._saved_pauses()}
+        text = HEAD + _dump(saved)
         try:
             make_private_folder(self.file.parent)
             write_atomically(self.file, text, private=True)

@@ -26,8 +26,8 @@ from vigil.watch.observers import WatchObserver
 log = logging.getLogger(__name__)
 
 
-EVENT_KEYS = ("event", "source", "camera_id", "onset_s", "end_s", "peak", "tier", "announced_s", "rule")
-"""The fields of an event's line; `camera_id` is left out if it is unknown, as in the analysis of a file."""
+EVENT_KEYS = ("event", "source", "camera_id", "place", "onset_s", "end_s", "peak", "tier", "announced_s", "rule")
+"""The fields of an event's line; `camera_id` and `place` are left out if they are unknown."""
 
 MOST_WAITING = 20_000
 """Lines buffered while they cannot be written, about three hours of one camera; beyond that the oldest are lost."""
@@ -104,7 +104,7 @@ class JsonLinesWriter(WatchObserver):
         if change.kind == "grew" or (change.late and (change.event.id, change.sequence) in self._written_before):
             return
         record = event_record(change.event)
-        line = {key: record[key] for key in EVENT_KEYS if record[key] or key != "camera_id"}
+        line = {key: record[key] for key in EVENT_KEYS if record[key] or key not in ("camera_id", "place")}
         if change.sequence is not None:
             line["sequence"] = change.sequence
         self._write(**line, **({"late": True} if change.late else {}))

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
@@ -26,7 +26,8 @@ from vigil.judge import Judge
 from vigil.rules import HysteresisSettings, RuleSet, RuleSettings, build_rules
 from vigil.rules.rule import Guard, log_failures
 from vigil.sources.address import Address
-from vigil.sources.open_capture import Capture, Connected, Disconnected, Waiting, open_capture
+from vigil.sources.live_masks import LiveMasks
+from vigil.sources.open_capture import Capture, Connected, Disconnected, MasksChanged, Waiting, open_capture
 from vigil.sources.preview import PreviewEncoder
 from vigil.verdict import JudgedWindow, WindowAnswers
 from vigil.watch.observers import WatchObserver
@@ -177,6 +178,10 @@ class SourcePipeline:
             pass
         return list(self.under_way.values())
 
+    def placed(self, changes: Sequence[EventChange]) -> list[EventChange]:
+        """The changes, each with the place where the camera is now."""
+        return [replace(change, event=replace(change.event, place=self.state.place)) for change in changes]
+
     def count_change(self, change: EventChange) -> None:
         """Counts opened events and records the highest tier of those that are open."""
         self.state.events += change.kind == "opened"
@@ -216,6 +221,8 @@ class SourcePipeline:
             elif isinstance(item, Disconnected):
                 self._enqueue(self._windower.finish())
                 self._set_status(SourceStatus.LOST, f"{item.reason}; next try in {item.retry_s:.1f} s")
+            elif isinstance(item, MasksChanged):
+                self._enqueue(self._windower.finish())
             elif isinstance(item, Waiting):
                 self._set_status(SourceStatus.CONNECTING, item.reason)
             else:
@@ -256,12 +263,13 @@ def build_pipeline(
     settings: WatchSettings,
     previous: SourcePipeline | None,
     observers: WatchObserver,
+    masks: LiveMasks,
     opener: OpenCapture = open_capture,
     guard_rule: Guard = log_failures,
 ) -> SourcePipeline:
     """Builds the pipeline of a source; a live source that was paused keeps the capture, and clock, of `previous`.
 
-    `guard_rule` handles the exceptions of a rule.
+    `masks` are painted over in all its pictures; `guard_rule` handles the exceptions of a rule.
     """
     stop = threading.Event()
     if previous is not None and address.is_live:
@@ -277,6 +285,7 @@ def build_pipeline(
             settings=settings.capture,
             footage_s=settings.clips.memory_s,
             previewer=_previewer(address.name, settings, observers),
+            masks=masks,
         )
     rules = build_rules(
         settings.rules,

@@ -42,12 +42,14 @@ async def run_watch(
     on_start: Callable[[Watcher], None] = lambda watch: None,
     addresses: Sequence[Address] | None = None,
     keep_running: bool = False,
+    with_alerts: bool = True,
 ) -> WatchSummary:
     """Watches the sources of the settings until they end; waits up to `wait_s` for an endpoint that is not up yet.
 
     Sources from the settings get names that no other source of the store has. If `addresses` are given, they are
-    watched instead, under their own names; with `keep_running` there may be none. `on_start` is called with the watcher
-    before it runs. Raises UsageError, SourceError, StoreError and EndpointError before anything is watched.
+    watched instead, under their own names; with `keep_running` there may be none. `with_alerts` runs the outbox of the
+    alerts, unless the caller does. `on_start` is called with the watcher before it runs. Raises UsageError,
+    SourceError, StoreError and EndpointError before anything is watched.
     """
     found = find_sources(settings.sources) if addresses is None else []
     endpoint = endpoint_of(settings, api_key=api_key)
@@ -55,7 +57,7 @@ async def run_watch(
         store = _open_store(settings)
         if store is not None:
             stack.enter_context(store)
-        if store is not None and settings.alerts.sinks:
+        if with_alerts and store is not None and settings.alerts.sinks:
             # Told first, as an alarm is more urgent than a line on a screen.
             observers = [stack.enter_context(AlertObserver(settings.alerts, store)), *observers]
         if addresses is None:

@@ -15,6 +15,7 @@ from vigil.events import TierThresholds
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.judge.verdict_reader import MIN_LABEL_PROBABILITY
 from vigil.rules import HysteresisSettings, RuleSettings
+from vigil.sources.address import Source
 from vigil.sources.open_capture import CaptureSettings
 from vigil.store import DEFAULT_STORE
 from vigil.store.retention import RetentionSettings
@@ -63,7 +64,7 @@ class WatchSettings:
     Every source has all `rules`; the first sets the tiers that are shown with verdicts.
     """
 
-    sources: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
     url: str = DEFAULT_URL
     model: str = ""
     ca_file: Path | None = None

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from vigil.errors import UsageError
 from vigil.sources.address import Address
+from vigil.sources.live_masks import LiveMasks
 from vigil.watch.pipeline import PAUSED, SourcePipeline
 from vigil.watch.state import SourceState, SourceStatus
 
@@ -18,13 +19,17 @@ FILE_PATIENCE_S = 8.0
 class ManagedSource:
     """One source of the watcher, which can be paused, resumed and removed. Used in the event loop only.
 
-    `source` is its pipeline while it is being read, `previous` the pipeline before it was paused. `name_lock` is shared
+    `source` is its pipeline while it is being read, `previous` the pipeline before it was paused. `masks` are painted
+    over in its pictures. `name_lock` is shared
     with a removed source of the same name whose windows may still be in progress. `is_removed` is set once it is
     removed.
     """
 
-    def __init__(self, address: Address, *, live: bool, name_lock: asyncio.Lock, starts_after_s: float) -> None:
+    def __init__(
+        self, address: Address, *, live: bool, name_lock: asyncio.Lock, starts_after_s: float, memory_s: float = 0.0
+    ) -> None:
         self.address = address
+        self.masks = LiveMasks(address.masks or (), memory_s=memory_s)
         self.state = SourceState(name=address.name, live=live)
         self.name_lock = name_lock
         self.starts_after_s = starts_after_s if live else 0.0
@@ -93,9 +98,13 @@ class ManagedSource:
 
 
 class SourceSet:
-    """All sources of a watcher by name; `states` holds those of current sources, `removed` those of removed ones."""
+    """All sources of a watcher by name; `states` holds those of current sources, `removed` those of removed ones.
 
-    def __init__(self, *, realtime: bool) -> None:
+    `memory_s` is how long the pictures of a live source are buffered for clips.
+    """
+
+    def __init__(self, *, realtime: bool, memory_s: float = 0.0) -> None:
+        self._memory_s = memory_s
         self.states: dict[str, SourceState] = {}
         self.removed: list[SourceState] = []
         self._realtime = realtime
@@ -119,7 +128,9 @@ class SourceSet:
             raise UsageError(f"{address.name} is being watched already")
         name_lock = self._name_locks.setdefault(address.name, asyncio.Lock())
         live = address.is_live or self._realtime
-        managed = ManagedSource(address, live=live, name_lock=name_lock, starts_after_s=starts_after_s)
+        managed = ManagedSource(
+            address, live=live, name_lock=name_lock, starts_after_s=starts_after_s, memory_s=self._memory_s
+        )
         self._by_name[address.name] = managed
         self.states[address.name] = managed.state
         return managed
@@ -142,6 +153,10 @@ class SourceSet:
     def resume(self, name: str) -> None:
         """Resumes a paused source; raises UsageError if there is none of this name."""
         self._named(name).resume()
+
+    def masks_of(self, name: str) -> LiveMasks:
+        """The masks of a source; raises UsageError if there is none of this name."""
+        return self._named(name).masks
 
     def close(self) -> None:
         """Removes all sources, because the watcher is being stopped."""

@@ -28,14 +28,15 @@ class SourceStatus(StrEnum):
 class SourceState:
     """The live state of one source; every window is in exactly one of judged, unknown, dropped and skipped.
 
-    `camera_id` is empty until the source starts. `lag_s` is the time from the capture of a window's last frame to its
-    verdict, None for files. `lag_s` and `p_alarm` belong to the last window that was sent to the judge; both are None
-    if it got no verdict.
+    `camera_id` is empty until the source starts, and so is `place`, where the camera is. `lag_s` is the time from the
+    capture of a window's last frame to its verdict, None for files. `lag_s` and `p_alarm` belong to the last window
+    that was sent to the judge; both are None if it got no verdict.
     """
 
     name: str
     live: bool
     camera_id: str = ""
+    place: str = ""
     stage: SourceStatus = SourceStatus.WAITING
     detail: str = ""
     size_wh: tuple[int, int] | None = None

@@ -27,10 +27,12 @@ from vigil.judge.circuit_breaker import CircuitBreaker
 from vigil.manifest import Contract
 from vigil.rules import resolve_questions
 from vigil.sources.address import Address
+from vigil.sources.live_masks import LiveMasks
 from vigil.sources.open_capture import open_capture
 from vigil.store import Store
 from vigil.verdict import Cause, JudgedWindow, Verdict, WindowAnswers
 from vigil.watch.camera_ids import CameraIds, record_of
+from vigil.watch.camera_lookup import look_up_camera
 from vigil.watch.descriptions import AlarmDescriber, await_description
 from vigil.watch.media_recorder import MediaRecorder
 from vigil.watch.observers import ObserverGroup, WatchObserver
@@ -79,7 +81,7 @@ class Watcher:
         self.breaker = CircuitBreaker(judge)
         self.observers = ObserverGroup(observers)
         self.writer = None if store is None else StoreWriter(store)
-        self._sources = SourceSet(realtime=settings.realtime)
+        self._sources = SourceSet(realtime=settings.realtime, memory_s=settings.clips.memory_s)
         self._cameras = CameraIds(store)
         self._tasks: asyncio.TaskGroup | None = None
         self._stopped = asyncio.Event()
@@ -122,7 +124,7 @@ class Watcher:
                 for managed in self._sources:
                     tasks.create_task(self._run_source(managed))
                 if self._keep_running:
-                    tasks.create_task(self._until_stopped())
+                    tasks.create_task(self._stopped.wait())
         states = (*self._sources.removed, *self.states.values())
         return WatchSummary(
             states,
@@ -162,6 +164,10 @@ class Watcher:
         """Reconnects a paused source; a file played in real time starts again from the beginning."""
         self._sources.resume(name)
 
+    def masks_of(self, name: str) -> LiveMasks:
+        """The masks of a source, to be read or replaced; raises UsageError if there is none of this name."""
+        return self._sources.masks_of(name)
+
     async def _run_source(self, managed: ManagedSource) -> None:
         """Runs a source until it ends, is removed or abandoned; it may be paused and may fail any number of times."""
         slot: AbstractAsyncContextManager[object] = nullcontext() if managed.state.live else self._files
@@ -175,7 +181,7 @@ class Watcher:
 
     async def _watch_until_done(self, managed: ManagedSource) -> None:
         """Looks up the camera id, then watches the source, again after each pause, until it ends or is removed."""
-        managed.state.camera_id = await asyncio.to_thread(self._cameras.of, managed.address)
+        await look_up_camera(managed, self._cameras, self.observers.on_state)
         while await managed.wait_until_unpaused():
             await self._watch_once(managed)
             if not managed.finished():
@@ -202,6 +208,7 @@ class Watcher:
             settings=self.settings,
             previous=managed.previous,
             observers=self.observers,
+            masks=managed.masks,
             opener=self._opener,
             guard_rule=lambda rule: self.supervisor.survives(managed.address.name, f"the rule {rule}"),
         )
@@ -353,7 +360,7 @@ class Watcher:
     async def _apply(self, source: SourcePipeline, act: Callable[[], Sequence[EventChange]]) -> Sequence[EventChange]:
         """Applies the event rules and records the changes under a lock, so that changes are published in order."""
         async with source.rules_lock:
-            changes = act()
+            changes = source.placed(act())
             for change in changes:
                 await self._record_change(source, change)
         return changes
@@ -424,9 +431,6 @@ class Watcher:
             if source.state.live and source.state.stage is SourceStatus.LOST:
                 with self.supervisor.survives(source.name, "closing an event that is lost from sight"):
                     await self._apply(source, partial(source.rules.tick, source.now_s))
-
-    async def _until_stopped(self) -> None:
-        await self._stopped.wait()
 
     def _start_delay_s(self, share: float) -> float:
         """Spreads the sources' starts over one stride, so that their windows do not all fall due at the same moment."""

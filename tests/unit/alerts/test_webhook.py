@@ -81,7 +81,7 @@ def test_links_lead_to_the_event_under_the_address_of_the_pages() -> None:
         sent = message(link="https://vigil.example/")
         post(webhook(got.url), sent)
     assert got.posted[0].json["links"] == {
-        "event": f"https://vigil.example/api/v1/events/{sent.id}",
+        "event": f"https://vigil.example/en/events/{sent.id}",
         "snapshot": f"https://vigil.example/api/v1/events/{sent.id}/snapshot",
         "clip": f"https://vigil.example/api/v1/events/{sent.id}/clip",
     }

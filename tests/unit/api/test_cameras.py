@@ -1,5 +1,6 @@
 """Cameras added, tried, changed, paused and removed, on a service that runs; what was added survives a restart."""
 
+import base64
 from pathlib import Path
 
 import httpx
@@ -8,7 +9,10 @@ import pytest
 import http_camera
 from api_service import Service, filled_store, service_at
 from scripted_server import ScriptedServer
+from vigil.frames import decode_jpeg
 from waiting import until
+
+LEFT = {"kind": "privacy", "points": [[0.0, 0.0], [0.5, 0.0], [0.5, 1.0], [0.0, 1.0]]}
 
 
 @pytest.mark.parametrize(
@@ -75,12 +79,53 @@ def test_a_camera_lives_through_changes_and_a_restart(
         changed = asking.patch("/cameras/door", json={"name": "front door"}).json()
         assert changed["name"] == "front door" and changed["id"] == camera_id and changed["place"] == "north gate"
         assert asking.get("/cameras/door").status_code == 404
+        masked = asking.patch("/cameras/front door", json={"masks": [LEFT]})
+        assert masked.status_code == 200 and masked.json()["masks"] == [LEFT]
+        until(lambda: is_masked(asking.get("/cameras/front door/picture")))
+        tried = asking.post("/cameras/test", json={"address": address}).json()["picture"]
+        assert is_dark(base64.b64decode(tried.partition(",")[2]))
+        asking.post("/cameras/front door/pause")
     with service_at(endpoint.url, *words, folder=tmp_path, store=store) as again, again.client() as asking:
         (there,) = asking.get("/cameras").json()["cameras"]
         assert (there["name"], there["id"], there["place"]) == ("front door", camera_id, "north gate")
+        assert there["is_paused"] and there["masks"] == [LEFT]
+        assert not asking.post("/cameras/front door/resume").json()["is_paused"]
+        until(lambda: asking.get("/cameras/front door/picture").status_code == 200)
+        assert is_masked(asking.get("/cameras/front door/picture"))
         assert asking.delete("/cameras/front door").status_code == 204
         assert asking.get("/cameras").json()["cameras"] == []
         assert asking.delete("/cameras/front door").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("masks", "said"),
+    [
+        ([{"kind": "privacy", "points": [[0, 0], [1, 1]]}], "at least 3"),
+        ([{"kind": "privacy", "points": [[0.5, 0.5]] * 10_000}], "at most 100"),
+        ([{"kind": "privacy", "points": [[0, 0], [1, 0], [2, 1]]}], "inside the picture"),
+        ([{"kind": "privacy", "points": [[0, 0], [1, 1], [1, 0], [0, 0.9]]}], "edges that cross"),
+        ([{"kind": "hidden", "points": [[0, 0], [1, 0], [1, 1]]}], "privacy"),
+        ([{"kind": "privacy", "points": [[0, 0], [1, 0], ["NaN", 1]]}], "inside the picture"),
+        ([LEFT] * 33, "at most 32"),
+    ],
+)
+def test_a_mask_that_is_none_is_told(
+    asking: httpx.Client, camera: http_camera.HttpCamera, masks: list[object], said: str
+) -> None:
+    asking.post("/cameras", json={"address": camera.address("live.mjpg"), "name": "shown"})
+    answer = asking.patch("/cameras/shown", json={"masks": masks})
+    assert answer.status_code in (400, 422) and said in answer.text
+    assert asking.get("/cameras/shown").json()["masks"] == []
+    assert asking.delete("/cameras/shown").status_code == 204
+
+
+def is_masked(answer: httpx.Response) -> bool:
+    return answer.status_code == 200 and is_dark(answer.content)
+
+
+def is_dark(jpeg: bytes) -> bool:
+    image = decode_jpeg(jpeg)
+    return int(image[:, : image.shape[1] // 2].max()) < 12
 
 
 def test_a_form_with_a_misspelt_field_is_refused(asking: httpx.Client, service: Service) -> None:

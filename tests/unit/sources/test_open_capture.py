@@ -7,15 +7,16 @@ from films import Film
 from vigil.errors import SourceError
 from vigil.frames import Frame, FrameSampling
 from vigil.sources.address import find_sources
+from vigil.sources.live_masks import MaskedCapture
 from vigil.sources.open_capture import Connected, FileCapture, open_capture
 from vigil.sources.video_file import read_frames
 from waiting import Hands
 
 
-def feed_of(path: Path, sampling: FrameSampling, *, stop: threading.Event | None = None) -> FileCapture:
+def feed_of(path: Path, sampling: FrameSampling, *, stop: threading.Event | None = None) -> MaskedCapture:
     (address,) = find_sources([str(path)])
     feed = open_capture(address, sampling, stop=stop or threading.Event())
-    assert isinstance(feed, FileCapture)
+    assert isinstance(feed, MaskedCapture)
     return feed
 
 

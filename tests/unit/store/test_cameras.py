@@ -10,8 +10,10 @@ import pytest
 from incidents import make_event, make_judged
 from vigil.errors import UsageError
 from vigil.events import Event
+from vigil.masks import Mask
 from vigil.store import CameraRecord, EventFilter, Store
 from vigil.store.cameras import derived_id
+from vigil.store.event_record import event_record
 
 ONE = CameraRecord(id="", name="clip.mp4", identity="a" * 24, kind="file", address="/a/clip.mp4")
 OTHER = replace(ONE, identity="b" * 24, address="/b/clip.mp4")
@@ -140,3 +142,31 @@ def test_the_camera_of_an_address_cannot_be_guessed_from_its_id_alone(tmp_path: 
     with sqlite3.connect(tmp_path / "a.db") as connection:
         [(key,)] = connection.execute("SELECT value FROM settings WHERE name = 'camera key'")
     assert len(key) == 32
+
+
+LEFT = Mask(kind="privacy", points=((0, 0), (0.5, 0), (0.5, 1)))
+RIGHT = Mask(kind="ignore", points=((0.5, 0), (1, 0), (1, 1)))
+
+
+def test_masks_and_places_that_people_set_hold_until_the_settings_say_something_else(store: Store) -> None:
+    said = replace(ONE, place="north", masks=(LEFT,))
+    assert store.cameras.masks_and_place(said) == ((LEFT,), "north"), "before it was ever watched"
+    camera = store.cameras.register(said)
+    assert (camera.masks, camera.place) == ((LEFT,), "north")
+    store.cameras.set_masks(camera.id, [RIGHT])
+    store.cameras.set_place(camera.id, "gate")
+    for same in (said, ONE):
+        assert store.cameras.masks_and_place(same) == ((RIGHT,), "gate")
+        found = store.cameras.register(same)
+        assert (found.masks, found.place) == ((RIGHT,), "gate")
+    new = replace(said, place="south", masks=())
+    assert store.cameras.masks_and_place(new) == ((), "south")
+    store.cameras.register(new)
+    assert store.cameras.masks_and_place(ONE) == ((), "south")
+
+
+def test_an_event_says_where_its_camera_is_now(store: Store) -> None:
+    [event] = watched(store, replace(ONE, place="north"))
+    assert store.events.get(event.id).place == "north"
+    store.cameras.set_place(event.camera_id, "gate")
+    assert store.events.get(event.id).place == "gate" and event_record(store.events.get(event.id))["place"] == "gate"

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from vigil.errors import StoreError, UsageError
+from vigil.sources.address import SourceEntry
 from vigil.watch.cameras import CameraList
 from watching import film
 
@@ -114,3 +115,36 @@ def test_the_names_an_older_version_remembered_show_no_secret(tmp_path: Path) ->
     file.chmod(0o600)
     roster = CameraList(["rtsp://10.0.0.8/passwd/hunter2/", "rtsp://10.0.0.9/1"], file=file)
     assert [address.name for address in roster.addresses] == ["rtsp://10.0.0.9/1", "http://10.0.0.7/v?*** (2)"]
+
+
+def test_pauses_survive_a_restart_a_new_name_and_the_removal_of_another_camera(tmp_path: Path) -> None:
+    file = tmp_path / "room.yaml"
+    first = CameraList(["rtsp://10.0.0.7/1", "rtsp://10.0.0.8/1"], file=file)
+    first.add("rtsp://ada:s3cret@10.0.0.9/1", name="yard")
+    for name in ("rtsp://10.0.0.7/1", "yard"):
+        first.pause(name)
+    first.rename("yard", "garden")
+    first.remove("rtsp://10.0.0.8/1")
+    again = CameraList([SourceEntry(url="rtsp://10.0.0.7/1", name="door"), "rtsp://10.0.0.8/1"], file=file)
+    assert again.paused == {"door", "garden"}
+    again.resume("door")
+    assert CameraList(["rtsp://10.0.0.7/1"], file=file).paused == {"garden"}
+    assert "s3cret" not in file.read_text().partition("paused:")[2]
+
+
+def test_a_pause_of_a_camera_that_is_away_today_is_not_forgotten(tmp_path: Path) -> None:
+    file = tmp_path / "room.yaml"
+    CameraList(["rtsp://10.0.0.7/1"], file=file).pause("rtsp://10.0.0.7/1")
+    today = CameraList([], file=file)
+    today.add("rtsp://10.0.0.8/1")
+    assert today.paused == frozenset()
+    assert CameraList(["rtsp://10.0.0.7/1"], file=file).paused == {"rtsp://10.0.0.7/1"}
+
+
+def test_a_removed_camera_is_not_paused_when_it_comes_back(tmp_path: Path) -> None:
+    file = tmp_path / "room.yaml"
+    first = CameraList(["rtsp://10.0.0.7/1"], file=file)
+    first.pause("rtsp://10.0.0.7/1")
+    first.remove("rtsp://10.0.0.7/1")
+    first.add("rtsp://10.0.0.7/1")
+    assert CameraList(["rtsp://10.0.0.7/1"], file=file).paused == frozenset()

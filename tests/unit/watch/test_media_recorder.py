@@ -110,11 +110,11 @@ def test_a_watch_that_is_ended_at_once_counts_what_it_leaves_and_fails_nowhere(
 class BrokenFootage:
     """Footage that fails as no error of Vigil's does."""
 
-    def clip(self, path: Path, *, from_s: float, to_s: float) -> None:
+    def clip(self, path: Path, *, from_s: float, to_s: float, retouch: object = None) -> None:
         path.write_bytes(b"half a clip")
         raise ZeroDivisionError("never seen before")
 
-    def snapshot(self, path: Path, *, at_s: float) -> None:
+    def snapshot(self, path: Path, *, at_s: float, retouch: object = None) -> None:
         raise IndexError("never seen before")
 
 

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from vigil.config import find_config, read_yaml
-from vigil.errors import ConfigError, UsageError
+from vigil.errors import ConfigError, UsageError, VigilError
 from vigil.rules import DurationSettings, HysteresisSettings
+from vigil.sources.address import find_sources
 from vigil.watch.settings import WatchSettings, load_watch_settings
 
 
@@ -139,3 +140,47 @@ def test_clips_that_would_end_before_their_incident_are_refused() -> None:
 def test_the_default_file_lists_every_setting_with_its_default() -> None:
     assert keys_of(read_yaml(find_config("watch", "default"))) == names_of(WatchSettings())
     assert load_watch_settings("default", {}, []) == WatchSettings()
+
+
+MAPPED = """
+sources:
+  - yard=rtsp://10.0.0.8/1
+  - rtsp://10.0.0.9/1
+  - name: 大门
+    url: rtsp://10.0.0.7/1
+    place: 北门
+    masks:
+      - {kind: privacy, points: [[0, 0], [0.5, 0], [0.5, 0.5]]}
+  - {url: 0, name: webcam}
+"""
+
+
+def test_a_source_may_have_a_name_a_place_and_masks(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(MAPPED)
+    yard, plain, gate, webcam = find_sources(load_watch_settings(str(tmp_path / "mine.yaml"), {}, []).sources)
+    assert (yard.name, yard.location, yard.masks) == ("yard", "rtsp://10.0.0.8/1", None)
+    assert (plain.name, plain.place) == ("rtsp://10.0.0.9/1", "")
+    assert (gate.name, gate.place, gate.location) == ("大门", "北门", "rtsp://10.0.0.7/1")
+    assert gate.masks is not None and gate.masks[0].points == ((0, 0), (0.5, 0), (0.5, 0.5))
+    assert (webcam.kind, webcam.name, webcam.location) == ("webcam", "webcam", "0")
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("{name: door}", "sources.0.url is missing|sources.0: url is missing"),
+        ("{url: rtsp://h/1, plce: x}", "plce.*did you mean 'place'"),
+        ("{url: rtsp://h/1, name: '" + "x" * 81 + "'}", "sources.0: the name of a source has at most 80"),
+        ("{url: rtsp://h/1, masks: [{kind: privacy, points: [[0, 0], [1, 1]]}]}", "3 to 100 points, not 2"),
+        ("{url: rtsp://h/1, masks: [{kind: privacy, points: [[0, 0], [1, 1], [.nan, 0]]}]}", "inside the picture"),
+        (
+            "{url: rtsp://h/1, masks: [{kind: secret, points: [[0, 0], [1, 0], [1, 1]]}]}",
+            r"sources.0: masks.0.kind must be one of|masks.0: kind must be",
+        ),
+        ("[1, 2]", "sources.0 must be text or a group"),
+    ],
+)
+def test_a_source_that_says_something_wrong_is_told_with_its_number(tmp_path: Path, source: str, said: str) -> None:
+    (tmp_path / "mine.yaml").write_text(f"sources: [{source}]\n")
+    with pytest.raises(VigilError, match=said):
+        load_watch_settings(str(tmp_path / "mine.yaml"), {}, [])

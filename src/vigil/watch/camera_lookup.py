@@ -1,0 +1,37 @@
+"""Looks up what the store has of a source before its first picture is taken: its masks and its place."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+
+from vigil.errors import StoreError
+from vigil.watch.camera_ids import CameraIds
+from vigil.watch.source_set import ManagedSource
+from vigil.watch.state import SourceState, SourceStatus
+
+log = logging.getLogger(__name__)
+
+AGAIN_S = 2.0
+
+
+async def look_up_camera(managed: ManagedSource, cameras: CameraIds, on_state: Callable[[SourceState], None]) -> None:
+    """Sets id, place and masks of a source; waits while the store cannot be read, until the source is removed.
+
+    A camera whose masks are not known is not read: what they hide would be judged, stored and sent.
+    """
+    state = managed.state
+    state.camera_id = await asyncio.to_thread(cameras.of, managed.address)
+    while not managed.is_removed.is_set():
+        try:
+            masks, state.place = await asyncio.to_thread(cameras.masks_and_place, managed.address)
+            managed.masks.begin(masks)
+            return
+        except StoreError as error:
+            state.stage = SourceStatus.LOST
+            state.detail = f"not read until its masks are known: {error}; next try in {AGAIN_S:g} s"
+            log.warning("%s: %s", managed.address.name, state.detail)
+            on_state(state)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(AGAIN_S):
+                await managed.is_removed.wait()
