@@ -83,8 +83,10 @@ class WatchedCameras:
     def admit(self, word: str) -> Address:
         """The source that an address stands for, if it may be opened; raises UsageError and SourceError."""
         word = word.strip()
-        if word in self._configured:
-            return self._configured[word]
+        # Watched cameras were admitted when they were added; what pages know of their addresses holds no password.
+        known = {address.name: address for address in self._watcher.addresses} | self._configured
+        if word in known:
+            return known[word]
         if not word.isprintable() or not word:
             raise UsageError("an address has printable characters only, such as rtsp://10.0.0.7:554/door")
         if not (word.isascii() and word.isdecimal()) and "://" not in word:

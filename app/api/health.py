@@ -200,6 +200,7 @@ def _status(context: ApiContext, hub: LiveHub, counts: WaitingCounts) -> StatusO
         models=[model.name for model in now.models],
         model="" if judge is None else judge.model,
         breaker="" if breaker is None else breaker.state,
+        differences=None if now.differences is None else list(now.differences),
         load=None if now.load is None else list(now.load),
         warnings=[] if service is None else list(service.warnings),
         cameras=0 if service is None else len(service.addresses),

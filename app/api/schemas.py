@@ -333,7 +333,11 @@ class VersionOut(BaseModel):
 
 
 class StatusOut(BaseModel):
-    """What the whole watch does: `problem` says why cameras are not judged, empty if they are."""
+    """What the whole watch does: `problem` says why cameras are not judged, empty if they are.
+
+    `differences` are those between the contract that is served and the one that is watched with; null if the server
+    declares none.
+    """
 
     problem: str
     is_watching: bool
@@ -343,6 +347,7 @@ class StatusOut(BaseModel):
     models: list[str]
     model: str
     breaker: str
+    differences: list[str] | None
     load: list[int] | None
     warnings: list[str]
     cameras: int

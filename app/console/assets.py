@@ -4,12 +4,14 @@ Modules import each other by relative paths, so all of them belong to one digest
 """
 
 import mimetypes
+import re
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent / "static"
 DIGEST_CHARACTERS = 12
+IMPORT = re.compile(rb'^import (?:[^;]*? from )?"\./([\w.]+)";', re.MULTILINE)
 TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 
 
@@ -43,6 +45,16 @@ class ConsoleAssets:
         if name not in self.files:
             raise KeyError(name)
         return f"/console/static/{self.digest}/{name}"
+
+    def modules_of(self, name: str) -> set[str]:
+        """The modules that a script imports, and those that these import."""
+        found: set[str] = set()
+        waiting = [name]
+        while waiting:
+            imported = {each.decode() for each in IMPORT.findall(self.files[waiting.pop()].body)} - found
+            found |= imported
+            waiting += imported
+        return found
 
 
 def _media_type(name: str) -> str:

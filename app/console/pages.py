@@ -39,15 +39,16 @@ ASSET_HEADERS = {"Cache-Control": "private, max-age=31536000, immutable", "X-Con
 
 @dataclass(frozen=True, slots=True)
 class ConsolePage:
-    """One page: its name, the script that fills it, and the prefixes of the words that the script needs."""
+    """One page: its name, the script that fills it, its style, and the prefixes of the words that it needs."""
 
     name: str
     script: str
+    style: str
     words: tuple[str, ...]
 
 
-WATCH = ConsolePage("watch", "watch.js", ("console.", "watch."))
-EVENTS = ConsolePage("events", "review.js", ("console.", "events."))
+WATCH = ConsolePage("watch", "watch.js", "watch.css", ("console.", "watch."))
+EVENTS = ConsolePage("events", "review.js", "review.css", ("console.", "events."))
 
 
 def add_console(app: FastAPI, context: SiteContext) -> None:
@@ -93,7 +94,7 @@ class ConsoleShell:
         raw = {
             "words": words_json(t, page.words),
             "sign_out": self._sign_out(t),
-            "preloads": self._preloads(),
+            "preloads": self._preloads(page),
             "current_watch": ' aria-current="page"' if page is WATCH else "",
             "current_events": ' aria-current="page"' if page is EVENTS else "",
         }
@@ -109,17 +110,17 @@ class ConsoleShell:
             "switch": root.url(f"/language/{t('site.other_language_code')}?page={place}"),
             "script": root.url(self._assets.path(page.script)),
             "style": root.url(self._assets.path("console.css")),
+            "page_style": root.url(self._assets.path(page.style)),
             "strip_style": root.url(self._assets.path("strip.css")),
             "theme_script": root.url(self._assets.path("theme.js")),
         }
         return HTMLResponse(filled(SHELL, t, told, raw), headers=PAGE_HEADERS)
 
-    def _preloads(self) -> str:
-        """Links to all modules, so that a browser need not find out about them one after the other."""
+    def _preloads(self, page: ConsolePage) -> str:
+        """Links to all modules that a page imports, so that a browser need not find one after the other."""
         root = self._context.options.root
-        names = [name for name in self._assets.files if name.endswith(".js") and name != "theme.js"]
-        shared = [name for name in names if name not in (WATCH.script, EVENTS.script)]
-        return "".join(f'<link rel="modulepreload" href="{root.url(self._assets.path(name))}">' for name in shared)
+        names = sorted(self._assets.modules_of(page.script))
+        return "".join(f'<link rel="modulepreload" href="{root.url(self._assets.path(name))}">' for name in names)
 
     def _sign_out(self, t: Translator) -> str:
         if not self._context.options.directory:

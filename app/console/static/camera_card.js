@@ -1,0 +1,169 @@
+// One camera: its picture, the surest facts on it, the probability strip below, everything else behind a menu.
+import { drawStrip } from "./chart.js";
+import { make, setText } from "./dom.js";
+import { incidentName } from "./incidents.js";
+import { percentOf, spanOf, timeOf, word } from "./words.js";
+
+const SHOWN_S = 180;
+const UNJUDGED = ["dropped", "skipped"];
+
+/** What a card shows; `told` is the camera as the service describes it. */
+export class CameraCard {
+  constructor(told, { onMenu, onZoom }) {
+    this.told = told;
+    this.points = [];
+    this.tiers = { low: 0.5, medium: 0.7, high: 0.9 };
+    this.event = null;
+    this.alarm = null;
+    this.isKnown = true;
+    this.isJudged = true;
+    this.isCalibrated = false;
+    this.heardMs = performance.now();
+    this.lostMs = 0;
+    this.#build(onMenu, onZoom);
+  }
+
+  #build(onMenu, onZoom) {
+    this.canvas = make("canvas", { class: "card-picture", hidden: true, "aria-hidden": "true" });
+    this.name = make("b", { class: "card-name" });
+    this.place = make("span", { class: "card-place" });
+    this.badge = make("span", { class: "card-badge" });
+    this.nothing = make("div", { class: "card-nothing" });
+    this.words = make("p", { class: "card-words" });
+    this.strip = make("canvas", { class: "card-strip", role: "img", "aria-label": word("watch.strip") });
+    this.lag = make("span", { class: "card-lag" });
+    this.drops = make("span", { class: "card-drops" });
+    this.menu = make("button", { type: "button", class: "card-menu", "aria-haspopup": "menu", "aria-expanded": "false" }, "⋯");
+    this.menu.addEventListener("click", () => onMenu(this));
+    const view = make("div", { class: "card-view" }, this.canvas, this.nothing);
+    view.append(make("div", { class: "card-title" }, this.name, this.place), this.badge, this.words);
+    view.addEventListener("dblclick", () => onZoom(this));
+    this.element = make("article", { class: "card", tabindex: "0" }, view, this.strip);
+    this.element.append(make("footer", { class: "card-foot" }, this.lag, this.drops, this.menu));
+    this.element.dataset.camera = this.told.id;
+  }
+
+  get id() {
+    return this.told.id;
+  }
+
+  /** alarm, review, normal or unknown. */
+  get tone() {
+    if (!this.isKnown) return "unknown";
+    if (this.alarm) return "alarm";
+    if (!this.told.is_current || !this.isJudged) return "unknown";
+    if (this.told.open_event === "high") return "alarm";
+    if (this.told.open_event) return "review";
+    return this.p == null ? "unknown" : "normal";
+  }
+
+  /** 0 alarming, 1 to be reviewed, 2 all others: the order of the grid. */
+  get rank() {
+    return { alarm: 0, review: 1 }[this.tone] ?? 2;
+  }
+
+  get p() {
+    return this.told.is_current && this.isJudged && this.isKnown ? this.told.p_alarm : null;
+  }
+
+  /** Takes a new description of the camera. */
+  take(told) {
+    const wasLost = this.isLost;
+    this.told = told;
+    if (this.isLost && !wasLost) this.lostMs = Date.now();
+    this.element.dataset.name = told.name;
+    this.draw();
+  }
+
+  get isLost() {
+    return ["lost", "unreadable"].includes(this.told.status);
+  }
+
+  /** Takes the last minutes' windows. */
+  takeHistory({ tiers, verdicts }) {
+    this.tiers = tiers;
+    this.points = verdicts;
+    this.drawStrip();
+  }
+
+  /** Takes one more window. */
+  takeVerdict({ end_s: endS, p_alarm: p, cause }) {
+    if (this.points.length && endS < this.points.at(-1).end_s) this.points = [];
+    this.points.push({ end_s: endS, p_alarm: p, cause });
+    while (this.points[0].end_s < endS - SHOWN_S - 10) this.points.shift();
+    this.heardMs = performance.now();
+    if (!UNJUDGED.includes(cause)) this.told.p_alarm = p;
+    this.draw();
+    this.drawStrip();
+  }
+
+  drawStrip() {
+    if (!this.element.isConnected) return;
+    const last = this.points.at(-1)?.end_s ?? SHOWN_S;
+    // What nobody has told since is not known.
+    const silentS = this.points.length ? (performance.now() - this.heardMs) / 1000 : 0;
+    const toS = last + (silentS > 10 ? silentS : 0);
+    drawStrip(this.strip, this.points, { fromS: toS - SHOWN_S, toS, tiers: this.tiers });
+  }
+
+  draw() {
+    const { told, element, tone } = this;
+    element.className = `card is-${tone}`;
+    element.classList.toggle("is-stale", !told.is_current || !this.isKnown);
+    element.classList.toggle("is-lost", this.isLost || !this.isKnown);
+    setText(this.name, told.name);
+    setText(this.place, told.place);
+    setText(this.badge, this.#badgeText(tone));
+    setText(this.words, this.#words());
+    setText(this.nothing, this.#nothing());
+    this.nothing.hidden = told.is_current && this.isKnown && !this.canvas.hidden;
+    const lag = told.lag_s == null || !this.isKnown || !this.isJudged ? "–" : word("watch.seconds", { seconds: told.lag_s.toFixed(1) });
+    setText(this.lag, word("watch.lag", { lag }));
+    setText(this.drops, this.#drops());
+    element.setAttribute("aria-label", [told.name, told.place, this.badge.textContent].filter(Boolean).join(", "));
+    this.menu.setAttribute("aria-label", word("watch.menu", { name: told.name }));
+  }
+
+  #badgeText(tone) {
+    if (tone === "unknown") return this.#stage();
+    // Of an alarm that is over, what it was.
+    const p = this.alarm && this.alarm.end_s != null ? this.alarm.peak : (this.p ?? this.alarm?.peak);
+    const figure = p == null ? "" : this.isCalibrated ? percentOf(p) : `p ${p.toFixed(2)}`;
+    const name = { alarm: this.alarm ? incidentName(this.alarm) : word("watch.alarm"), review: word("watch.to_review") };
+    return `${name[tone] || word("watch.normal")} ${figure}`.trim();
+  }
+
+  #stage() {
+    if (!this.isKnown) return word("console.stage_unknown");
+    if (this.told.is_current && !this.isJudged) return word("console.stage_unjudged");
+    return this.told.is_current ? word("watch.no_verdict") : word(`console.stage_${this.told.status}`);
+  }
+
+  #words() {
+    const event = this.alarm || this.event;
+    if (!event?.text) return "";
+    return event.end_s == null ? event.text : `${timeOf(event.onset_utc)} · ${event.text}`;
+  }
+
+  #nothing() {
+    if (!this.isKnown) return word("console.stage_unknown");
+    if (this.isLost) {
+      const since = this.lostMs ? word("watch.lost_for", { time: spanOf((Date.now() - this.lostMs) / 1000) }) : "";
+      return [since || word(`console.stage_${this.told.status}`), this.told.detail].filter(Boolean).join("\n");
+    }
+    return this.told.is_current ? word("watch.no_picture") : word(`console.stage_${this.told.status}`);
+  }
+
+  #drops() {
+    const causes = Object.entries(this.told.unknown).sort((a, b) => b[1] - a[1]);
+    this.drops.title = causes.map(([cause, count]) => `${word(`console.cause_${cause}`)} ${count}`).join(", ");
+    const total = causes.reduce((sum, [cause, count]) => sum + (cause === "skipped" ? 0 : count), 0);
+    this.drops.classList.toggle("is-some", total > 0);
+    return total ? word("watch.drops", { count: total, cause: this.#mainCause(causes) }) : word("watch.no_drops");
+  }
+
+  #mainCause(causes) {
+    const [cause] = causes.find(([name]) => name !== "skipped");
+    return word(`console.cause_${cause}`);
+  }
+}
