@@ -1,4 +1,4 @@
-"""Stores for the tests of the review: events as a camera's watch leaves them, with clips, frames, verdicts, deliveries."""
+"""Stores for the tests of the review: events as a watch leaves them, with clips, frames, verdicts and deliveries."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -124,7 +124,9 @@ def tell(store: Store, event: Event, *sinks: str) -> None:
             active_utc=now,
             due_utc=now,
         )
-        for made in store.deliveries.plan(sink, lambda *_, one=planned: one, consumer=f"alerts:{sink}", now_utc=now) or []:
+        for made in (
+            store.deliveries.plan(sink, lambda *_, one=planned: one, consumer=f"alerts:{sink}", now_utc=now) or []
+        ):
             if at == 0:
                 store.deliveries.record(made, state="waiting", detail="503 Service Unavailable", due_utc=now)
             store.deliveries.record(made, state="delivered")
