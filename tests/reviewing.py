@@ -1,4 +1,4 @@
-"""Stores for the tests of the review: events as a camera's watch leaves them, with clips, frames, verdicts, deliveries."""
+"""Stores for the tests of the review: events as a watch leaves them, with clips, frames, verdicts and deliveries."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -94,8 +94,8 @@ class ConsoleShell:
             "words": words_json(t, page.words),
             "sign_out": self._sign_out(t),
             "preloads": self._preloads(page),
-            "current_watch": ' aria-current="page"' if page is WATCH else "",
-            "current_events": ' aria-current="page"' if page is EVENTS else "",
+            "current_watch": ' aria-current="page"' if page == WATCH else "",
+            "current_events": ' aria-current="page"' if page == EVENTS else "",
         }
         told = {
             "tag": TAGS[language],

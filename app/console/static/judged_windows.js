@@ -49,11 +49,13 @@ export class JudgedWindows {
     })));
     this.#span = span;
     this.#url = url;
+    if (this.#opened && this.#dialog.element.open) this.#open(this.#opened);
   }
 
   #span = null;
   #url = "";
   #seen = null;
+  #opened = null;
 
   /** Highlights the window that is seen now. */
   play(second) {
@@ -75,7 +77,7 @@ export class JudgedWindows {
   clear() {
     this.#clip.stop();
     this.#span = null;
-    this.#seen = null;
+    this.#seen = this.#opened = null;
     this.#tiles = [];
     this.#list.replaceChildren();
     setText(this.#line, "");
@@ -110,7 +112,8 @@ export class JudgedWindows {
   }
 
   #open(window) {
-    this.#onSeek(window.start_s);
+    if (this.#opened !== window) this.#onSeek(window.start_s);
+    this.#opened = window;
     const kept = this.#frames.get(window.window) ?? [];
     const when = within(this.#event, window.start_s);
     const p = window.p_alarm == null ? word(`console.cause_${window.cause ?? "fault"}`) : window.p_alarm.toFixed(3);
@@ -118,13 +121,13 @@ export class JudgedWindows {
     const pictures = kept.length
       ? kept.map((frame) => make("img", { alt: word("events.frame", { number: frame.number + 1 }), src: urlAt(frame.url) }))
       : this.#ofClip(window);
-    this.#dialog.show(`${when} · ${p}${votes}`, window.text ?? "", pictures,
-      kept.length ? word("events.frames_kept") : word("events.frames_of_clip"));
+    const about = kept.length ? "events.frames_kept" : pictures.length ? "events.frames_of_clip" : "events.no_frames";
+    this.#dialog.show(`${when} · ${p}${votes}`, window.text ?? "", pictures, word(about));
   }
 
   #ofClip(window) {
     const span = this.#span;
-    if (!span) return [make("p", { class: "quiet" }, word("events.no_frames"))];
+    if (!span) return [];
     const wanted = [];
     const pictures = [];
     for (let number = 0; number < FRAMES; number += 1) {
@@ -135,7 +138,7 @@ export class JudgedWindows {
       pictures.push(canvas);
     }
     this.#clip.read(this.#url, wanted);
-    return pictures.length ? pictures : [make("p", { class: "quiet" }, word("events.no_frames"))];
+    return pictures;
   }
 }
 

@@ -71,7 +71,8 @@ class Review {
       if (opening.signal.aborted) return undefined;
       this.#shown = { event: id, missed: "" };
       this.list.select(id);
-      this.#showKind("event");
+      this.#write();
+      this.#showKind("failed");
       this.detail.fail(problem.status === 404 ? word("events.no_such_event", { id }) : problem.message);
       return undefined;
     }
