@@ -65,7 +65,7 @@ def site_at(
     scheme: str = "http",
     port: int = 0,
 ) -> Iterator[Site]:
-    """`web.py` as its own process at a port, else a free one, while the block lasts; ended with Ctrl-C, as people do."""
+    """`web.py` as its own process at a port, or a free one, while the block lasts; ended with Ctrl-C, as people do."""
     port, log = port or free_port(), folder / "web.log"
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, *program, "--port", str(port), "--url", endpoint_url, *words]
