@@ -133,9 +133,13 @@ class MaskedFootage:
         self._capture = capture
         self._masks = masks
 
-    def clip(self, path: Path, *, from_s: float, to_s: float, retouch: Retouch | None = None) -> None:
-        """Writes an mp4 of these seconds, encoded anew if anything is masked; raises SourceError."""
-        self._capture.footage.clip(path, from_s=from_s, to_s=to_s, retouch=_both(retouch, self._masks.retouch()))
+    def clip(self, path: Path, *, from_s: float, to_s: float, retouch: Retouch | None = None) -> float:
+        """Writes an mp4 of these seconds, encoded anew if anything is masked; returns the second it begins at.
+
+        Raises SourceError.
+        """
+        painted = _both(retouch, self._masks.retouch())
+        return self._capture.footage.clip(path, from_s=from_s, to_s=to_s, retouch=painted)
 
     def snapshot(self, path: Path, *, at_s: float, retouch: Retouch | None = None) -> None:
         """Writes the picture nearest to a second as a JPEG of full size; raises SourceError."""
