@@ -1,6 +1,8 @@
 """The watch room of the console in a real Chromium: cameras that stream, alarms that ring until somebody saw them."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -8,12 +10,13 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from browsing import PHONE, Site, Visitors, settle, site_at
-from console_pages import another_page, beeps, card, choose, comes_true, open_page, rings_on, strip_row
+from console_pages import COUNTS, another_page, beeps, card, choose, comes_true, open_page, rings_on, strip_row
+from judging import no
 from rtsp_server import Running, running
 from scripted_server import Reply, Request, ScriptedServer, stream
 from vigil.serving.server import free_port
 from waiting import HANG_S, until
-from watching import SAYS_YES, bright_server, film, is_bright, look
+from watching import SAYS_NO, SAYS_YES, bright_server, film, is_bright, look
 
 pytestmark = pytest.mark.e2e
 EVIL = "<img src=x onerror=\"document.title='broken in'\"> ${document.title='broken in'} {{this}}"
@@ -21,27 +24,41 @@ EVIL = "<img src=x onerror=\"document.title='broken in'\"> ${document.title='bro
 
 @pytest.fixture(scope="module")
 def cameras(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Two cameras, of which the door is bright for some seconds of every 20."""
+    """Two cameras: the door is bright, the yard is dark."""
     folder = tmp_path_factory.mktemp("films")
-    door = film(folder / "door.mp4", seconds=20, bright=[(6, 11)], fps=10, size_wh=(320, 180))
+    door = film(folder / "door.mp4", seconds=20, bright=[(0, 20)], fps=10, size_wh=(320, 180))
     yard = film(folder / "yard.mp4", seconds=20, fps=10, size_wh=(320, 180))
     with running(door, yard) as camera:
         yield camera
 
 
+@dataclass
+class Mood:
+    """What the endpoint makes of bright pictures now: nothing, or an alarm."""
+
+    is_alarming: bool = False
+
+    def answer(self, request: Request) -> Reply:
+        """What the server says, with HTML and JavaScript in its words."""
+        if not (self.is_alarming and is_bright(request)):
+            return stream("No", logprobs=SAYS_NO) if request.body.get("stream") else no()
+        if request.body.get("stream"):
+            return stream("Yes", ", two people push. ", EVIL, logprobs=SAYS_YES)
+        return look(request)
+
+
 @pytest.fixture(scope="module")
-def bright() -> Iterator[ScriptedServer]:
+def mood() -> Mood:
+    """The mood of the endpoint."""
+    return Mood()
+
+
+@pytest.fixture(scope="module")
+def bright(mood: Mood) -> Iterator[ScriptedServer]:
     """What judges the windows."""
     with bright_server() as server:
-        server.default = evil_words
+        server.default = mood.answer
         yield server
-
-
-def evil_words(request: Request) -> Reply:
-    """What the bright server says, with HTML and JavaScript in its words."""
-    if request.body.get("stream") and is_bright(request):
-        return stream("Yes", ", two people push. ", EVIL, logprobs=SAYS_YES)
-    return look(request)
 
 
 @pytest.fixture(scope="module")
@@ -76,17 +93,28 @@ def page(room: Site, visitors: Visitors) -> Iterator[Page]:
     assert visitors.complaints == []
 
 
-def alarm(page: Page) -> Locator:
-    shown = strip_row(page, "alarm")
-    expect(shown).to_be_visible()
-    return shown
-
-
-def acknowledge_all(room: Site) -> None:
-    """So that the next alarm is a new one."""
+@contextmanager
+def one_alarm(room: Site, mood: Mood, *pages: Page) -> Iterator[None]:
+    """One alarm of the door that all these pages have heard of; those before are acknowledged."""
     with httpx.Client(base_url=f"{room.url}api/v1", timeout=HANG_S) as client:
-        for event in client.get("/events", params={"state": "alarm"}).json()["events"]:
-            client.post(f"/events/{event['event']}/acknowledge").raise_for_status()
+        acknowledge_all(client)
+        until(lambda: not any(each["open_event"] for each in client.get("/cameras").json()["cameras"]), every_s=0.2)
+        for each in pages:
+            expect(strip_row(each, "alarm")).to_be_hidden()
+        mood.is_alarming = True
+        try:
+            until(lambda: client.get("/events", params={"state": "alarm"}).json()["events"], every_s=0.2)
+            for each in pages:
+                expect(strip_row(each, "alarm")).to_be_visible()
+            yield
+        finally:
+            mood.is_alarming = False
+            acknowledge_all(client)
+
+
+def acknowledge_all(client: httpx.Client) -> None:
+    for event in client.get("/events", params={"state": "alarm"}).json()["events"]:
+        client.post(f"/events/{event['event']}/acknowledge").raise_for_status()
 
 
 def windows(server: ScriptedServer) -> int:
@@ -138,76 +166,73 @@ def test_a_browser_that_draws_slowly_draws_fewer_pictures(page: Page) -> None:
 
 
 def test_an_alarm_rings_until_somebody_acknowledges_it_wherever_that_is(
-    page: Page, room: Site, visitors: Visitors
+    page: Page, room: Site, visitors: Visitors, mood: Mood
 ) -> None:
-    acknowledge_all(room)
     other = open_page(visitors, room)
-    shown = alarm(page)
-    expect(shown).to_contain_text("door")
-    expect(alarm(other)).to_contain_text("door")
-    expect(page).to_have_title("(1) Watch · Vigil")
-    # It repeats: more tones than one ring has.
-    rings_on(page, 4)
-    rings_on(other, 4)
-    expect(card(page, "/door")).to_have_class("card is-alarm")
-    row = page.locator(".queue-row.is-alarm").first
-    expect(row).to_contain_text("two people push. <img src=x")
-    expect(row.locator(".queue-picture")).to_be_visible()
-    visitors.shoot(page, "console-alarm")
-    page.keyboard.press("a")
-    for each in (page, other):
-        expect(strip_row(each, "told")).to_contain_text("local acknowledged the alarm of door")
-        expect(each).to_have_title("Watch · Vigil")
-    expect(page.locator(".queue-row.is-acknowledged").first).to_contain_text("✓ local")
-    quiet = beeps(page), beeps(other)
-    # By the pages' own clocks: longer than between two rings.
-    page.wait_for_timeout(4500)
-    if not strip_row(page, "alarm").is_visible():
+    with one_alarm(room, mood, page, other):
+        for each in (page, other):
+            expect(strip_row(each, "alarm")).to_contain_text("door")
+            expect(each).to_have_title("(1) Watch · Vigil")
+            # It repeats: more tones than one ring has.
+            rings_on(each, 4)
+        expect(card(page, "/door")).to_have_class("card is-alarm")
+        row = page.locator(".queue-row.is-alarm").first
+        expect(row).to_contain_text("two people push. <img src=x")
+        expect(row.locator(".queue-picture")).to_be_visible()
+        visitors.shoot(page, "console-alarm")
+        page.keyboard.press("a")
+        for each in (page, other):
+            expect(strip_row(each, "told")).to_contain_text("local acknowledged the alarm of door")
+            expect(strip_row(each, "alarm")).to_be_hidden()
+            expect(each).to_have_title("Watch · Vigil")
+        expect(page.locator(".queue-row.is-acknowledged").first).to_contain_text("✓ local")
+        quiet = beeps(page), beeps(other)
+        # By the pages' own clocks: longer than between two rings.
+        page.wait_for_timeout(4500)
         assert (beeps(page), beeps(other)) == quiet
 
 
-def test_an_alarm_of_before_rings_on_a_page_that_is_opened_later(page: Page, room: Site, visitors: Visitors) -> None:
-    alarm(page)
-    late = open_page(visitors, room)
-    alarm(late)
-    rings_on(late)
-    late.get_by_role("button", name="Mute", exact=True).click()
-    expect(strip_row(late, "alarm")).to_contain_text("muted here")
-    expect(late.get_by_role("button", name="Mute", exact=True)).to_be_hidden()
-    rings_on(page)
+def test_an_alarm_of_before_rings_on_a_page_that_is_opened_later(
+    page: Page, room: Site, visitors: Visitors, mood: Mood
+) -> None:
+    with one_alarm(room, mood, page):
+        late = open_page(visitors, room)
+        rings_on(late)
+        late.get_by_role("button", name="Mute", exact=True).click()
+        expect(strip_row(late, "alarm")).to_contain_text("muted here")
+        expect(late.get_by_role("button", name="Mute", exact=True)).to_be_hidden()
+        rings_on(page)
 
 
-def test_of_the_pages_of_one_browser_one_listens_and_one_rings(page: Page, room: Site) -> None:
-    alarm(page)
+def test_of_the_pages_of_one_browser_one_listens_and_one_rings(room: Site, visitors: Visitors, mood: Mood) -> None:
+    first = open_page(visitors, room)
     asked: list[str] = []
-    page.context.on("request", lambda request: asked.append(request.url))
-    other = another_page(page, room)
-    alarm(other)
-    rings_on(page, 4)
-    assert beeps(other) == 0
-    assert [url for url in asked if "/api/v1/live" in url] == []
-    page.close()
-    rings_on(other, 2)
-    acknowledge_all(room)
-    expect(strip_row(other, "alarm")).to_be_hidden()
+    first.context.on("request", lambda request: asked.append(request.url))
+    other = another_page(first, room)
+    with one_alarm(room, mood, first, other):
+        rings_on(first, 4)
+        assert beeps(other) == 0
+        assert [url for url in asked if "/api/v1/live" in url] == []
+        first.close()
+        rings_on(other, 2)
 
 
-def test_a_false_alarm_is_marked_in_the_queue_and_no_longer_rings(page: Page, room: Site) -> None:
-    alarm(page)
-    row = page.locator(".queue-row.is-alarm").first
-    event = row.get_attribute("data-event")
-    row.get_by_role("button", name="False alarm").click()
-    marked = page.locator(f".queue-row[data-event='{event}']")
-    expect(marked).to_contain_text("false alarm (local)")
-    with httpx.Client(base_url=f"{room.url}api/v1", timeout=HANG_S) as client:
-        assert client.get(f"/events/{event}").json()["mark"] == "false_alarm"
+def test_a_false_alarm_is_marked_in_the_queue_and_no_longer_rings(page: Page, room: Site, mood: Mood) -> None:
+    with one_alarm(room, mood, page):
+        row = page.locator(".queue-row.is-alarm").first
+        event = row.get_attribute("data-event")
+        row.get_by_role("button", name="False alarm").click()
+        expect(page.locator(f".queue-row[data-event='{event}']")).to_contain_text("false alarm (local)")
+        expect(strip_row(page, "alarm")).to_be_hidden()
+        assert page.request.get(f"{room.url}api/v1/events/{event}").json()["mark"] == "false_alarm"
 
 
-def test_an_alarm_shows_as_a_notification_and_says_whose_it_is(page: Page, room: Site) -> None:
-    acknowledge_all(room)
-    comes_true(page, "window.told.length > 0")
-    told = page.evaluate("window.told[0]")
-    assert told["title"].startswith("Alarm: rtsp://") and told["title"].endswith("/door")
+def test_an_alarm_shows_as_a_notification_and_the_sound_can_be_switched_off(page: Page, room: Site, mood: Mood) -> None:
+    expect(page.locator(".room-notes")).to_have_text("Notifications allowed")
+    with one_alarm(room, mood, page):
+        comes_true(page, "window.told.length > 0")
+        told = page.evaluate("window.told[0]")
+        assert told["title"].startswith("Alarm: rtsp://") and told["title"].endswith("/door")
     sound = page.locator(".room-sound")
     expect(sound).to_have_text("Sound on")
     sound.click()
@@ -217,16 +242,16 @@ def test_an_alarm_shows_as_a_notification_and_says_whose_it_is(page: Page, room:
     expect(strip_row(page, "silent")).to_be_hidden()
 
 
-def test_on_the_pages_of_gradio_an_alarm_is_seen_heard_and_acknowledged(room: Site, visitors: Visitors) -> None:
-    page = visitors.visit("about:blank", wait=False, first=True)
-    page.goto(f"{room.url}en/")
-    page.locator("#chat-box textarea").wait_for()
-    acknowledge_all(room)
-    shown = alarm(page)
-    expect(shown).to_contain_text("door")
-    visitors.shoot(page, "console-strip-on-chat")
-    shown.get_by_role("button", name="Acknowledge", exact=False).last.click()
-    expect(strip_row(page, "told")).to_contain_text("local acknowledged")
+def test_on_the_pages_of_gradio_an_alarm_is_seen_and_acknowledged(room: Site, visitors: Visitors, mood: Mood) -> None:
+    page = visitors.visit(f"{room.url}en/", script=COUNTS)
+    with one_alarm(room, mood, page):
+        shown = strip_row(page, "alarm")
+        expect(shown).to_contain_text("door")
+        rings_on(page, 2)
+        visitors.shoot(page, "console-strip-on-chat")
+        shown.locator(".strip-button.is-main").click()
+        expect(strip_row(page, "told")).to_contain_text("local acknowledged")
+        expect(shown).to_be_hidden()
     page.click("#vigil-watch")
     expect(page).to_have_url(f"{room.url}en/watch")
 
@@ -279,6 +304,13 @@ def remove(page: Page, name: str) -> None:
 
 
 def add(page: Page, address: str, name: str) -> None:
+    fill_in(page, address, name)
+    expect(page.locator("dialog")).to_have_count(0)
+    expect(card(page, name)).to_be_visible()
+
+
+def fill_in(page: Page, address: str, name: str) -> None:
+    """Fills in the dialog that adds a camera, and sends it."""
     page.click("#add-camera")
     page.locator("dialog").get_by_label("Address").fill(address)
     page.locator("dialog").get_by_label("Name").fill(name)
@@ -305,7 +337,7 @@ def test_a_camera_that_goes_away_is_seen_and_told_to_be_lost(
 @pytest.mark.parametrize("word", ["/etc/passwd", "rtsp://10.255.255.1/<img%20src=x%20onerror=document.title=1>"])
 def test_what_is_not_allowed_is_refused_with_a_reason(room: Site, visitors: Visitors, word: str) -> None:
     page = open_page(visitors, room)
-    add(page, word, "")
+    fill_in(page, word, "")
     expect(page.locator("dialog .dialog-told")).to_contain_text("rtsp://" if word.startswith("rtsp") else "not a path")
     expect(page.locator(".card")).to_have_count(1)
 
@@ -337,15 +369,15 @@ def test_the_grid_is_paged_zoomed_and_walked_by_keys_and_what_is_out_of_sight_co
     remove(page, "yard")
 
 
-def test_an_alarming_camera_comes_first_and_into_sight(page: Page, room: Site, cameras: Running) -> None:
-    acknowledge_all(room)
+def test_an_alarming_camera_comes_first_and_into_sight(page: Page, room: Site, cameras: Running, mood: Mood) -> None:
     add(page, cameras.address("yard"), "yard")
     expect(page.locator(".card")).to_have_count(2)
     page.keyboard.press("1")
     page.keyboard.press("]")
-    alarm(page)
-    expect(page.locator(".card")).to_have_count(1)
-    expect(page.locator(".card.is-alarm")).to_have_attribute("data-name", cameras.address("door", login=""))
+    expect(card(page, "yard")).to_be_visible()
+    with one_alarm(room, mood, page):
+        expect(page.locator(".card")).to_have_count(1)
+        expect(page.locator(".card.is-alarm")).to_have_attribute("data-name", cameras.address("door", login=""))
     page.keyboard.press("2")
     remove(page, "yard")
 
@@ -360,15 +392,15 @@ def test_the_room_in_chinese_and_the_switch_of_language_keeps_the_page(room: Sit
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_on_a_phone_nothing_is_wider_than_the_screen(room: Site, visitors: Visitors, scheme: str) -> None:
+def test_on_a_phone_nothing_is_wider_than_the_screen(room: Site, visitors: Visitors, mood: Mood, scheme: str) -> None:
     page = open_page(visitors, room, size=PHONE, color_scheme=scheme)
     expect(card(page, "/door").locator(".card-picture")).to_be_visible()
     expect(page.locator("html")).to_have_attribute("data-theme", scheme)
-    alarm(page)
-    expect(page.locator(".queue-row").first).to_be_visible()
-    settle(page)
-    visitors.shoot(page, f"console-phone-{scheme}")
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    with one_alarm(room, mood, page):
+        expect(page.locator(".queue-row").first).to_be_visible()
+        settle(page)
+        visitors.shoot(page, f"console-phone-{scheme}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
 def test_light_and_dark_are_chosen_for_all_pages(room: Site, visitors: Visitors) -> None:
