@@ -235,7 +235,15 @@ export class EventList extends EventTarget {
     const anchor = this.#rows.get(this.selected)?.element ?? (this.scroller.scrollTop > 0 ? this.#firstSeen() : null);
     const before = anchor?.offsetTop;
     act();
-    if (anchor?.isConnected) this.scroller.scrollTop += anchor.offsetTop - before;
+    if (anchor?.isConnected) this.#scrollBy(anchor.offsetTop - before);
+  }
+
+  // A list that is shorter than its box is given room below, so that it can be scrolled at all.
+  #scrollBy(byPx) {
+    const { scroller } = this;
+    const lacks = scroller.scrollTop + byPx - (scroller.scrollHeight - scroller.clientHeight);
+    if (lacks > 0) this.#end.style.minHeight = `${this.#end.offsetHeight + lacks}px`;
+    scroller.scrollTop += byPx;
   }
 
   #firstSeen() {
@@ -256,6 +264,7 @@ export class EventList extends EventTarget {
 
   #scrolled() {
     if (this.scroller.scrollTop > 4) return;
+    this.#end.style.minHeight = "";
     this.#newer.hidden = true;
     delete this.#newer.dataset.count;
   }
