@@ -241,9 +241,10 @@ export class EventList extends EventTarget {
   // A list that is shorter than its box is given room below, so that it can be scrolled at all.
   #scrollBy(byPx) {
     const { scroller } = this;
-    const lacks = scroller.scrollTop + byPx - (scroller.scrollHeight - scroller.clientHeight);
-    if (lacks > 0) this.#end.style.minHeight = `${this.#end.offsetHeight + lacks}px`;
-    scroller.scrollTop += byPx;
+    const wanted = scroller.scrollTop + byPx;
+    const least = scroller.clientHeight + wanted - this.#end.offsetTop;
+    if (byPx > 0 && this.#end.offsetHeight < least) this.#end.style.minHeight = `${least}px`;
+    scroller.scrollTop = wanted;
   }
 
   #firstSeen() {

@@ -139,7 +139,7 @@ def test_the_curve_the_windows_and_the_clip_go_together(site: Site, store: Store
     expect(tiles.nth(1)).to_have_class("window-tile tier-high is-within is-voter is-now")
     assert abs(page.evaluate("document.querySelector('#event-clip video').currentTime") - 5.0) < 0.2
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("Math.abs(document.querySelector('#event-clip video').currentTime - 6) < 0.2")
+    page.wait_for_function("() => Math.abs(document.querySelector('#event-clip video').currentTime - 6) < 0.2")
     expect(page.locator("#why-lines")).to_contain_text("2 of 3 windows from 0.75 on raise an alarm")
     expect(page.locator("#why-lines")).to_contain_text("Raised by 2 windows: 0.95 · 0.95.")
     expect(page.locator("#told-lines")).to_contain_text("nobody was told")
@@ -147,7 +147,7 @@ def test_the_curve_the_windows_and_the_clip_go_together(site: Site, store: Store
     expect(page.locator(".window-tile.is-within img").first).to_be_visible()
     page.locator(".window-tile.is-within button").first.click()
     expect(page.locator("#window-dialog img")).to_have_count(6)
-    page.wait_for_function("document.querySelector('#window-dialog img').naturalWidth === 320")
+    page.wait_for_function("() => document.querySelector('#window-dialog img').naturalWidth === 320")
 
 
 def test_what_was_missed_is_marked_on_the_timeline_listed_and_taken_back(
@@ -262,6 +262,8 @@ def test_keys_are_told_and_are_letters_while_something_is_typed(site: Site, visi
     page.keyboard.press("/")
     page.keyboard.type("jt")
     expect(page.locator("#filter-text")).to_have_value("jt")
-    page.keyboard.press("Escape")
     until(lambda: page.url.endswith("text=jt"))
     stands_on(page, 5, is_listed=False)
+    page.keyboard.press("Escape")
+    expect(page.locator(".event-row")).to_have_count(6)
+    stands_on(page, 5)
