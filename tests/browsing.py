@@ -63,9 +63,10 @@ def site_at(
     env: Mapping[str, str] | None = None,
     program: Sequence[str] = ("web.py",),
     scheme: str = "http",
+    port: int = 0,
 ) -> Iterator[Site]:
-    """`web.py` as its own process at a free port while the block lasts; ended with Ctrl-C, as people do."""
-    port, log = free_port(), folder / "web.log"
+    """`web.py` as its own process at a port, or a free one, while the block lasts; ended with Ctrl-C, as people do."""
+    port, log = port or free_port(), folder / "web.log"
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, *program, "--port", str(port), "--url", endpoint_url, *words]
     # On a slow host an answer that takes longer than the shipped ten seconds would be a window that is not known.
@@ -216,16 +217,20 @@ class Visitors:
         wait: bool = True,
         saves_data: bool = True,
         first: bool = False,
+        script: str = "",
         **context: Any,
     ) -> Page:
         """A new visitor's page, ready to be used; one that saves data loads nothing before it is needed.
 
-        At a `first` visit, and with options of Playwright's, the browser has never seen the pages.
+        At a `first` visit, and with options of Playwright's, the browser has never seen the pages. A `script` runs in
+        every page before its own ones.
         """
         options: dict[str, Any] = {"saves_data": saves_data, "language": language, "size": size or DESK}
-        is_new = first or bool(context)
+        is_new = first or bool(context) or bool(script)
         page = self.tabs.make(**options, **context) if is_new else self.tabs.lend(**options)
         self.here[page] = self._listen(page, url)
+        if script:
+            page.context.add_init_script(script)
         page.goto(url)
         if wait:
             page.locator("#vigil-status .vigil-lamp").wait_for()

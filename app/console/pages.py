@@ -51,9 +51,8 @@ WATCH = ConsolePage("watch", "watch.js", "watch.css", ("console.", "watch."))
 EVENTS = ConsolePage("events", "review.js", "review.css", ("console.", "events."))
 
 
-def add_console(app: FastAPI, context: SiteContext) -> None:
+def add_console(app: FastAPI, context: SiteContext, assets: ConsoleAssets) -> None:
     """Adds the routes of the console; they come before Gradio's mounts, which take everything below a language."""
-    assets = ConsoleAssets.read()
     shell = ConsoleShell(context, assets)
     add_pictures(app, context)
     for language in LANGUAGES:

@@ -26,7 +26,8 @@ from starlette.middleware.cors import CORSMiddleware
 from ..access import AccessMiddleware, AccessOptions
 from ..allowed_routes import is_start_page
 from ..api.app import mount_api
-from ..console.pages import add_console
+from ..console.assets import ConsoleAssets
+from ..console.pages import add_console, strip_head
 from ..endpoint_monitor import EVERY_S, EndpointStatus, status_line
 from ..http.body_limits import BodyLimits
 from ..language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
@@ -108,7 +109,9 @@ def _head(context: SiteContext) -> None:
         title, subtitle = html.escape(t("site.title")), html.escape(t("site.subtitle"))
         gr.HTML(f'<h1>{title} <span class="vigil-subtitle">{subtitle}</span></h1>', scale=3)
         gr.HTML(
-            f'<div class="vigil-tools"><button type="button" id="vigil-theme" onclick="{theme.SWITCH_THEME}">'
+            f'<div class="vigil-tools"><a id="vigil-watch" href="../{context.language}/watch">'
+            f"{html.escape(t('console.watch'))}</a>"
+            f'<button type="button" id="vigil-theme" onclick="{theme.SWITCH_THEME}">'
             f'{html.escape(t("site.theme"))}</button><a id="vigil-language" '
             f'href="../language/{t("site.other_language_code")}">{html.escape(t("site.other_language"))}</a>'
             f"{_sign_out(context)}</div>",
@@ -153,7 +156,8 @@ def build_app(context: SiteContext) -> FastAPI:
     _add_routes(app, context.options.root)
     add_file_route(app, lambda: [context.uploads.folder, *media_folders(context)])
     mount_api(app, context)
-    add_console(app, context)
+    assets = ConsoleAssets.read()
+    add_console(app, context, assets)
     if context.service is not None:
         _hang_bell(app, context, context.service)
     modules = [panel.module for panel in panels()]
@@ -174,7 +178,13 @@ def build_app(context: SiteContext) -> FastAPI:
             pwa=False,
             theme=theme.theme(),
             css="\n".join([theme.CSS, *(getattr(module, "CSS", "") for module in modules)]),
-            head="\n".join([*heads(context, language), *(getattr(module, "HEAD", "") for module in modules)]),
+            head="\n".join(
+                [
+                    *heads(context, language),
+                    strip_head(context, assets, language),
+                    *(getattr(module, "HEAD", "") for module in modules),
+                ]
+            ),
         )
     options = context.options
     app.add_middleware(WithRootPath, root=options.root)

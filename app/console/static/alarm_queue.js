@@ -6,7 +6,7 @@ import { make, setText, tell } from "./dom.js";
 import { incidentName } from "./incidents.js";
 import { live } from "./live.js";
 import { may } from "./shell.js";
-import { percentOf, spanOf, timeOf, word } from "./words.js";
+import { percentOf, shortName, spanOf, timeOf, word } from "./words.js";
 
 const SHOWN = 30;
 const SETTLE_MS = 1500;
@@ -39,7 +39,7 @@ class QueueRow {
     const name = event.tier === "high" ? incidentName(event) : word("watch.to_review");
     setText(this.title, `${name} ${percentOf(event.peak)}`);
     const lasts = event.end_s == null ? word("watch.ongoing") : spanOf(event.end_s - event.onset_s);
-    setText(this.meta, [camera.name, camera.place, timeOf(event.onset_utc), lasts].filter(Boolean).join(" · "));
+    setText(this.meta, [shortName(camera.name), camera.place, timeOf(event.onset_utc), lasts].filter(Boolean).join(" · "));
     setText(this.words, event.text || "");
     this.ack.hidden = this.wrong.hidden = !isWaiting || !may.operator;
     setText(this.seen, this.#seen(event));

@@ -6,7 +6,7 @@ import { isTyped, make, setText, tell } from "./dom.js";
 import { incidentName } from "./incidents.js";
 import { live } from "./live.js";
 import { sound } from "./sound.js";
-import { spanOf, timeOf, word } from "./words.js";
+import { shortName, spanOf, timeOf, word } from "./words.js";
 
 const TOLD_MS = 12000;
 const SECOND_MS = 1000;
@@ -126,7 +126,7 @@ class AlarmStrip {
     const { acknowledged_by: who, acknowledged_utc: when } = event;
     const marker = event.marked_by ? { who: event.marked_by, when: event.marked_utc } : { who, when };
     if (!marker.who) return;
-    const camera = alarms.cameraOf(event).name;
+    const camera = shortName(alarms.cameraOf(event).name);
     const key = event.marked_by ? "console.marked_by" : "console.acknowledged_by";
     this.#say(word(key, { who: marker.who, when: timeOf(marker.when), camera }));
   }
@@ -160,7 +160,8 @@ class AlarmStrip {
     if (!first) return;
     const camera = alarms.cameraOf(first);
     setText(this.name, incidentName(first));
-    setText(this.where, camera.place ? word("console.where", { name: camera.name, place: camera.place }) : camera.name);
+    const name = shortName(camera.name);
+    setText(this.where, camera.place ? word("console.where", { name, place: camera.place }) : name);
     this.where.href = pageOf(first.event);
     const going = first.end_s == null ? "console.since" : "console.was_at";
     setText(this.since, word(going, { time: timeOf(first.onset_utc) }));
@@ -176,7 +177,7 @@ class AlarmStrip {
   #drawTroubles(all, rings) {
     this.troubles.hidden = !all.length;
     if (!all.length) return;
-    const told = all.slice(0, 3).map(({ kind, name }) => word(`console.trouble_${kind}`, { name }));
+    const told = all.slice(0, 3).map(({ kind, name }) => word(`console.trouble_${kind}`, { name: shortName(name) }));
     if (all.length > 3) told.push(word("console.more", { count: all.length - 3 }));
     setText(this.troubleText, told.join(" · "));
     this.troubleText.title = all.map(({ detail }) => detail).filter(Boolean).join("\n");

@@ -2,7 +2,7 @@
 import { drawStrip } from "./chart.js";
 import { make, setText } from "./dom.js";
 import { incidentName } from "./incidents.js";
-import { percentOf, spanOf, timeOf, word } from "./words.js";
+import { percentOf, shortName, spanOf, timeOf, word } from "./words.js";
 
 const SHOWN_S = 180;
 const UNJUDGED = ["dropped", "skipped"];
@@ -111,7 +111,8 @@ export class CameraCard {
     element.className = `card is-${tone}`;
     element.classList.toggle("is-stale", !told.is_current || !this.isKnown);
     element.classList.toggle("is-lost", this.isLost || !this.isKnown);
-    setText(this.name, told.name);
+    setText(this.name, shortName(told.name));
+    this.name.title = told.name;
     setText(this.place, told.place);
     setText(this.badge, this.#badgeText(tone));
     setText(this.words, this.#words());

@@ -30,3 +30,9 @@ export const spanOf = (seconds) => {
 
 /** A probability as 96 %, or a dash. */
 export const percentOf = (probability) => (probability == null ? "–" : `${Math.round(100 * probability)} %`);
+
+/** A camera's name as it is shown: of an address only its end, if that tells anything. */
+export const shortName = (name) => {
+  const [, path] = /^\w+:\/\/[^/]+\/(.+)$/.exec(name) || [];
+  return path && !path.includes("***") ? path : name.replace(/^\w+:\/\//, "");
+};

@@ -66,7 +66,8 @@ def page(room: Site, visitors: Visitors) -> Iterator[Page]:
     opened = visitors.visit(room.url)
     go(opened, "room")
     yield opened
-    assert opened.title() == "Vigil"
+    # The strip of alarms counts those that wait.
+    assert opened.title().endswith("Vigil") and "broken" not in opened.title()
     assert visitors.complaints == []
 
 

@@ -65,6 +65,8 @@ def test_a_camera_lives_through_changes_and_a_restart(
         now = asking.get("/cameras/door").json()
         assert now["id"] == camera_id and now["is_current"] and now["width_px"] == 320 and now["lag_s"] is not None
         assert asking.get("/cameras/door/verdicts").json()["verdicts"]
+        again = asking.post("/cameras/test", json={"address": "door"})
+        assert again.status_code == 200 and again.json()["width_px"] == 320
         until(lambda: asking.get("/cameras/door/picture").status_code == 200)
         shot = asking.get("/cameras/door/picture")
         newer = asking.get("/cameras/door/picture", params={"after": shot.headers["X-Second"], "wait_s": 10})

@@ -32,7 +32,7 @@ def console(folder: Path, *, users: Users | None = None, root: str = "") -> Any:
 
     options = SiteOptions(users=users or Users(), root=RootPath.of(root))
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    add_console(app, context_of(folder, options=options))
+    add_console(app, context_of(folder, options=options), ConsoleAssets.read())
     app.add_middleware(WithRootPath, root=options.root)
     app.add_middleware(AccessMiddleware, options=AccessOptions(users=options.users, root=options.root))
     app.add_middleware(BelowRootPath, root=options.root)

@@ -1,0 +1,78 @@
+"""What the console's tests share: opening its pages, and what is counted in them."""
+
+from typing import Any
+
+from playwright.sync_api import Locator, Page, expect
+
+from browsing import Site, Visitors
+from waiting import until
+
+COUNTS = """
+(() => {
+  window.beeps = 0;
+  const start = OscillatorNode.prototype.start;
+  OscillatorNode.prototype.start = function (...at) {
+    window.beeps++;
+    return start.apply(this, at);
+  };
+  window.told = [];
+  window.Notification = class {
+    static permission = "granted";
+    constructor(title, options) {
+      window.told.push({ title, body: options.body, tag: options.tag });
+    }
+  };
+})();
+"""
+"""Counts the tones that a page plays and the notifications that it shows."""
+
+
+def open_page(visitors: Visitors, site: Site, place: str = "en/watch", **more: Any) -> Page:
+    """A new visitor's page, once it can be used."""
+    page = visitors.visit(f"{site.url}{place}", wait=False, script=COUNTS, **more)
+    is_ready(page)
+    return page
+
+
+def another_page(page: Page, site: Site, place: str = "en/watch") -> Page:
+    """Another page of the same browser."""
+    other = page.context.new_page()
+    other.goto(f"{site.url}{place}")
+    is_ready(other)
+    return other
+
+
+def is_ready(page: Page) -> None:
+    """Waits until a page's scripts have begun."""
+    expect(page.locator("body")).to_have_attribute("data-ready", "yes")
+
+
+def card(page: Page, name: str) -> Locator:
+    """The card of a camera, by the end of its name."""
+    return page.locator(f".card[data-name$={name!r}]")
+
+
+def choose(page: Page, name: str, act: str) -> None:
+    """Chooses an entry of a camera's menu."""
+    card(page, name).locator(".card-menu").click()
+    page.get_by_role("menuitem", name=act, exact=True).click()
+
+
+def strip_row(page: Page, kind: str) -> Locator:
+    """One line of the strip of alarms: alarm, trouble, blocked, silent or told."""
+    return page.locator(f".vigil-strip .is-{kind}")
+
+
+def comes_true(page: Page, condition: str) -> None:
+    """Waits for something in a page; its policy forbids Playwright's own way, which evaluates a text there."""
+    until(lambda: page.evaluate(f"Boolean({condition})"), every_s=0.05)
+
+
+def rings_on(page: Page, more: int = 1) -> None:
+    """Waits until a page has sounded some more tones."""
+    comes_true(page, f"window.beeps >= {beeps(page) + more}")
+
+
+def beeps(page: Page) -> int:
+    """The tones that a page has played."""
+    return int(page.evaluate("window.beeps"))
