@@ -56,7 +56,7 @@ def strips_router(context: ApiContext) -> APIRouter:
         found = find_camera(store, camera)
         from_utc, to_utc = _span(since, until)
         from_s, to_s = _seconds(from_utc), _seconds(to_utc)
-        told = store.verdict_strips.strip(found.id, from_s=from_s, to_s=to_s, buckets=buckets)
+        told = store.verdict_strips.bucketed(found.id, from_s=from_s, to_s=to_s, buckets=buckets)
         return CameraStrip(
             camera=found.id,
             name=found.name,

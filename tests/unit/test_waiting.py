@@ -7,7 +7,7 @@ import pytest
 TESTS = Path(__file__).resolve().parents[1]
 LIMITS = {"timeout", "timeout_s", "within_s"}
 WAITS = {"wait", "join", "result", "communicate"}
-CLOCKS = {"clock", "server", "pacer"}
+CLOCKS = {"clock", "hands", "server", "pacer"}
 """What waits by a clock of the test, which takes no time."""
 
 ASKS = {"get", "post", "put", "delete", "request", "stream", "Client"}

@@ -235,7 +235,16 @@ export class EventList extends EventTarget {
     const anchor = this.#rows.get(this.selected)?.element ?? (this.scroller.scrollTop > 0 ? this.#firstSeen() : null);
     const before = anchor?.offsetTop;
     act();
-    if (anchor?.isConnected) this.scroller.scrollTop += anchor.offsetTop - before;
+    if (anchor?.isConnected) this.#scrollBy(anchor.offsetTop - before);
+  }
+
+  // A list that is shorter than its box is given room below, so that it can be scrolled at all.
+  #scrollBy(byPx) {
+    const { scroller } = this;
+    const wanted = scroller.scrollTop + byPx;
+    const least = scroller.clientHeight + wanted - this.#end.offsetTop;
+    if (byPx > 0 && this.#end.offsetHeight < least) this.#end.style.minHeight = `${least}px`;
+    scroller.scrollTop = wanted;
   }
 
   #firstSeen() {
@@ -256,6 +265,7 @@ export class EventList extends EventTarget {
 
   #scrolled() {
     if (this.scroller.scrollTop > 4) return;
+    this.#end.style.minHeight = "";
     this.#newer.hidden = true;
     delete this.#newer.dataset.count;
   }

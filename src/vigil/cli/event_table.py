@@ -11,6 +11,7 @@ from rich.text import Text
 from vigil.cli.hints import runnable
 from vigil.events import Event, EventWindow, Tier
 from vigil.store import Mark, MediaFile
+from vigil.store.missed_spans import MissedSpan
 from vigil.store.times import local, shown
 
 STYLES = {Tier.LOW: "yellow", Tier.MEDIUM: "dark_orange", Tier.HIGH: "bold red"}
@@ -37,6 +38,20 @@ def list_table(events: Sequence[Event], marks: Mapping[str, Mark]) -> Table:
             strip_control_characters(
                 event.text if mark is None or not mark.note else f"{event.text} ({mark.who}: {mark.note})"
             ),
+        )
+    return table
+
+
+def missed_table(spans: Sequence[MissedSpan]) -> Table:
+    """Returns a table with one row per missed incident, in local time."""
+    table = Table("missed", "from", "lasts", "camera", "marked by", "note", box=None)
+    for span in spans:
+        begin, end = (datetime.fromisoformat(utc).astimezone() for utc in (span.from_utc, span.to_utc))
+        table.add_row(
+            span.id.rsplit("-", 1)[-1],
+            shown(begin),
+            f"{(end - begin).total_seconds():.1f} s",
+            *(strip_control_characters(text) for text in (span.source, span.who, span.note)),
         )
     return table
 

@@ -3,6 +3,7 @@
 vigil events list --since 2h --tier medium
 vigil events show 9f3c21ab
 vigil events mark 9f3c21ab false-alarm --note "two boys play"
+vigil events missed --since 7d
 vigil events export --format csv --out events.csv
 vigil events prune --media-days 7
 """
@@ -15,7 +16,7 @@ from typing import Annotated, Literal, TypeAlias, cast
 
 import typer
 
-from vigil.cli.event_table import list_table, show_event
+from vigil.cli.event_table import list_table, missed_table, show_event
 from vigil.cli.help_panels import PanelCommand, command_group
 from vigil.cli.hints import runnable
 from vigil.cli.main import wide_console
@@ -23,9 +24,17 @@ from vigil.cli.options import EVENTS, OUTPUT, MediaFolderOption, StoreOption
 from vigil.counted import counted
 from vigil.errors import JobError, UsageError
 from vigil.events import Event, Tier
-from vigil.report.event_export import EventMarks, EventMediaFiles, as_csv, as_json
+from vigil.report.event_export import (
+    EventMarks,
+    EventMediaFiles,
+    as_csv,
+    as_json,
+    missed_as_csv,
+    missed_as_json,
+)
 from vigil.report.subtitles import format_srt
 from vigil.store import DEFAULT_STORE, EventFilter, MarkFilter, MarkValue, RetentionSettings, Store, WatchSession, prune
+from vigil.store.missed_spans import MissedFilter
 from vigil.store.times import parse_time
 
 app = command_group(
@@ -116,7 +125,12 @@ def list_events(
             _nothing_found(opened, wanted)
             return
         marks = opened.marks.newest([event.id for event in found])
+        missed = opened.missed_spans.count(
+            MissedFilter(since_utc=wanted.since_utc, until_utc=wanted.until_utc, source=source)
+        )
     wide_console().print(list_table(found, marks))
+    if missed:
+        typer.echo(f"and {counted(missed, 'missed incident')}; `vigil events missed` lists them", err=True)
     if limit is not None and len(found) == limit:
         typer.echo(f"the newest {limit}; --limit shows more", err=True)
 
@@ -166,6 +180,40 @@ def mark(
     with Store.open(store, folder=folder, create=False) as opened:
         marked = opened.marks.add(opened.events.get(event).id, word, who=who or _user(), note=note)
     typer.echo(f"event {marked.event_id}: {as_}, marked by {marked.who}", err=True)
+
+
+@app.command("missed", cls=PanelCommand)
+def list_missed(
+    format: Annotated[
+        Literal["table", "json", "csv"], typer.Option(rich_help_panel=OUTPUT, help="How they are printed.")
+    ] = "table",
+    store: StoreOption = DEFAULT_STORE,
+    folder: MediaFolderOption = None,
+    since: SinceOption = "",
+    until: UntilOption = "",
+    source: SourceOption = "",
+    text: TextOption = "",
+) -> None:
+    """List missed incidents, the newest first: what people saw that raised no event (marked in the review).
+
+    Example: vigil events missed --since 7d --format csv
+    """
+    wanted = MissedFilter(
+        since_utc=parse_time(since, option="--since") if since else None,
+        until_utc=parse_time(until, option="--until") if until else None,
+        source=source,
+        text=text,
+    )
+    with Store.open(store, folder=folder, create=False) as opened:
+        found = opened.missed_spans.find(wanted)
+    if format == "json":
+        typer.echo(missed_as_json(found), nl=False)
+    elif format == "csv":
+        typer.echo(missed_as_csv(found), nl=False)
+    elif found:
+        wide_console().print(missed_table(found))
+    else:
+        typer.echo("no missed incidents; people mark them on the timeline of a camera in the review", err=True)
 
 
 def _user() -> str:

@@ -1,6 +1,6 @@
 """What a camera's verdicts were at any time, as clocks tell it: single windows, or so many buckets of a long time.
 
-    store.verdict_strips.strip(camera_id, from_s=..., to_s=..., buckets=600)      # a day: lowest and highest of each
+    store.verdict_strips.bucketed(camera_id, from_s=..., to_s=..., buckets=600)      # a day: lowest and highest of each
     store.verdict_strips.windows(camera_id, from_s=..., to_s=...)                 # a minute: each window
 
 Times are `time.time()` seconds. Verdicts know the second of their session, and sessions of live sources the time of
@@ -65,7 +65,7 @@ class VerdictStripTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def strip(self, camera_id: str, *, from_s: float, to_s: float, buckets: int) -> list[StripBucket]:
+    def bucketed(self, camera_id: str, *, from_s: float, to_s: float, buckets: int) -> list[StripBucket]:
         """The verdicts that begin between two times in `buckets` equal stretches; those without any are left out."""
         width_s = (to_s - from_s) / buckets
         found: dict[int, StripBucket] = {}

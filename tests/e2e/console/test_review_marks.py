@@ -128,12 +128,11 @@ def test_the_last_of_the_list_hands_over_to_the_one_before(page: Page, store: St
 
 def test_undo_goes_back_to_the_event_and_to_what_was_valid(page: Page, store: Store) -> None:
     store.marks.add("e0005", "unsure", who="lena", note="rain")
-    unmarked_only(page)
-    page.keyboard.press("t")
-    page.select_option("#filter-mark", "")
+    expect(row(page, 5).locator(".mark-unsure")).to_be_visible()
     open_row(page, 5)
     page.keyboard.press("f")
     stands_on(page, 4)
+    expect(row(page, 5).locator(".mark-false_alarm")).to_be_visible()
     page.keyboard.press("z")
     stands_on(page, 5)
     expect(row(page, 5).locator(".mark-unsure")).to_be_visible()

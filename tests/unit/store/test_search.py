@@ -141,7 +141,9 @@ def large(store: Store) -> Store:
     with store.database.writing("a test's rows") as connection:
         for number, camera in enumerate(CAMERAS):
             values = {"id": camera, "name": f"door {number}"}
-            connection.execute(text("INSERT INTO cameras VALUES (:id, :name, :name, :id, '', '', '', '', '')"), values)
+            columns = "id, name, source_name, identity, kind, address, place, created_utc, watched_utc"
+            row = f"INSERT INTO cameras ({columns}) VALUES (:id, :name, :name, :id, '', '', '', '', '')"
+            connection.execute(text(row), values)
         session = "INSERT INTO sessions VALUES ('s', 'door', 0, '', '', '', '', NULL, '', '', :id)"
         connection.execute(text(session), {"id": CAMERAS[0]})
         numbers = [{"n": number, "camera": CAMERAS[number % 8]} for number in range(MANY)]
