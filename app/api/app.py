@@ -156,6 +156,9 @@ def _add_error_handlers(api: FastAPI) -> None:
 
     @api.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> Response:
+        # FastAPI's own refusal of a body that is no JSON in UTF-8, the only 400 that no route of ours describes.
+        if error.status_code == 400:
+            return problem(422, "the body of the request cannot be read; send JSON in UTF-8", kind="invalid")
         return problem(error.status_code, str(error.detail), headers=error.headers)
 
     @api.exception_handler(Exception)

@@ -150,9 +150,10 @@ def events_router(context: ApiContext) -> APIRouter:
     ) -> Any:
         """Events, the latest first. Pages do not shift while new events arrive."""
         store = context.store
-        found = store.events.page(filters.wanted(), after=decode_cursor(cursor), size=limit)
-        next_page = encode_cursor(found.next) if found.next else None
-        return JSONResponse({"events": event_records(context, store, found.events), "next": next_page})
+        with store.sharing("reading events"):
+            found = store.events.page(filters.wanted(), after=decode_cursor(cursor), size=limit)
+            records = event_records(context, store, found.events)
+        return JSONResponse({"events": records, "next": encode_cursor(found.next) if found.next else None})
 
     @router.get(
         "/events/export.{format}",
@@ -179,7 +180,9 @@ def events_router(context: ApiContext) -> APIRouter:
     def get_event(caller: EventReader, event: EventPath) -> Any:
         """One event."""
         store = context.store
-        return JSONResponse(event_records(context, store, [find_event(store, event)])[0])
+        with store.sharing("reading an event"):
+            record = event_records(context, store, [find_event(store, event)])[0]
+        return JSONResponse(record)
 
     @router.get("/events/{event}/verdicts", response_model=VerdictList, responses=problems(404, 503))
     def verdicts(

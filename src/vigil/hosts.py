@@ -168,7 +168,7 @@ def is_public(address: str) -> bool:
     if isinstance(found, IPv6Address):
         if found.scope_id is not None:
             return False
-        inner = _embedded_ipv4(found)
+        inner = embedded_ipv4(found)
         if inner is not None:
             return is_public(str(inner))
         if found.is_site_local:
@@ -176,7 +176,8 @@ def is_public(address: str) -> bool:
     return found.is_global and not (found.is_multicast or found.is_reserved or found.is_unspecified)
 
 
-def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
+def embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address that an IPv6 address stands for (mapped, NAT64, 6to4, Teredo); None if for none."""
     if any(address in network for network in NAT64):
         return IPv4Address(int(address) & 0xFFFF_FFFF)
     teredo = address.teredo

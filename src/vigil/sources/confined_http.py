@@ -13,8 +13,9 @@ from urllib.parse import unquote
 import httpx2
 
 from vigil.errors import SourceError, redact
-from vigil.hosts import HostPort, NetworkAddress, parse_address
+from vigil.hosts import HostPort, NetworkAddress, bracketed, parse_address
 from vigil.sources.address import PORTS
+from vigil.sources.dialling import Resolver, checked_address, system_resolver
 
 OPTIONS = {"http_persistent": "0", "http_multiple": "0"}
 """Keeps FFmpeg from opening connections of its own."""
@@ -73,11 +74,22 @@ class ConfinedHttp:
     """Opens addresses for FFmpeg (`io_open` of `av.open`), but only on one camera's host and port.
 
     `open_s` limits connecting, `read_timeout_s` each wait for data. Certificates are verified with those in `ca_file`
-    (PEM); without it they are not verified, because cameras usually sign their own.
+    (PEM); without it they are not verified, because cameras usually sign their own. The name of the host is looked up
+    once, with `resolve`, and only the address that was checked is dialled.
     """
 
-    def __init__(self, camera: NetworkAddress, *, open_s: float, read_timeout_s: float, ca_file: str = "") -> None:
+    def __init__(
+        self,
+        camera: NetworkAddress,
+        *,
+        open_s: float,
+        read_timeout_s: float,
+        ca_file: str = "",
+        resolve: Resolver = system_resolver,
+    ) -> None:
         self._camera = camera
+        self._resolve = resolve
+        self._dialled = ""
         self._read_timeout_s = read_timeout_s
         self._prefetched: dict[str, ConfinedBody] = {}
         self._client = httpx2.Client(
@@ -126,7 +138,7 @@ class ConfinedHttp:
         return address
 
     def _fetch(self, address: NetworkAddress) -> httpx2.Response:
-        url = replace(address, userinfo="").location
+        url = replace(address, userinfo="", host=self._dialled_address()).location
         name, _, password = (unquote(part) for part in self._camera.userinfo.partition(":"))
         if not self._camera.userinfo:
             return self._send(url, auth=None)
@@ -137,7 +149,18 @@ class ConfinedHttp:
         return self._send(url, auth=httpx2.BasicAuth(name, password))
 
     def _send(self, url: str, *, auth: httpx2.Auth | None) -> httpx2.Response:
-        return self._client.send(self._client.build_request("GET", url), stream=True, auth=auth)
+        host = self._camera.host
+        port = f":{self._camera.port}" if self._camera.port else ""
+        request = self._client.build_request(
+            "GET", url, headers={"Host": f"{bracketed(host)}{port}"}, extensions={"sni_hostname": host}
+        )
+        return self._client.send(request, stream=True, auth=auth)
+
+    def _dialled_address(self) -> str:
+        if not self._dialled:
+            place = _host_port(self._camera)
+            self._dialled = checked_address(place.host, place.port, resolve=self._resolve)
+        return self._dialled
 
 
 def _host_port(address: NetworkAddress) -> HostPort:

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import Any
 
 import av
@@ -16,8 +17,9 @@ from vigil.errors import SourceError, redact
 from vigil.hosts import parse_address
 from vigil.sources import confined_http
 from vigil.sources import container as containers
-from vigil.sources.address import Address
+from vigil.sources.address import PORTS, Address
 from vigil.sources.capture import CaptureSettings
+from vigil.sources.dialling import Resolver, checked_address, system_resolver
 
 FORMATS = f"rtsp rtp sdp hls aac ac3 eac3 mp3 webvtt {containers.FORMATS}".replace(" ", ",")
 RTSP_PROTOCOLS = "rtsp,rtp,srtp,tcp,tls"
@@ -56,11 +58,12 @@ class _Refused(SourceError):
 class StreamOpener:
     """Opens one address repeatedly, starting with the format that worked last."""
 
-    def __init__(self, address: Address, *, settings: CaptureSettings) -> None:
+    def __init__(self, address: Address, *, settings: CaptureSettings, resolve: Resolver = system_resolver) -> None:
         # Rebuilt from the checked parts, because FFmpeg would parse some addresses differently.
         self._address = parse_address(address.location)
         self._location = self._address.location
         self._confined = address.confined
+        self._resolve = resolve
         self._name = address.name
         self._settings = settings
         self._is_hls = self._address.path.lower().endswith(".m3u8")
@@ -156,13 +159,23 @@ class StreamOpener:
         # At the first timeout an RTSP connection still returns buffered data, so it waits twice.
         read_s = self.read_timeout_s / (2 if self.is_rtsp else 1)
         return av.open(
-            self._location,
+            self._dialled_location(),
             container_options=dict(options),
             timeout=(self._settings.open_timeout_s, read_s),
             **input_options,
             **containers.FIRST_LOOK,
             **containers.LENIENT,
         )
+
+    def _dialled_location(self) -> str:
+        """What FFmpeg opens; for a confined RTSP camera with the address that was checked instead of its name.
+
+        FFmpeg would look the name up again. Where it verifies a certificate it needs the name, and that is enough.
+        """
+        if not (self.is_rtsp and self._confined) or (self._is_tls and self._settings.ca_file):
+            return self._location
+        port = self._address.port or PORTS[self._address.scheme]
+        return replace(self._address, host=checked_address(self._address.host, port, resolve=self._resolve)).location
 
     def _input_options(self, format: str, stack: ExitStack) -> dict[str, Any]:
         """Returns how FFmpeg reads its data: by itself, or for a confined camera through `ConfinedHttp`."""
@@ -173,6 +186,7 @@ class StreamOpener:
             open_s=self._settings.open_timeout_s,
             read_timeout_s=self.read_timeout_s,
             ca_file=self._settings.ca_file,
+            resolve=self._resolve,
         )
         stack.enter_context(closing(http))
         body = http.prefetch(self._location)

@@ -12,11 +12,11 @@ from vigil.errors import UsageError
 from vigil.store.changes import log_changes
 from vigil.store.database import Database
 from vigil.store.event_rows import read_events
+from vigil.store.rows_of import rows_of
 from vigil.store.schema import acknowledgements, events
 from vigil.store.times import utc_now
 
 LONGEST_WHO = 200
-IDS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +60,8 @@ class AcknowledgementTable:
         """The acknowledgements of these events, by event id; events without one are left out."""
         found: dict[str, Acknowledgement] = {}
         with self._database.reading("reading acknowledgements") as connection:
-            for i in range(0, len(event_ids), IDS_AT_ONCE):
-                some = acknowledgements.c.event_id.in_(event_ids[i : i + IDS_AT_ONCE])
-                rows = connection.execute(select(acknowledgements).where(some))
-                found |= {row.event_id: Acknowledgement(**row._mapping) for row in rows}
+            rows = rows_of(connection, (acknowledgements,), acknowledgements.c.event_id, event_ids)
+            found |= {row.event_id: Acknowledgement(**row._mapping) for row in rows}
         return found
 
 

@@ -17,13 +17,13 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select
 from vigil.errors import UsageError
 from vigil.masks import Mask, masks_from_text, masks_to_text
 from vigil.store.database import Database
+from vigil.store.rows_of import rows_of
 from vigil.store.schema import cameras, events, missed_spans, sessions, settings, verdicts
 from vigil.store.times import utc_now
 
 CAMERA_ID = re.compile(r"cam_[0-9a-f]{8}")
 KEY = "camera key"
 LONGEST_NAME = 80
-IDS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,11 +248,8 @@ def _settled_masks(row: Row[*tuple[object, ...]] | None, said: Sequence[Mask] | 
 
 def names_and_places(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Name and place of cameras, by id."""
-    found: dict[str, tuple[str, str]] = {}
-    for i in range(0, len(ids), IDS_AT_ONCE):
-        query = select(cameras.c.id, cameras.c.name, cameras.c.place).where(cameras.c.id.in_(ids[i : i + IDS_AT_ONCE]))
-        found |= {row.id: (row.name, row.place) for row in connection.execute(query)}
-    return found
+    rows = rows_of(connection, (cameras.c.id, cameras.c.name, cameras.c.place), cameras.c.id, ids)
+    return {row.id: (row.name, row.place) for row in rows}
 
 
 def is_of(word: str, camera_id: ColumnElement[str], source: ColumnElement[str]) -> ColumnElement[bool]:

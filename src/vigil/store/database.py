@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -47,10 +48,27 @@ class Database:
     def __init__(self, url: URL, timeouts: DatabaseTimeouts | None = None) -> None:
         self.name = display_url(url)
         self.engine = make_engine(url, timeouts)
+        self._shared = threading.local()
+
+    @contextmanager
+    def sharing(self, action: str) -> Iterator[None]:
+        """Makes all that this thread reads in the block one transaction, so that it costs one and fits together."""
+        with self.reading(action) as connection:
+            before = getattr(self._shared, "connection", None)
+            self._shared.connection = connection
+            try:
+                yield
+            finally:
+                self._shared.connection = before
 
     @contextmanager
     def reading(self, action: str) -> Iterator[Connection]:
         """A read transaction with a consistent view of the database; errors are StoreErrors that name the action."""
+        shared: Connection | None = getattr(self._shared, "connection", None)
+        if shared is not None:
+            with translate_errors(action, self.name):
+                yield shared
+            return
         with translate_errors(action, self.name), self.engine.connect() as connection, connection.begin():
             yield connection
 

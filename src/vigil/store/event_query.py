@@ -5,7 +5,7 @@ what they ask about. What is rare is found the other way round: up to `FEW` even
 by their own index first, and only those are sorted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, or_, select, text, tuple_
@@ -95,18 +95,19 @@ def camera_names(connection: Connection) -> list[str]:
 
 
 def _plain_conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
+    """Only what is asked for is built, which takes longer than running it."""
     at_least = TIERS[TIERS.index(wanted.tier) :] if wanted.tier else TIERS
-    found: list[tuple[object, ColumnElement[bool]]] = [
-        (wanted.since_utc, events.c.ended_utc >= (wanted.since_utc or "")),
-        (wanted.until_utc, events.c.happened_utc <= (wanted.until_utc or "")),
-        (wanted.tier, events.c.tier.in_([tier.value for tier in at_least])),
-        (wanted.rule, events.c.rule == wanted.rule),
-        (wanted.open_only, events.c.end_s.is_(None)),
-        (wanted.closed_only, events.c.end_s.is_not(None)),
-        (wanted.place, events.c.camera_id.in_(select(cameras.c.id).where(cameras.c.place == wanted.place))),
-        (wanted.state, _is_in_state(wanted.state)),
+    found: list[tuple[object, Callable[[], ColumnElement[bool]]]] = [
+        (wanted.since_utc, lambda: events.c.ended_utc >= (wanted.since_utc or "")),
+        (wanted.until_utc, lambda: events.c.happened_utc <= (wanted.until_utc or "")),
+        (wanted.tier, lambda: events.c.tier.in_([tier.value for tier in at_least])),
+        (wanted.rule, lambda: events.c.rule == wanted.rule),
+        (wanted.open_only, lambda: events.c.end_s.is_(None)),
+        (wanted.closed_only, lambda: events.c.end_s.is_not(None)),
+        (wanted.place, lambda: events.c.camera_id.in_(select(cameras.c.id).where(cameras.c.place == wanted.place))),
+        (wanted.state, lambda: _is_in_state(wanted.state)),
     ]
-    return [condition for given, condition in found if given]
+    return [condition() for given, condition in found if given]
 
 
 def _is_in_state(state: EventState | None) -> ColumnElement[bool]:

@@ -8,13 +8,12 @@ from sqlalchemy import Connection, Row, Select, func, select
 from vigil.events import Event, EventWindow, Tier
 from vigil.store.cameras import names_and_places
 from vigil.store.database import upsert
+from vigil.store.rows_of import rows_of
 from vigil.store.schema import event_windows
 from vigil.store.times import format_utc, utc_now
 
 GOING_ON = "9999-12-31T23:59:59.999Z"
 """The `ended_utc` of an open event: later than any real time, so that one comparison covers open events too."""
-
-IDS_AT_ONCE = 500
 
 
 def row_of(event: Event, session: str | None) -> dict[str, Any]:
@@ -73,11 +72,11 @@ def events_of(connection: Connection, rows: "Sequence[Row[*tuple[Any, ...]]]") -
 def windows_of(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[EventWindow, ...]]:
     """The windows of each of these events, in order."""
     windows: dict[str, list[EventWindow]] = {event_id: [] for event_id in ids}
-    for i in range(0, len(ids), IDS_AT_ONCE):
-        query = select(event_windows).where(event_windows.c.event_id.in_(ids[i : i + IDS_AT_ONCE]))
-        for row in connection.execute(query.order_by(event_windows.c.window)):
-            evidence = EventWindow(window=row.window, start_s=row.start_s, end_s=row.end_s, p_alarm=row.p_alarm)
-            windows[row.event_id].append(evidence)
+    columns = event_windows.c
+    found = rows_of(connection, (event_windows,), columns.event_id, ids, order_by=(columns.event_id, columns.window))
+    for row in found:
+        evidence = EventWindow(window=row.window, start_s=row.start_s, end_s=row.end_s, p_alarm=row.p_alarm)
+        windows[row.event_id].append(evidence)
     return {event_id: tuple(found) for event_id, found in windows.items()}
 
 

@@ -14,13 +14,13 @@ from vigil.events import MARK_WORDS, Mark, MarkValue
 from vigil.store.changes import log_changes
 from vigil.store.database import Database
 from vigil.store.event_rows import read_events
+from vigil.store.rows_of import rows_of
 from vigil.store.schema import events, marks
 from vigil.store.search import index_events
 from vigil.store.times import utc_now
 
 LONGEST_NOTE = 4000
 LONGEST_WHO = 200
-IDS_AT_ONCE = 500
 
 
 class MarkTable:
@@ -63,20 +63,16 @@ class MarkTable:
         """All marks of these events, oldest first, by event id; events that were never marked are left out."""
         found: dict[str, list[Mark]] = {}
         with self._database.reading("reading marks") as connection:
-            for i in range(0, len(event_ids), IDS_AT_ONCE):
-                some = marks.c.event_id.in_(event_ids[i : i + IDS_AT_ONCE])
-                for row in connection.execute(select(marks).where(some).order_by(marks.c.number)):
-                    found.setdefault(row.event_id, []).append(_mark(row))
+            for row in rows_of(connection, (marks,), marks.c.event_id, event_ids, order_by=(marks.c.number,)):
+                found.setdefault(row.event_id, []).append(_mark(row))
         return found
 
     def newest(self, event_ids: Sequence[str]) -> dict[str, Mark]:
         """The newest mark of each of these events; events without a mark, or with one taken back, are left out."""
         found: dict[str, Mark] = {}
         with self._database.reading("reading marks") as connection:
-            for i in range(0, len(event_ids), IDS_AT_ONCE):
-                some = marks.c.event_id.in_(event_ids[i : i + IDS_AT_ONCE])
-                query = select(marks).where(some).order_by(marks.c.number)
-                found |= {row.event_id: _mark(row) for row in connection.execute(query)}
+            rows = rows_of(connection, (marks,), marks.c.event_id, event_ids, order_by=(marks.c.number,))
+            found |= {row.event_id: _mark(row) for row in rows}
         return {event_id: mark for event_id, mark in found.items() if mark.mark}
 
 

@@ -17,10 +17,9 @@ from sqlalchemy import Connection, Row, select
 from vigil.errors import StoreError
 from vigil.store.database import Database, translate_errors, upsert
 from vigil.store.media_store import FRAMES, MediaKind, MediaStore, WriteMedia
+from vigil.store.rows_of import rows_of
 from vigil.store.schema import media
 from vigil.store.times import utc_now
-
-IDS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,10 +107,8 @@ class MediaTable:
         """The files of these events, sorted by path, by event id; events without files are left out."""
         found: dict[str, list[MediaFile]] = {}
         with self._database.reading("reading media") as connection:
-            for i in range(0, len(event_ids), IDS_AT_ONCE):
-                some = media.c.event_id.in_(event_ids[i : i + IDS_AT_ONCE])
-                for row in connection.execute(select(media).where(some).order_by(media.c.path)):
-                    found.setdefault(row.event_id, []).append(self.file_of(row))
+            for row in rows_of(connection, (media,), media.c.event_id, event_ids, order_by=(media.c.path,)):
+                found.setdefault(row.event_id, []).append(self.file_of(row))
         return found
 
 

@@ -11,7 +11,7 @@ one transaction can write several tables. The store is thread-safe, and several 
 """
 
 import os
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -109,6 +109,10 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def sharing(self, action: str) -> AbstractContextManager[None]:
+        """Makes all that this thread reads in the block one transaction; raises StoreError that names the action."""
+        return self.database.sharing(action)
 
     def close(self) -> None:
         """Closes the database and releases all camera locks; a later call opens it again."""

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from alerting import Receiver, alarm, alerts_to, receiver, save, settled, webhook, write_media
+from databases import another
 from full_disk import full_disk
 from s3_server import BUCKET, running_s3
 from vigil.alerts import AlertSettings, Outbox
@@ -18,6 +19,12 @@ from vigil.alerts.settings import CommandSettings, SiteSettings
 from vigil.events import EventChange, Tier
 from vigil.store import Store
 from waiting import Hands, until
+
+
+@pytest.fixture(params=("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)))
+def engine(request: pytest.FixtureRequest) -> str:
+    """Every test of the outbox that has a `store` runs on both databases."""
+    return str(request.param)
 
 
 def revisions(got: Receiver) -> list[tuple[int, str]]:
@@ -157,8 +164,9 @@ def locked(store: Store) -> "closing[sqlite3.Connection]":
 
 
 def test_an_alarm_that_cannot_be_stored_is_sent_and_says_so_and_is_not_sent_again_once_it_is_stored(
-    store: Store,
+    sqlite_store: Store,
 ) -> None:
+    store = sqlite_store
     event = alarm()
     with receiver() as got, Outbox(alerts_to(webhook(got.url)), store) as outbox:
         with locked(store) as other:
@@ -177,7 +185,8 @@ def test_an_alarm_that_cannot_be_stored_is_sent_and_says_so_and_is_not_sent_agai
     assert (first.state, second.state) == ("delivered", "delivered") and first.attempts == 1
 
 
-def test_an_alarm_goes_out_while_the_disk_is_full(store: Store) -> None:
+def test_an_alarm_goes_out_while_the_disk_is_full(sqlite_store: Store) -> None:
+    store = sqlite_store
     with receiver() as got, Outbox(alerts_to(webhook(got.url)), store) as outbox:
         event = alarm()
         [change] = store.events.save(event)
@@ -188,7 +197,8 @@ def test_an_alarm_goes_out_while_the_disk_is_full(store: Store) -> None:
     assert {each.json["id"] for each in got.taken} == {event.id} and len(got.taken) == 1
 
 
-def test_a_sink_that_could_not_be_noted_at_the_start_misses_nothing_that_happens_then(store: Store) -> None:
+def test_a_sink_that_could_not_be_noted_at_the_start_misses_nothing_that_happens_then(sqlite_store: Store) -> None:
+    store = sqlite_store
     save(store, alarm(source="past"))
     with receiver() as got:
         with full_disk():
@@ -261,8 +271,8 @@ def test_what_nobody_marked_in_time_is_escalated_once(store: Store, marked: bool
     assert told == ([] if marked else [(event.id, "escalated")])
 
 
-def test_two_processes_with_one_sink_send_everything_once(store: Store, tmp_path: Path) -> None:
-    with receiver() as got, Store.open(tmp_path / "kept" / "events.db") as other:
+def test_two_processes_with_one_sink_send_everything_once(store: Store) -> None:
+    with receiver() as got, another(store) as other:
         alerts = alerts_to(webhook(got.url))
         with Outbox(alerts, store) as outbox, Outbox(alerts, other) as second:
             events = [save(store, alarm(source=f"c{n}"), (outbox, second)[n % 2]) for n in range(6)]
