@@ -21,6 +21,7 @@ from vigil.store.times import utc_now
 
 LONGEST_NOTE = 4000
 LONGEST_WHO = 200
+IDS_AT_ONCE = 500
 
 
 class MarkTable:

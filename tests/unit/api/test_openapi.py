@@ -97,3 +97,10 @@ def given_case(operation: Any) -> Any:
             operation.as_strategy(generation_mode=modes.POSITIVE), operation.as_strategy(generation_mode=modes.NEGATIVE)
         )
     )
+
+
+@pytest.mark.parametrize("body", [b"k\xff\x0fQ", b"\xff\xfe{\x00}\x00", b"{", b""])
+def test_a_body_that_is_no_json_in_utf_8_is_told(asking: httpx.Client, body: bytes) -> None:
+    answer = asking.post("/events/e0001/marks", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
