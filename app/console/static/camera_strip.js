@@ -12,6 +12,7 @@ const SPANS_S = [["10m", 600], ["1h", 3600], ["6h", 21600], ["24h", 86400]];
 const AROUND_MS = 5000;
 const MOST_BUCKETS = 900;
 const FEWEST_S = 2;
+const SETTLES_MS = 150;
 
 export class CameraStrip extends EventTarget {
   #camera = "";
@@ -20,6 +21,7 @@ export class CameraStrip extends EventTarget {
   #asked = null;
   #askedMoment = null;
   #chosen = null;
+  #timer = 0;
   #onOpen;
   #select = make("select", { id: "strip-camera", "aria-label": word("events.camera") });
   #spans = make("div", { class: "segments", role: "group", "aria-label": word("events.strip_span") });
@@ -59,12 +61,15 @@ export class CameraStrip extends EventTarget {
     this.#chosen = null;
     this.chart.choose(null);
     this.#moment.hidden = this.#form.hidden = true;
-    this.#read();
+    this.#asked?.abort();
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#read(), SETTLES_MS);
     if (chosen) this.choose(chosen);
   }
 
   /** The strip of a file: it has no clock. */
   showNone() {
+    clearTimeout(this.#timer);
     this.#asked?.abort();
     this.#camera = "";
     this.chart.show(null);

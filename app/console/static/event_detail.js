@@ -13,6 +13,7 @@ import { may } from "./shell.js";
 import { word } from "./words.js";
 
 const AGAIN_MS = 2500;
+const SETTLES_MS = 80; // so many later it is asked for what belongs to an event: who goes on at once asks for nothing
 const GROWS = new Set(["open", "expected", "coming"]);
 const MARKS = [["true", "T"], ["false_alarm", "F"], ["unsure", "U"], ["", "⌫"]];
 
@@ -71,7 +72,9 @@ export class EventDetail extends EventTarget {
     this.#note.value = this.#notes.get(event.event) ?? lastNote(event);
     this.#noteChanged();
     this.middle.toggleAttribute("data-late", true);
-    this.#read();
+    this.#asked?.abort();
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#read(), SETTLES_MS);
   }
 
   /** Shows the record anew, if it is of the event that is shown. */

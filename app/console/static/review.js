@@ -109,7 +109,10 @@ class Review {
   }
 
   #openFirst(missed) {
-    const item = (missed && this.list.get(missed)) || this.list.items[0];
+    const named = missed && this.list.get(missed);
+    // On a phone the list comes first, and no clip is loaded that nobody sees.
+    if (NARROW.matches && !named) return;
+    const item = named || this.list.items[0];
     if (item) this.open(item, { narrow: Boolean(missed) });
     else this.#showNothing();
   }
@@ -178,7 +181,7 @@ class Review {
     this.#marks.addEventListener("change", () => this.detail.showUndo(this.#marks.canUndo));
     this.#marks.addEventListener("refused", () => this.list.refresh());
     this.#marks.addEventListener("many", () => this.#refreshSoon());
-    this.detail.addEventListener("mark", ({ detail }) => this.mark(detail));
+    this.detail.addEventListener("mark", ({ detail }) => this.#markShown(detail));
     this.detail.addEventListener("acknowledge", () => this.acknowledge());
     this.detail.addEventListener("undo", () => this.undo());
     this.detail.addEventListener("note", () => this.saveNote());
@@ -188,7 +191,7 @@ class Review {
     live.addEventListener("change", ({ detail }) => this.#news(detail));
     live.addEventListener("up", () => this.#refreshSoon());
     document.addEventListener("visibilitychange", () => document.hidden || this.#refreshSoon());
-    addEventListener("popstate", () => this.start());
+    addEventListener("popstate", () => location.hash !== "#main" && this.start());
     document.addEventListener("pointerdown", ({ target }) => {
       for (const open of document.querySelectorAll("details.export[open], details.own-range[open]")) if (!open.contains(target)) open.open = false;
     });
@@ -224,8 +227,8 @@ class Review {
   }
 
   #markShown(mark) {
-    const event = this.detail.event;
-    if (!mark && !event.mark) return;
+    const { event } = this.detail;
+    if (!may.operator || !event || (!mark && !event.mark)) return;
     const { note } = this.detail;
     const next = mark ? this.#following(event.event) : null;
     this.#marks.mark([event], mark, { note });

@@ -10,7 +10,6 @@ from browsing import PHONE, Site, Visitors
 from review_pages import RING, forget, is_ready, open_review, open_row, review_site, row, stands_on
 from reviewing import camera_in, keep_pictures, review_event
 from vigil.store import Store
-from waiting import until
 
 pytestmark = pytest.mark.e2e
 PLAYS = "() => { const v = document.querySelector('#event-clip video'); return v && !v.hidden && v.currentTime > 0.3; }"
@@ -80,7 +79,7 @@ def test_filters_find_and_what_is_shown_stays(site: Site, store: Store, visitors
     open_row(page, 4)
     page.fill("#filter-text", "scene 2")
     expect(page.locator(".event-row")).to_have_count(1)
-    expect(page.locator("#events-found")).to_have_text("1 events · 0 missed")
+    expect(page.locator("#events-found")).to_have_text("1 found · 0 missed")
     stands_on(page, 4, is_listed=False)
     page.fill("#filter-text", "两只猫")
     expect(page.locator(".event-row")).to_have_attribute("data-id", "e0003")
@@ -166,7 +165,7 @@ def test_what_was_missed_is_marked_on_the_timeline_listed_and_taken_back(
     page.fill("#missed-note", "somebody fell")
     page.click("#missed-add")
     expect(page.locator("#moment .moment-missed")).to_contain_text("somebody fell")
-    expect(page.locator("#events-found")).to_have_text("6 events · 1 missed")
+    expect(page.locator("#events-found")).to_have_text("6 found · 1 missed")
     [span] = store.missed_spans.find()
     assert (span.source, span.note, span.who) == ("door", "somebody fell", "local")
     page.select_option("#filter-mark", "missed")
@@ -262,7 +261,7 @@ def test_keys_are_told_and_are_letters_while_something_is_typed(site: Site, visi
     page.keyboard.press("/")
     page.keyboard.type("jt")
     expect(page.locator("#filter-text")).to_have_value("jt")
-    until(lambda: page.url.endswith("text=jt"))
+    page.wait_for_url("**text=jt")
     stands_on(page, 5, is_listed=False)
     page.keyboard.press("Escape")
     expect(page.locator(".event-row")).to_have_count(6)

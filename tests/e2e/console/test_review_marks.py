@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from api_service import vigil
 from browsing import Site, Visitors
 from review_pages import forget, is_ready, marks_in, open_review, open_row, review_site, row, stands_on
 from vigil.store import Store
@@ -178,3 +180,31 @@ def test_an_event_is_acknowledged_and_its_history_says_by_whom(page: Page, store
     expect(page.locator("#history-lines")).to_contain_text("acknowledged local")
     expect(row(page, 5).locator(".badge")).to_have_text("acknowledged")
     assert store.acknowledgements.of_events(["e0005"])["e0005"].who == "local"
+
+
+def test_a_viewer_sees_all_of_it_and_no_buttons_to_mark(
+    pages: tuple[Site, Store], store: Store, visitors: Visitors
+) -> None:
+    site = pages[0]
+    path = store.folder / "events.db"
+    words = ("users", "add", "vera", "--role", "viewer", "--password-file", "-", "--store", str(path))
+    assert vigil(*words, said="a long password\n").returncode == 0
+    try:
+        until(lambda: httpx.get(f"{site.url}api/v1/session").status_code == 401)
+        page = visitors.visit(f"{site.url}en/events/e0003", wait=False)
+        visitors.sign_in(page, "vera", "a long password")
+        is_ready(page)
+        stands_on(page, 3)
+        expect(page.locator(".only-look")).to_have_text("You may look. Marks need the role operator.")
+        expect(page.locator("#why-lines")).to_contain_text("Peak 0.970")
+        for key in ("t", "x", "Backspace", "a", "n"):
+            page.keyboard.press(key)
+        stands_on(page, 3)
+        page.locator("#strip-canvas").click()
+        expect(page.locator("#moment")).to_be_visible()
+        for name in (".mark-button", "#acknowledge", "#note", "#missed-form", "#choose-all", ".event-pick", "#undo"):
+            expect(page.locator(name).filter(visible=True)).to_have_count(0)
+        assert marks_in(store) == {}
+    finally:
+        store.users.remove("vera")
+        until(lambda: httpx.get(f"{site.url}api/v1/session").status_code == 200)

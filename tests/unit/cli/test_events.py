@@ -16,6 +16,7 @@ from vigil.cli.main import main
 from vigil.events import EventWindow, Tier
 from vigil.report.event_export import as_csv
 from vigil.store import Store
+from vigil.store.times import format_utc
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 
@@ -243,3 +244,22 @@ def test_a_mark_is_taken_back_and_a_note_is_no_formula_in_csv(db: Path, capsys: 
     assert main(["events", "list", "--mark", "unsure"]) == 0
     assert "no event" in capsys.readouterr().err
     assert main(["events", "mark", "cccc", "true"]) == 2
+
+
+def test_missed_incidents_are_listed_and_told_beside_the_events(db: Path, capsys: Told) -> None:
+    assert main(["events", "missed"]) == 0
+    assert "no missed incidents" in capsys.readouterr().err
+    with Store.open(db) as store:
+        since, until = format_utc(time.time() - 60), format_utc(time.time() - 50)
+        span = store.missed_spans.add("door", from_utc=since, to_utc=until, who="lena", note="=1+1 \x1b[31m两个人")
+    assert main(["events", "list", "--source", "door"]) == 0
+    assert "1 missed incident" in capsys.readouterr().err
+    assert main(["events", "missed", "--since", "1h", "--source", "door", "--text", "两个人"]) == 0
+    told = capsys.readouterr().out
+    assert "10.0 s" in told and "lena" in told and "\x1b" not in told
+    assert main(["events", "missed", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["missed"] == span.id
+    assert main(["events", "missed", "--format", "csv"]) == 0
+    assert "'=1+1" in capsys.readouterr().out
+    assert main(["events", "missed", "--until", "1d"]) == 0
+    assert "no missed incidents" in capsys.readouterr().err

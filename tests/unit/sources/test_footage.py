@@ -38,8 +38,9 @@ def starts_with_its_index(clip: Path) -> bool:
 @pytest.mark.parametrize("bf", ["0", "3"])
 def test_a_clip_of_h264_is_cut_from_the_key_picture_before_it(film: Film, tmp_path: Path, bf: str) -> None:
     source = film("film.mp4", frames=300, options={"g": "50", "bf": bf})
-    FileFootage(source).clip(tmp_path / "clip.mp4", from_s=5.0, to_s=8.0)
+    begins_s = FileFootage(source).clip(tmp_path / "clip.mp4", from_s=5.0, to_s=8.0)
     shown = numbers(tmp_path / "clip.mp4")
+    assert begins_s == pytest.approx(4.0, abs=0.01)
     assert shown[0] == 100 and 199 <= shown[-1] <= 203
     assert shown == list(range(100, shown[-1] + 1))
     assert starts_with_its_index(tmp_path / "clip.mp4")

@@ -42,6 +42,19 @@ def test_the_exact_pictures_of_a_window_are_kept_and_may_be_kept_again(store: St
     assert [file.size_bytes for file in store.media.of_event(event.id)] == [6]
 
 
+def test_where_a_clip_begins_is_kept_if_its_writer_says_so(store: Store) -> None:
+    event = make_event()
+    store.events.save(event)
+
+    def write(path: Path) -> float:
+        path.write_bytes(b"clip")
+        return 12.5
+
+    store.media.keep(event.id, "clips", ".mp4", write)
+    store.media.keep(event.id, "snapshots", ".jpg", lambda path: path.write_bytes(b"jpeg"))
+    assert {file.kind: file.begins_s for file in store.media.of_event(event.id)} == {"clips": 12.5, "snapshots": None}
+
+
 def test_a_failed_write_leaves_nothing_behind(store: Store) -> None:
     event = make_event()
     store.events.save(event)
