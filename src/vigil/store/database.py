@@ -48,6 +48,7 @@ class Database:
     def __init__(self, url: URL, timeouts: DatabaseTimeouts | None = None) -> None:
         self.name = display_url(url)
         self.engine = make_engine(url, timeouts)
+        self._writer = self.engine.execution_options(**{WRITES: True})
         self._shared = threading.local()
 
     @contextmanager
@@ -75,8 +76,7 @@ class Database:
     @contextmanager
     def writing(self, action: str) -> Iterator[Connection]:
         """A write transaction: durable once the block ends, rolled back if it raises; errors as in `reading`."""
-        engine = self.engine.execution_options(**{WRITES: True})
-        with translate_errors(action, self.name), engine.begin() as connection:
+        with translate_errors(action, self.name), self._writer.begin() as connection:
             yield connection
 
     def close(self) -> None:
