@@ -68,6 +68,8 @@ class AlarmStrip {
   #buildSound() {
     const text = make("p", { class: "strip-text", role: "alert" }, word("console.sound_blocked"));
     const test = button(word("console.sound_test"), "", () => sound.test(), "is-main");
+    // The press itself lets the page sound, and this line is gone before the finger is up again.
+    test.addEventListener("pointerdown", () => sound.test());
     this.blocked = row("blocked", text, make("div", { class: "strip-acts" }, test));
     const on = button(word("console.sound_switch_on"), "S", () => sound.switch(true));
     const off = make("p", { class: "strip-text" }, word("console.sound_is_off"));
