@@ -30,6 +30,7 @@ export class EventFilters extends EventTarget {
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#set("text", this.text.value.trim()), TYPING_MS);
     });
+    this.text.addEventListener("keydown", (event) => this.#clearText(event));
     this.element = make("form", { class: "filters", id: "filters", role: "search", "aria-label": word("events.filters") },
       this.text, this.#presets, this.#own, ...this.#lists(), this.#clear);
     this.element.addEventListener("submit", (event) => event.preventDefault());
@@ -62,6 +63,16 @@ export class EventFilters extends EventTarget {
     this.#offer("camera", names);
     this.#offer("place", places.map((each) => [each, each]));
     this.#offer("rule", rules.map((each) => [each, each]));
+  }
+
+  // The first Escape clears what is typed, the next one leaves the field.
+  #clearText(event) {
+    if (event.key !== "Escape" || !this.text.value) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.text.value = "";
+    clearTimeout(this.#timer);
+    this.#set("text", "");
   }
 
   #offer(name, pairs) {

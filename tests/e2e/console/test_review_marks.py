@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from api_service import vigil
 from browsing import Site, Visitors
 from review_pages import forget, is_ready, marks_in, open_review, open_row, review_site, row, stands_on
+from reviewing import review_event
 from vigil.store import Store
 from waiting import until
 
@@ -163,15 +164,15 @@ def test_many_are_marked_at_once_and_undone_at_once(page: Page, store: Store) ->
 
 
 def test_a_mark_that_is_refused_is_told_and_put_back(page: Page, store: Store) -> None:
-    with store.database.writing("taking the event away") as connection:
-        connection.exec_driver_sql("UPDATE events SET id = 'gone' WHERE id = 'e0005'")
-    try:
-        page.keyboard.press("t")
-        expect(page.locator(".toast.is-problem")).to_contain_text("The mark was not stored")
-        expect(page.locator(".event-row .mark-true")).to_have_count(0)
-    finally:
-        with store.database.writing("giving it back") as connection:
-            connection.exec_driver_sql("UPDATE events SET id = 'e0005' WHERE id = 'gone'")
+    store.events.save(review_event(6))
+    open_row(page, 6)
+    stands_on(page, 6)
+    forget(store)  # with this event
+    page.keyboard.press("t")
+    stands_on(page, 5)
+    expect(page.locator(".toast.is-problem")).to_contain_text("The mark was not stored. there is no event 'e0006'")
+    expect(page.locator(".event-row")).to_have_count(6)
+    expect(page.locator(".event-row .mark-true")).to_have_count(0)
 
 
 def test_an_event_is_acknowledged_and_its_history_says_by_whom(page: Page, store: Store) -> None:
