@@ -102,5 +102,5 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     add("--uploads-total-mb", type=int, help="upload space in total in MB (10000, or five visitors' space)")
     add("--keep-free-mb", type=int, default=500, help="disk space in MB that uploads must leave free (500)")
     add("--keep-uploads-min", type=float, default=60.0, help="minutes after which unused uploads are removed (60)")
-    add("--connections", type=int, help="connections in total (512, or a quarter of `ulimit -n`)")
+    add("--connections", type=int, help="connections in total (1024, or a quarter of `ulimit -n`)")
     add("--connections-per-address", type=int, help="connections per address (a quarter of the total)")

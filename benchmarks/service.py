@@ -1,7 +1,7 @@
 """The service under load: how long reads take at a steady rate, and how soon an event reaches every live client.
 
     .venv/bin/python benchmarks/service.py                      200 reads a second for 10 s, 100 clients, 20 changes
-    .venv/bin/python benchmarks/service.py --rate 100 --seconds 5 --clients 50
+    .venv/bin/python benchmarks/service.py --rate 100 --seconds 5 --clients 500
 
 It starts `vigil service` as a process of its own on a store with 500 events, and asks it over real connections. Reads
 are sent at their due times, whether or not those before them are answered, and are measured from then on. A change is
@@ -21,6 +21,8 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src"), str(ROOT / "tests")]
+
+from app.http.connections import raise_limit  # noqa: E402
 
 from api_service import EVENT, Service, event, filled_store, service_at  # noqa: E402
 from vigil.store import Store  # noqa: E402
@@ -47,7 +49,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, bright_server() as endpoint:
         folder = Path(name)
         store = filled_store(folder / "store" / "events.db", events=500)
-        with service_at(endpoint.url, folder=folder, store=store) as service:
+        raise_limit()
+        words = ("--connections-per-address", str(given.clients + 64))
+        with service_at(endpoint.url, *words, folder=folder, store=store) as service:
             asyncio.run(measure_reads(service, rate=given.rate, seconds=given.seconds))
             asyncio.run(measure_live(service, clients=given.clients, changes=given.changes))
 

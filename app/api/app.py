@@ -30,6 +30,7 @@ from ..web.root_path import BelowRootPath
 from .cameras import cameras_router
 from .context import ApiContext
 from .events import events_router
+from .exports import exports_router
 from .health import health_router
 from .judge import judge_router
 from .live import live_router, make_hub
@@ -72,6 +73,7 @@ def build_api(context: SiteContext) -> FastAPI:
     hub = make_hub(shared)
     for router in (
         review_router(shared),
+        exports_router(shared),
         events_router(shared),
         media_router(shared),
         missed_router(shared),

@@ -41,6 +41,7 @@ from .schemas import (
     HistoryOut,
     MaskOut,
     NewCamera,
+    as_answer,
     problems,
 )
 
@@ -215,15 +216,16 @@ def cameras_router(context: ApiContext) -> APIRouter:
 
 def _add_reading(router: APIRouter, context: ApiContext) -> None:
     @router.get("/cameras", response_model=CameraListOut, responses=problems(503))
-    def list_cameras(caller: CameraReader) -> CameraListOut:
+    def list_cameras(caller: CameraReader) -> Any:
         """Every camera: its state, lag, drops, and what the model last made of it."""
         cameras = WatchedCameras(context)
-        return CameraListOut(cameras=cameras.all(), spare=cameras.spare(), warnings=list(context.watcher.warnings))
+        warnings = list(context.watcher.warnings)
+        return as_answer(CameraListOut(cameras=cameras.all(), spare=cameras.spare(), warnings=warnings))
 
     @router.get("/cameras/{camera}", response_model=CameraOut, responses=problems(404, 503))
-    def get_camera(caller: CameraReader, camera: CameraPath) -> CameraOut:
+    def get_camera(caller: CameraReader, camera: CameraPath) -> Any:
         """One camera."""
-        return WatchedCameras(context).get(camera)
+        return as_answer(WatchedCameras(context).get(camera))
 
     @router.get("/cameras/{camera}/verdicts", response_model=CameraVerdicts, responses=problems(404, 503))
     def camera_verdicts(

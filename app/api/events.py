@@ -2,17 +2,16 @@
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import JSONResponse
 
 from vigil.errors import UsageError
 from vigil.events import Event, Tier
-from vigil.report.event_export import as_csv, as_json
-from vigil.report.subtitles import format_srt
 from vigil.store import EventFilter, MediaFile, Store
 from vigil.store.event_record import EventState, full_record, rounded
 from vigil.store.times import parse_time
@@ -32,14 +31,13 @@ from .schemas import (
     TierName,
     VerdictList,
     VerdictOut,
+    as_answer,
     problems,
 )
 
 MOST = 200
-MOST_EXPORTED = 10_000
 LONGEST_TEXT = 200
 MARGIN_S = 30.0
-EXPORTS = {"json": "application/json", "csv": "text/csv; charset=utf-8", "srt": "application/x-subrip"}
 
 EventPath = Annotated[str, Path(max_length=100, pattern=r"^[A-Za-z0-9_-]+$", examples=[EXAMPLE_EVENT])]
 
@@ -85,6 +83,16 @@ class EventFilters:
             closed_only=self.is_open is False,
             limit=limit,
         )
+
+
+async def event_filters(**given: Any) -> EventFilters:
+    """The filters of a request; awaited, as a class would be called in a thread of its own."""
+    return EventFilters(**given)
+
+
+event_filters.__signature__ = inspect.signature(EventFilters)  # type: ignore[attr-defined]
+
+WantedEvents = Annotated[EventFilters, Depends(event_filters)]
 
 
 def encode_cursor(place: str) -> str:
@@ -144,7 +152,7 @@ def events_router(context: ApiContext) -> APIRouter:
     @router.get("/events", response_model=EventList, responses=problems(400, 503))
     def list_events(
         caller: EventReader,
-        filters: Annotated[EventFilters, Depends()],
+        filters: WantedEvents,
         limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
         cursor: Annotated[str, Query(max_length=300, description="`next` of the page before.")] = "",
     ) -> Any:
@@ -154,27 +162,6 @@ def events_router(context: ApiContext) -> APIRouter:
             found = store.events.page(filters.wanted(), after=decode_cursor(cursor), size=limit)
             records = event_records(context, store, found.events)
         return JSONResponse({"events": records, "next": encode_cursor(found.next) if found.next else None})
-
-    @router.get(
-        "/events/export.{format}",
-        response_class=Response,
-        responses={
-            200: {"description": "The events as a file", "content": {kind: {} for kind in EXPORTS.values()}},
-            **problems(400, 404, 503),
-        },
-    )
-    def export_events(
-        caller: EventReader,
-        format: Annotated[Literal["json", "csv", "srt"], Path(examples=["csv"])],
-        filters: Annotated[EventFilters, Depends()],
-    ) -> Response:
-        """The newest 10,000 events that match, oldest first. Subtitles (srt) are of one watch of one camera."""
-        store = context.store
-        events = store.events.find(filters.wanted(limit=MOST_EXPORTED))
-        told = {"json": _json, "csv": _csv, "srt": _srt}[format](context, store, events)
-        write_down("export events", caller, format=format, events=str(len(events)))
-        name = {"Content-Disposition": f'attachment; filename="events.{format}"'}
-        return Response(told, media_type=EXPORTS[format], headers=name)
 
     @router.get("/events/{event}", response_model=EventOut, responses=problems(404, 503))
     def get_event(caller: EventReader, event: EventPath) -> Any:
@@ -187,7 +174,7 @@ def events_router(context: ApiContext) -> APIRouter:
     @router.get("/events/{event}/verdicts", response_model=VerdictList, responses=problems(404, 503))
     def verdicts(
         caller: EventReader, event: EventPath, margin_s: Annotated[float, Query(ge=0, le=600)] = MARGIN_S
-    ) -> VerdictList:
+    ) -> Any:
         """The verdicts of the event and of `margin_s` before and after it, oldest first."""
         store = context.store
         found = find_event(store, event)
@@ -206,21 +193,24 @@ def events_router(context: ApiContext) -> APIRouter:
             )
             for each in store.verdicts.around(found, margin_s=margin_s)
         ]
-        return VerdictList(event=found.id, verdicts=told)
+        return as_answer(VerdictList(event=found.id, verdicts=told))
 
     @router.get("/events/{event}/probability", response_model=Curve, responses=problems(404, 503))
     def probability(
         caller: EventReader, event: EventPath, margin_s: Annotated[float, Query(ge=0, le=600)] = MARGIN_S
-    ) -> Curve:
+    ) -> Any:
         """The probability of alarm over time, with `margin_s` before and after the event."""
         store = context.store
-        found = find_event(store, event)
+        with store.sharing("reading verdicts"):
+            found = find_event(store, event)
+            judged = store.verdicts.around(found, margin_s=margin_s)
         points = [
             CurvePoint(start_s=each.start_s, end_s=each.end_s, p_alarm=each.verdict.p_alarm, cause=each.verdict.cause)
-            for each in store.verdicts.around(found, margin_s=margin_s)
+            for each in judged
         ]
         tiers = tiers_of(context)
-        return Curve(event=found.id, onset_s=found.onset_s, end_s=rounded(found.end_s), tiers=tiers, points=points)
+        end_s = rounded(found.end_s)
+        return as_answer(Curve(event=found.id, onset_s=found.onset_s, end_s=end_s, tiers=tiers, points=points))
 
     _add_marking(router, context)
     return router
@@ -256,37 +246,3 @@ def _add_marking(router: APIRouter, context: ApiContext) -> None:
         write_down("acknowledge an event", caller, event=found.id)
         store.acknowledgements.add(found.id, who=caller.name)
         return JSONResponse(event_records(context, store, [found])[0])
-
-
-def _belongings(
-    context: ApiContext, store: Store, events: Sequence[Event]
-) -> tuple[Mapping[str, Sequence[MediaFile]], Mapping[str, Sequence[Any]]]:
-    ids = [event.id for event in events]
-    media = {
-        event_id: [replace(files[0], place=url) for url in media_urls(context, files)]
-        for event_id, files in store.media.of_events(ids).items()
-    }
-    return media, store.marks.of_events(ids)
-
-
-def _json(context: ApiContext, store: Store, events: Sequence[Event]) -> str:
-    seen = store.acknowledgements.of_events([event.id for event in events])
-    return as_json(events, *_belongings(context, store, events), seen)
-
-
-def _csv(context: ApiContext, store: Store, events: Sequence[Event]) -> bytes:
-    # With a byte order mark: without it, Excel may assume GBK.
-    return as_csv(events, *_belongings(context, store, events)).encode("utf-8-sig", errors="backslashreplace")
-
-
-def _srt(context: ApiContext, store: Store, events: Sequence[Event]) -> str:
-    """The subtitles of the watch that the newest event belongs to."""
-    if not events:
-        raise NotFoundError("no event matches, so there is no watch to write subtitles of")
-    if len({event.camera_id or event.source for event in events}) > 1:
-        raise UsageError("subtitles are of one camera: choose it with camera=ID")
-    session = store.sessions.of_event(events[-1].id)
-    judged = [] if session is None else store.verdicts.of_session(session)
-    if session is None or not judged:
-        raise NotFoundError("the verdicts of that watch are not kept any more")
-    return format_srt(judged, store.events.of_session(session))

@@ -1,6 +1,6 @@
 """How the service is: alive, ready, its metrics, its version, what the watch does, who you are, and the audit table."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import anyio.to_thread
 from fastapi import APIRouter, Query, Response
@@ -29,6 +29,7 @@ from .schemas import (
     SessionOut,
     StatusOut,
     VersionOut,
+    as_answer,
     problems,
 )
 
@@ -115,9 +116,9 @@ def health_router(context: ApiContext, hub: LiveHub) -> APIRouter:
         return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @router.get("/status", response_model=StatusOut, responses=problems(503))
-    def status(caller: AnyCaller) -> StatusOut:
+    def status(caller: AnyCaller) -> Any:
         """What the watch does as a whole, and what keeps it from judging."""
-        return _status(context, hub, counts)
+        return as_answer(_status(context, hub, counts))
 
     @router.get("/session", response_model=SessionOut, responses=problems())
     async def session(caller: AnyCaller) -> SessionOut:

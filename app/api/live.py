@@ -32,7 +32,7 @@ from .schemas import problems
 
 log = logging.getLogger(__name__)
 
-MOST_CLIENTS = 256
+MOST_CLIENTS = 500
 QUEUE = 512
 """Events that wait for a client, about a minute of eight busy cameras; one that is further behind is disconnected."""
 
@@ -78,8 +78,9 @@ class Subscription:
 class LiveHub(WatchObserver):
     """Reads the change log once and hands everything to all clients; the methods of an observer are thread-safe."""
 
-    def __init__(self, open_store: Callable[[], Store | None]) -> None:
+    def __init__(self, open_store: Callable[[], Store | None], *, most_clients: int = MOST_CLIENTS) -> None:
         self._open_store = open_store
+        self._most_clients = most_clients
         self._store: Store | None = None
         self._clients: set[Subscription] = set()
         self._position = 0
@@ -128,8 +129,8 @@ class LiveHub(WatchObserver):
 
     async def join(self, subscription: Subscription) -> int:
         """Adds a client and returns up to which change the others have been told; raises BusyError."""
-        if len(self._clients) >= MOST_CLIENTS:
-            raise BusyError(f"{MOST_CLIENTS} clients listen already; try again later")
+        if len(self._clients) >= self._most_clients:
+            raise BusyError(f"{self._most_clients} clients listen already; try again later")
         if self._task is None or self._task.done() or self._loop is not asyncio.get_running_loop():
             await self._begin()
         self._clients.add(subscription)
@@ -310,7 +311,9 @@ async def _stream(hub: LiveHub, client: Subscription, begin: int, upto: int, *, 
 
 def make_hub(context: ApiContext) -> LiveHub:
     """The hub of a site, subscribed to its watch."""
-    hub = LiveHub(lambda: open_store(context.site))
+    # Those who listen leave half of the connections to those who ask.
+    connections = context.site.options.connection_limits.in_all
+    hub = LiveHub(lambda: open_store(context.site), most_clients=min(MOST_CLIENTS, max(1, connections // 2)))
     if context.site.service is not None:
         context.site.service.subscribe(hub)
     return hub

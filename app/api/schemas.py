@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Literal, TypeAlias
 
+from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from vigil.masks import MOST_MASKS, MOST_POINTS
@@ -22,6 +23,11 @@ class Form(BaseModel):
     """A request: unknown fields are refused, since they are most likely misspelt."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+def as_answer(model: BaseModel) -> Response:
+    """A model as an answer, made into JSON where it is; FastAPI would check it again, in another thread."""
+    return Response(model.model_dump_json(), media_type="application/json")
 
 
 class FieldProblem(BaseModel):

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 ENOUGH = 65_536
 """The limit of open files is raised to this at most: some child processes look at every descriptor up to it."""
 
-MOST_CONNECTIONS = 512
+MOST_CONNECTIONS = 1024
 SHARE = 4
 """Visitors get a quarter of the descriptors at most: each connection may open a file and another socket."""
 

@@ -17,6 +17,7 @@ from vigil.store.database import Database, upsert
 from vigil.store.event_filter import EventFilter
 from vigil.store.event_query import NEWEST_FIRST, camera_names, counting, cursor_of, matching, newest, older_than
 from vigil.store.event_rows import events_of, insert_new_windows, last_window_end_s, read_events, row_of
+from vigil.store.rows_of import rows_of
 from vigil.store.schema import events
 from vigil.store.search import index_events, index_new
 from vigil.store.sessions import SessionTable, WatchSession, cameras_of, end_all
@@ -65,6 +66,18 @@ class EventTable:
         """The events that match a filter (by default all), oldest first."""
         with self._database.reading("reading events") as connection:
             return _find(connection, wanted or EventFilter())
+
+    def ids(self, wanted: EventFilter | None = None) -> list[str]:
+        """The ids of the events that match a filter, oldest first; a thousandth of the events themselves in memory."""
+        with self._database.reading("reading events") as connection:
+            query = newest(connection, wanted or EventFilter()).with_only_columns(events.c.id)
+            return [*connection.execute(query).scalars()][::-1]
+
+    def by_ids(self, ids: Sequence[str]) -> list[Event]:
+        """The events with these ids, in their order; ids without an event are left out."""
+        with self._database.reading("reading events") as connection:
+            rows = {row.id: row for row in rows_of(connection, (events,), events.c.id, ids)}
+            return events_of(connection, [rows[event_id] for event_id in ids if event_id in rows])
 
     def find_open(self, source: str | None = None) -> list[Event]:
         """The open events (of one camera, or of all), including those that a killed watcher left open."""

@@ -40,8 +40,9 @@ class RetentionSettings:
     `media_days` counts from the end of an event, `verdict_days` from the time of a verdict. `media_mb` limits the total
     size of media (in 10^6 bytes); media of the oldest events are deleted first. `event_days` deletes whole events, rows
     and media. Marked events are exempt, and their media do not count towards `media_mb`. Changes are deleted after
-    `event_days` once every consumer has read them, and after another `unread_days` even if one has not. Raises
-    UsageError for negative values.
+    `event_days` once every consumer has read them, and after another `unread_days` even if one has not. Of the audit
+    table, acts of the last `audit_days` are kept, and the newest `audit_rows` at most. Raises UsageError for negative
+    values.
     """
 
     media_days: float | None = 30.0
@@ -49,6 +50,8 @@ class RetentionSettings:
     verdict_days: float | None = 30.0
     event_days: float | None = None
     unread_days: float | None = 90.0
+    audit_days: float | None = 365.0
+    audit_rows: int | None = 1_000_000
 
     def __post_init__(self) -> None:
         values = {name: getattr(self, name) for name in self.__slots__}
@@ -67,6 +70,7 @@ class PruneReport:
     events: int = 0
     changes: int = 0
     unread_changes: int = 0
+    acts: int = 0
 
 
 def prune(
@@ -94,6 +98,11 @@ def prune(
     old_verdicts = _old_verdicts(retention.verdict_days, now_s=now_s)
     old_events = and_(_old_events(retention.event_days, now_s=now_s), events_may_go)
     old_changes = _old_changes(retention, now_s=now_s)
+    acts = store.audit.prune(
+        before_utc=None if retention.audit_days is None else _before(retention.audit_days, now_s),
+        most_rows=retention.audit_rows,
+        dry_run=dry_run,
+    )
     pruned = PruneReport(
         files=len(files),
         freed_bytes=sum(file.size_bytes for file in files),
@@ -101,6 +110,7 @@ def prune(
         events=_count(store, events, old_events),
         changes=_count(store, changes, old_changes),
         unread_changes=_count(store, changes, and_(old_changes, _is_unread())),
+        acts=acts,
     )
     if dry_run:
         return pruned
@@ -112,7 +122,7 @@ def prune(
     _delete_empty_sessions(store, retention.verdict_days, now_s=now_s)
     if pruned.unread_changes:
         log.warning("%d changes are deleted that a consumer has not read for too long", pruned.unread_changes)
-    if pruned.verdicts or pruned.events or pruned.changes:
+    if pruned.verdicts or pruned.events or pruned.changes or pruned.acts:
         with translate_errors("shrinking", store.name):
             vacuum_free_pages(store.database.engine)
     return pruned

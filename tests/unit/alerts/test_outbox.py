@@ -1,5 +1,6 @@
 """The outbox: what happened reaches every sink at least once, in order, whatever else fails."""
 
+import signal
 import sqlite3
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 from alerting import Receiver, alarm, alerts_to, receiver, save, settled, webhook, write_media
 from databases import another
 from full_disk import full_disk
+from postgresql import PostgresServer
 from s3_server import BUCKET, running_s3
 from vigil.alerts import AlertSettings, Outbox
 from vigil.alerts.settings import CommandSettings, SiteSettings
@@ -368,3 +370,33 @@ def test_what_follows_an_alarm_from_memory_has_a_higher_revision(store: Store) -
         (2, "raised"),
         (3, "closed"),
     ]
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["restarted", "crashed"])
+def test_a_server_that_is_restarted_under_load_loses_no_alarm_and_tells_none_twice(
+    postgresql_server: PostgresServer, tmp_path: Path, how: signal.Signals
+) -> None:
+    with (
+        Store.open(postgresql_server.new_database(), folder=tmp_path) as store,
+        receiver() as got,
+        Outbox(alerts_to(webhook(got.url)), store) as outbox,
+    ):
+        before = [save(store, alarm(source=f"a{n}"), outbox) for n in range(10)]
+        postgresql_server.stop(how=how)
+        during = [alarm(source=f"b{n}") for n in range(5)]
+        for event in during:
+            outbox.on_change(EventChange("opened", event))
+        until(lambda: {event.id for event in during} <= {each.json["id"] for each in got.taken})
+        postgresql_server.start()
+        for event in during:
+            save(store, event, outbox)
+        after = [save(store, alarm(source=f"c{n}"), outbox) for n in range(5)]
+        wanted = {event.id for event in (*before, *during, *after)}
+        until(lambda: wanted <= {each.json["id"] for each in got.taken})
+        settled(store)
+    keys = [each.headers["idempotency-key"] for each in got.taken]
+    assert {each.json["id"] for each in got.taken} == wanted
+    assert {each.json["id"] for each in got.taken if not each.json["durable"]} >= {event.id for event in during}
+    told_once = [each for each in keys if keys.count(each) == 1]
+    assert len(told_once) >= len(keys) - 2 * len(before), "only what was under way may come again, under its own key"

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import httpx
@@ -198,3 +199,15 @@ def test_ten_thousand_guesses_are_cut_short(guarded: Service) -> None:
         assert told.count(401) <= 25 and told.count(429) >= 75
         late = client.get("/session", auth=("ada", "guess"))
     assert is_problem(late, 429) and int(late.headers["Retry-After"]) >= 1
+
+
+def test_many_wrong_passwords_are_slowed_down_and_the_service_goes_on(guarded: Service) -> None:
+    def attempt(number: int) -> int:
+        with guarded.client(auth=("mallory", f"guess {number}")) as client:
+            return client.get("/session").status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(attempt, range(80)))
+    assert set(told) <= {401, 429} and told.count(429) >= 50
+    with guarded.client(key=key(guarded)) as client:
+        assert client.get("/session").status_code == 200

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 
 import httpx
 import pytest
@@ -112,3 +113,20 @@ def test_the_count_of_what_waits_is_in_the_status(asking: httpx.Client) -> None:
     assert told["open_alarms"] == len(ids(asking, state="alarm")) and told["problem"] == ""
     assert told["to_review"] == len(ids(asking, state="to_review"))
     assert told["differences"] is None
+
+
+def test_an_export_of_many_is_sent_in_pieces_and_is_what_is_listed(asking: httpx.Client, service: Service) -> None:
+    with Store.open(service.store) as store:
+        for number in range(205):
+            store.events.save(event(5000 + number, event_id=f"many{number:04d}", source="=many", text="of many"))
+    wanted = {"text": "of many"}
+    with asking.stream("GET", "/events/export.json", params=wanted) as answer:
+        assert "content-length" not in answer.headers
+        told = json.loads(b"".join(answer.iter_raw()))
+    assert [each["event"] for each in told] == [f"many{number:04d}" for number in range(205)]
+    assert told[7] == asking.get("/events/many0007").json()
+    table = asking.get("/events/export.csv", params=wanted).content.decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert [row["event"] for row in rows] == [each["event"] for each in told] and rows[0]["source"] == "'=many"
+    assert asking.get("/events/export.json", params={"text": "of nothing"}).json() == []
+    assert asking.get("/events/export.csv", params={"text": "of nothing"}).text.count("\n") == 1

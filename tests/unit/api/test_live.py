@@ -135,14 +135,18 @@ def test_a_client_that_does_not_keep_up_is_marked_and_the_others_go_on(hub: Live
     asyncio.run(run())
 
 
-def test_more_clients_than_there_are_places_are_refused(hub: LiveHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "MOST_CLIENTS", 1)
-
+def test_five_hundred_hear_everything_and_one_more_is_refused(hub: LiveHub) -> None:
     async def run() -> None:
-        first = Subscription(frozenset(), "")
-        await hub.join(first)
-        with pytest.raises(BusyError, match="1 clients listen already"):
+        clients = [Subscription(frozenset({"change"}), "") for _ in range(500)]
+        for client in clients:
+            await hub.join(client)
+        with pytest.raises(BusyError, match="500 clients listen already"):
             await hub.join(Subscription(frozenset(), ""))
-        hub.leave(first)
+        message = LiveMessage("change", "", b"x", 1)
+        hub.hand_out(message)
+        assert all(client.queue.get_nowait() is message for client in clients)
+        for client in clients:
+            hub.leave(client)
+        assert hub.clients == 0
 
     asyncio.run(run())

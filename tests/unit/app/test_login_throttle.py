@@ -1,3 +1,6 @@
+import time
+
+import pytest
 from app.login_throttle import LoginThrottle, TryRate
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,3 +65,22 @@ def test_a_million_names_fill_no_memory() -> None:
     for number in range(100_000):
         throttle.wait_s("a", f"user {number}")
     assert len(throttle._free_s) <= (1 << 16) + 2
+
+
+def test_ten_thousand_tries_from_as_many_addresses_get_a_few_guesses_at_one_user() -> None:
+    clock = Clock()
+    throttle = LoginThrottle(clock=clock)
+    let_through = 0
+    for number in range(10_000):
+        clock.now_s += 0.01
+        let_through += throttle.wait_s(f"10.{number // 256}.{number % 256}.1", "ada") == 0.0
+    assert let_through <= 20 + 100 / 6 + 1, "a burst of 20, then one in 6 s"
+    clock.now_s += 600.0
+    assert throttle.wait_s("192.0.2.1", "ada") == 0.0, "whoever knows the password comes in afterwards"
+
+
+def test_a_wall_clock_that_is_set_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    throttle = LoginThrottle(per_address=TryRate(1, 3600.0), per_user=LOOSE, in_all=LOOSE)
+    assert throttle.wait_s("a", "ada") == 0.0
+    monkeypatch.setattr(time, "time", lambda: 9e9)
+    assert throttle.wait_s("a", "ada") > 3500.0

@@ -67,3 +67,18 @@ def test_an_event_of_more_windows_than_a_step_may_have_goes_alone(
     with rows_of_transactions(store) as fewer:
         prune(store, RetentionSettings(event_days=1))
     assert [count for count in fewer if count] == [3, 31, 3] and store.events.find() == []
+
+
+def test_old_acts_go_by_age_and_by_number_in_steps(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vigil.store.audit.DELETED_AT_ONCE", 3)
+    for number in range(20):
+        store.audit.add(f"act {number}", who="ada")
+    keep = RetentionSettings(audit_days=None, audit_rows=12)
+    assert prune(store, keep, dry_run=True).acts == 8 and len(store.audit.newest()) == 20
+    assert prune(store, keep).acts == 8 and prune(store, keep).acts == 0
+    assert [each.act for each in store.audit.newest()][-1] == "act 8"
+    late_s = time.time() + 10 * 86_400
+    assert prune(store, RetentionSettings(audit_days=11), clock=lambda: late_s).acts == 0
+    assert prune(store, RetentionSettings(audit_days=9), clock=lambda: late_s).acts == 12
+    store.audit.add("another", who="ada")
+    assert [each.act for each in store.audit.newest()] == ["another"]

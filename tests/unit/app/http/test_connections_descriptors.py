@@ -29,7 +29,7 @@ def test_the_limit_of_open_files_is_raised_as_far_as_it_goes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("descriptors", "in_all", "per_address"), [(65_536, 512, 128), (1024, 256, 64), (256, 64, 16), (64, 16, 12)]
+    ("descriptors", "in_all", "per_address"), [(65_536, 1024, 256), (1024, 256, 64), (256, 64, 16), (64, 16, 12)]
 )
 def test_visitors_take_a_quarter_of_the_descriptors_at_the_most(
     descriptors: int, in_all: int, per_address: int
