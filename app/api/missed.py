@@ -15,7 +15,8 @@ from ..problems import NotFoundError
 from .auth import EventOperator, EventReader, write_down
 from .cameras import CameraPath
 from .context import ApiContext
-from .events import LONGEST_TEXT, MOST, MOST_EXPORTED, decode_cursor, encode_cursor
+from .events import LONGEST_TEXT, MOST, decode_cursor, encode_cursor
+from .exports import MOST_EXPORTED
 from .review_schemas import MissedList, MissedOut, NewMissed
 from .schemas import EXAMPLE_CAMERA, EXAMPLE_EVENT, problems
 
