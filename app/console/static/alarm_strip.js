@@ -179,7 +179,7 @@ class AlarmStrip {
   #drawTroubles(all, rings) {
     this.troubles.hidden = !all.length;
     if (!all.length) return;
-    const told = all.slice(0, 3).map(({ kind, name }) => word(`console.trouble_${kind}`, { name: shortName(name) }));
+    const told = all.slice(0, 3).map(({ kind, name, sinceMs }) => word(`console.trouble_${kind}`, { name: shortName(name), time: timeOf(sinceMs) }));
     if (all.length > 3) told.push(word("console.more", { count: all.length - 3 }));
     setText(this.troubleText, told.join(" · "));
     this.troubleText.title = all.map(({ detail }) => detail).filter(Boolean).join("\n");
