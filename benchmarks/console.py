@@ -5,7 +5,8 @@
 
 One `web.py` serves both. In turn a page of each room is opened in a browser of its own, left alone with live pictures
 of all cameras, and used: opened, a camera paused and resumed. Told are the CPU of the server beyond what it needs
-without a page, that of the browser, both in per cent of one core, and the milliseconds of each act.
+without a page, that of the browser, both in per cent of one core, the pictures a second of a camera that were drawn for
+it, and the milliseconds of each act.
 """
 
 import argparse
@@ -32,6 +33,13 @@ from watching import bright_server, film
 
 ROOMS = ("gradio", "console")
 PICTURES = {"gradio": ".room-picture", "console": ".card-picture"}
+COUNT = """
+window.shown = 0;
+for (const kind of ["load", "picture"])
+  document.addEventListener(kind, ({ target }) => {
+    if (target.matches?.(".room-picture, .card-picture")) window.shown++;
+  }, true);
+"""
 SETTLE_S = 5.0
 FILM_S = 20
 
@@ -45,6 +53,7 @@ class RoomFigures:
     open_ms: list[float] = field(default_factory=list)
     pause_ms: list[float] = field(default_factory=list)
     resume_ms: list[float] = field(default_factory=list)
+    pictures_per_s: list[float] = field(default_factory=list)
 
 
 def in_ms(act: Callable[[], object]) -> float:
@@ -104,10 +113,12 @@ def measure(site: Site, folder: Path, room: str, figures: RoomFigures, *, camera
     """One round with one room, in a browser of its own."""
     alone_s, _ = spent(site, look_s)
     with chromium() as browser:
-        page = Visitors(Tabs(browser), folder).visit(site.url, wait=False, first=True, saves_data=False)
+        page = Visitors(Tabs(browser), folder).visit(site.url, wait=False, script=COUNT, saves_data=False)
         figures.open_ms.append(in_ms(lambda: open_room(page, site, room, cameras)))
         time.sleep(SETTLE_S)
+        shown = page.evaluate("window.shown")
         server_s, browser_s = spent(site, look_s)
+        figures.pictures_per_s.append((page.evaluate("window.shown") - shown) / look_s / cameras)
         figures.server_cpu.append(100 * max(0.0, server_s - alone_s) / look_s)
         figures.browser_cpu.append(100 * browser_s / look_s)
         figures.pause_ms.append(in_ms(lambda: hold(page, room, "Pause")))
@@ -145,7 +156,7 @@ def main() -> None:
 
 def report(figures: dict[str, RoomFigures], to: Path | None) -> None:
     """Prints the medians and the ratios of the console to Gradio."""
-    names = ("server_cpu", "browser_cpu", "open_ms", "pause_ms", "resume_ms")
+    names = ("server_cpu", "browser_cpu", "open_ms", "pause_ms", "resume_ms", "pictures_per_s")
     medians = {room: {name: statistics.median(getattr(figures[room], name)) for name in names} for room in ROOMS}
     ratios = {}
     for name in names:

@@ -68,6 +68,8 @@ class AlarmStrip {
   #buildSound() {
     const text = make("p", { class: "strip-text", role: "alert" }, word("console.sound_blocked"));
     const test = button(word("console.sound_test"), "", () => sound.test(), "is-main");
+    // The press itself lets the page sound, and this line is gone before the finger is up again.
+    test.addEventListener("pointerdown", () => sound.test());
     this.blocked = row("blocked", text, make("div", { class: "strip-acts" }, test));
     const on = button(word("console.sound_switch_on"), "S", () => sound.switch(true));
     const off = make("p", { class: "strip-text" }, word("console.sound_is_off"));
@@ -177,7 +179,7 @@ class AlarmStrip {
   #drawTroubles(all, rings) {
     this.troubles.hidden = !all.length;
     if (!all.length) return;
-    const told = all.slice(0, 3).map(({ kind, name }) => word(`console.trouble_${kind}`, { name: shortName(name) }));
+    const told = all.slice(0, 3).map(({ kind, name, sinceMs }) => word(`console.trouble_${kind}`, { name: shortName(name), time: timeOf(sinceMs) }));
     if (all.length > 3) told.push(word("console.more", { count: all.length - 3 }));
     setText(this.troubleText, told.join(" · "));
     this.troubleText.title = all.map(({ detail }) => detail).filter(Boolean).join("\n");

@@ -29,7 +29,8 @@ export class CameraCard {
     this.place = make("span", { class: "card-place" });
     this.badge = make("span", { class: "card-badge" });
     this.nothing = make("div", { class: "card-nothing" });
-    this.words = make("p", { class: "card-words" });
+    this.said = make("span", {});
+    this.words = make("p", { class: "card-words" }, this.said);
     this.strip = make("canvas", { class: "card-strip", role: "img", "aria-label": word("watch.strip") });
     this.lag = make("span", { class: "card-lag" });
     this.drops = make("span", { class: "card-drops" });
@@ -115,7 +116,8 @@ export class CameraCard {
     this.name.title = told.name;
     setText(this.place, told.place);
     setText(this.badge, this.#badgeText(tone));
-    setText(this.words, this.#words());
+    setText(this.said, this.#words());
+    this.words.hidden = !this.said.textContent;
     setText(this.nothing, this.#nothing());
     this.nothing.hidden = told.is_current && this.isKnown && !this.canvas.hidden;
     const lag = told.lag_s == null || !this.isKnown || !this.isJudged ? "–" : word("watch.seconds", { seconds: told.lag_s.toFixed(1) });

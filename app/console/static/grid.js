@@ -7,6 +7,18 @@ const SIZES = [1, 4, 9, 16];
 const KEPT = "vigil-grid";
 const ARROWS = { ArrowRight: 1, ArrowLeft: -1 };
 
+const FOOT_PX = 62; // strip, figures and frame of a card
+
+/** In how many columns so many cameras of 16:9 are seen largest in a space. */
+export const columnsFor = (count, width, height) => {
+  const scaleOf = (columns) => {
+    const rows = Math.ceil(count / columns);
+    return Math.min(width / columns / 16, Math.max(40, height / rows - FOOT_PX) / 9);
+  };
+  const choices = Array.from({ length: Math.max(1, count) }, (_, index) => index + 1);
+  return choices.reduce((best, each) => (scaleOf(each) > scaleOf(best) * 1.01 ? each : best), 1);
+};
+
 /** The smallest size that holds so many cameras. */
 const fitting = (count) => SIZES.find((size) => size >= count) ?? SIZES.at(-1);
 
@@ -27,6 +39,7 @@ export class CameraGrid {
     const sizes = make("span", { class: "sizes", role: "group", "aria-label": word("watch.grid") }, ...this.sizes);
     this.chooser = make("span", { class: "chooser" }, sizes, this.before, this.where, this.after);
     this.observer = new IntersectionObserver((seen) => this.#see(seen));
+    new ResizeObserver(() => this.#resize()).observe(this.element);
   }
 
   get size() {
@@ -85,7 +98,8 @@ export class CameraGrid {
   #draw() {
     const shown = this.#onPage();
     this.#drawChooser();
-    const columns = Math.ceil(Math.sqrt(Math.min(this.size, Math.max(1, shown.length))));
+    const space = this.element.parentElement ?? this.element;
+    const columns = columnsFor(shown.length, space.clientWidth, space.clientHeight);
     const order = `${columns} ${shown.map(({ id }) => id).join("\n")}`;
     if (order === this.#order) return;
     this.#order = order;
@@ -110,6 +124,11 @@ export class CameraGrid {
     if (focused !== document.activeElement && this.element.contains(focused)) focused.focus();
     requestAnimationFrame(() => shown.forEach((card) => card.drawStrip()));
     this.#showPictures();
+  }
+
+  #resize() {
+    this.#draw();
+    for (const card of this.#onPage()) card.drawStrip();
   }
 
   #drawChooser() {

@@ -14,7 +14,7 @@ const LEAST_FPS = 1;
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 const frame = () => new Promise(requestAnimationFrame);
-const ratesOf = (count) => (count <= 4 ? 5 : count <= 9 ? 3 : 2);
+const ratesOf = (count) => (count <= 4 ? 5 : 2); // pictures a second of each camera
 
 class Parser {
   #rest = new Uint8Array(0);

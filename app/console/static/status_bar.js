@@ -15,6 +15,10 @@ export class StatusBar {
     this.lamp = make("i", { class: "lamp", "aria-hidden": "true" });
     [this.watched, this.judged, this.lost, this.model, this.doubt] = ["watched", "judged", "lost", "model", "doubt"].map(figure);
     this.sound = make("button", { type: "button", class: "button room-sound", onclick: () => this.#pressSound() });
+    for (const gesture of ["pointerdown", "keydown"])
+      this.sound.addEventListener(gesture, () => {
+        this.wasBlocked = sound.isBlocked;
+      });
     this.notes = make("button", { type: "button", class: "button room-notes", onclick: () => askPermission().then(() => this.#drawSwitches()) });
     this.speech = make("button", { type: "button", class: "button", hidden: true, onclick: () => sound.switchSpeech() });
     this.full = make("button", { type: "button", class: "button", onclick: onFull }, word("watch.full"), make("kbd", {}, "F"));
@@ -30,8 +34,9 @@ export class StatusBar {
 
   // The press that lets the page sound is not one that switches it off.
   #pressSound() {
-    if (sound.isBlocked) sound.test();
+    if (this.wasBlocked) sound.test();
     else sound.switch();
+    this.wasBlocked = false;
   }
 
   // Whether this server can speak is known once it has spoken.

@@ -206,13 +206,13 @@ def test_an_alarm_of_before_rings_on_a_page_that_is_opened_later(
 
 def test_of_the_pages_of_one_browser_one_listens_and_one_rings(room: Site, visitors: Visitors, mood: Mood) -> None:
     first = open_page(visitors, room)
-    asked: list[str] = []
-    first.context.on("request", lambda request: asked.append(request.url))
+    asked: list[tuple[Page, str]] = []
+    first.context.on("request", lambda request: asked.append((request.frame.page, request.url)))
     other = another_page(first, room)
     with one_alarm(room, mood, first, other):
         rings_on(first, 4)
         assert beeps(other) == 0
-        assert [url for url in asked if "/api/v1/live" in url] == []
+        assert [url for page, url in asked if page == other and "/api/v1/live" in url] == []
         first.close()
         rings_on(other, 2)
 
@@ -347,15 +347,13 @@ def test_the_grid_is_paged_zoomed_and_walked_by_keys_and_what_is_out_of_sight_co
 ) -> None:
     add(page, cameras.address("yard"), "yard")
     expect(page.locator(".card")).to_have_count(2)
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
     page.keyboard.press("1")
     expect(page.locator(".grid-page")).to_have_text("1 / 2")
     expect(page.locator(".card")).to_have_count(1)
-    page.keyboard.press("]")
+    with page.expect_request("**/console/pictures?**") as asked:
+        page.keyboard.press("]")
     expect(page.locator(".grid-page")).to_have_text("2 / 2")
-    until(lambda: [url for url in asked if "/console/pictures" in url])
-    assert all(url.count("camera=") == 1 for url in asked if "/console/pictures" in url)
+    assert asked.value.url.count("camera=") == 1
     page.keyboard.press("2")
     expect(page.locator(".card")).to_have_count(2)
     card(page, "yard").focus()

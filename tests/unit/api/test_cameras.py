@@ -67,6 +67,8 @@ def test_a_camera_lives_through_changes_and_a_restart(
         assert asking.get("/cameras/door/verdicts").json()["verdicts"]
         again = asking.post("/cameras/test", json={"address": "door"})
         assert again.status_code == 200 and again.json()["width_px"] == 320
+        # The scripted endpoint declares no contract that could differ.
+        assert asking.get("/status").json()["differences"] is None
         until(lambda: asking.get("/cameras/door/picture").status_code == 200)
         shot = asking.get("/cameras/door/picture")
         newer = asking.get("/cameras/door/picture", params={"after": shot.headers["X-Second"], "wait_s": 10})

@@ -111,4 +111,3 @@ def test_the_count_of_what_waits_is_in_the_status(asking: httpx.Client) -> None:
     told = asking.get("/status").json()
     assert told["open_alarms"] == len(ids(asking, state="alarm")) and told["problem"] == ""
     assert told["to_review"] == len(ids(asking, state="to_review"))
-    assert told["differences"] is None
