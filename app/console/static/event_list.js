@@ -313,7 +313,7 @@ class Row {
         make("b", { class: "event-p" }, event.peak.toFixed(2)),
         make("b", { class: "event-camera" }, event.source),
         event.end_s == null ? make("span", { class: "badge is-open" }, word("events.open")) : null,
-        badgeOf(event)),
+        event.end_s == null && !isOver ? null : badgeOf(event)),
       make("span", { class: "event-when" }, `${happened(event)} · ${duration(event)}`),
       make("span", { class: "event-words" }, event.text || event.rule || event.task));
     const isPictured = event.media.some((url) => /\/(snapshot|frames)$/.test(url));
