@@ -7,6 +7,7 @@ path. What is answered never holds a password.
 import base64
 import threading
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Annotated, Any
 
 import anyio
@@ -63,8 +64,12 @@ class WatchedCameras:
     def __init__(self, context: ApiContext) -> None:
         self._context = context
         self._watcher = context.watcher
-        self._configured = {each.name: each for each in find_available_sources(context.site.settings.sources)[0]}
         self._store = open_store(context.site)
+
+    @cached_property
+    def _configured(self) -> dict[str, Address]:
+        """The sources of the settings by name; looked for only where they are needed, as that reads folders."""
+        return {each.name: each for each in find_available_sources(self._context.site.settings.sources)[0]}
 
     def all(self) -> list[CameraOut]:
         """All cameras as they are now."""
@@ -79,6 +84,13 @@ class WatchedCameras:
         if not found:
             raise NotFoundError(f"there is no camera {word!r}; GET /api/v1/cameras lists those there are")
         return found[0]
+
+    def name_of(self, word: str) -> str:
+        """The name of the camera with this id or name, without looking at the others; raises NotFoundError."""
+        for state in self._watcher.states():
+            if word in (state.name, state.camera_id):
+                return state.name
+        return self.get(word).name
 
     def spare(self) -> list[str]:
         """The names of configured cameras that are not watched."""
@@ -255,10 +267,10 @@ def _add_reading(router: APIRouter, context: ApiContext) -> None:
         wait_s: Annotated[float, Query(ge=0, le=HOLD_S)] = 2.0,
     ) -> Response:
         """The newest picture of a camera. Ask on with `after` for live pictures: each comes as soon as it is there."""
-        found = await anyio.to_thread.run_sync(lambda: WatchedCameras(context).get(camera))
+        name = await anyio.to_thread.run_sync(lambda: WatchedCameras(context).name_of(camera))
         give_up_s = anyio.current_time() + wait_s
         while True:
-            shot = context.watcher.preview(found.name)
+            shot = context.watcher.preview(name)
             if shot is not None and shot[1] != after:
                 headers = {"X-Second": repr(shot[1]), "Cache-Control": "no-store"}
                 return Response(shot[0], media_type="image/jpeg", headers=headers)

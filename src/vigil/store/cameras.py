@@ -163,10 +163,13 @@ class CameraTable:
         """
         with self._database.writing("moving a camera") as connection:
             camera = _find(connection, word, where=self._database.name)
-            there = [row.id for row in _of_identity(connection, moved.identity) if row.id != camera.id]
+            there = [row for row in _of_identity(connection, moved.identity) if row.id != camera.id]
+            # What was hidden at that address stays hidden.
+            masks = [*(camera.masks or ()), *(mask for row in there for mask in masks_from_text(str(row.masks)))]
             for other in there:
-                _merge(connection, other, into=camera.id)
-            _update(connection, camera.id, identity=moved.identity, kind=moved.kind, address=moved.address)
+                _merge(connection, str(other.id), into=camera.id)
+            place = {"identity": moved.identity, "kind": moved.kind, "address": moved.address}
+            _update(connection, camera.id, **place, masks=masks_to_text(dict.fromkeys(masks)))
             return _find(connection, camera.id, where=self._database.name)
 
 

@@ -170,3 +170,10 @@ def test_an_event_says_where_its_camera_is_now(store: Store) -> None:
     assert store.events.get(event.id).place == "north"
     store.cameras.set_place(event.camera_id, "gate")
     assert store.events.get(event.id).place == "gate" and event_record(store.events.get(event.id))["place"] == "gate"
+
+
+def test_a_camera_that_is_moved_to_a_known_address_keeps_the_masks_of_both(store: Store) -> None:
+    one, other = store.cameras.register(replace(ONE, masks=(LEFT,))), store.cameras.register(replace(OTHER, name="b"))
+    store.cameras.set_masks(other.id, [RIGHT, LEFT])
+    moved = store.cameras.move(one.id, replace(OTHER, id=""))
+    assert moved.masks == (LEFT, RIGHT) and [each.id for each in store.cameras.all()] == [one.id]
