@@ -1,5 +1,7 @@
 // The service as pages use it: JSON in and out, the session's CSRF token with every change, problems as errors that
 // say what happened. Addresses work below a proxy's path, since they follow from that of this module.
+import { isLeaving, never } from "./leaving.js";
+
 export const root = new URL("../../../", import.meta.url);
 const API = new URL("api/v1/", root);
 const TIMEOUT_MS = 20000;
@@ -47,11 +49,14 @@ const problemOf = async (answer) => {
 };
 
 const send = async (url, how, timeoutMs) => {
+  if (isLeaving()) return never();
   const timeout = AbortSignal.timeout(timeoutMs);
   const signal = how.signal ? AbortSignal.any([how.signal, timeout]) : timeout;
   try {
-    return await fetch(url, { ...how, signal, credentials: "same-origin" });
+    const answer = await fetch(url, { ...how, signal, credentials: "same-origin" });
+    return isLeaving() ? never() : answer;
   } catch (error) {
+    if (isLeaving()) return never();
     if (how.signal?.aborted) throw error;
     throw new Problem(error.name === "TimeoutError" ? "timeout" : error.message);
   }

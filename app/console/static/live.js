@@ -4,6 +4,7 @@
 // one also asks for the status every few seconds, which tells a quiet stream from a broken one. Where there are no locks
 // (a plain http address of the network), each page listens for itself.
 import { ask, root, urlOf } from "./api.js";
+import { isLeaving, whenLeaving } from "./leaving.js";
 
 const STATUS_EVERY_MS = 5000;
 const STATUS_TIMEOUT_MS = 8000;
@@ -32,6 +33,7 @@ class Live extends EventTarget {
   start() {
     this.#channel.onmessage = ({ data }) => this.#hear(data);
     this.#channel.postMessage({ kind: "hello" });
+    whenLeaving(() => this.#stream?.close());
     setInterval(() => this.#missNews(), STATUS_EVERY_MS);
     const listen = () => this.#listen();
     if (navigator.locks) navigator.locks.request(NAME, listen).catch(listen);
@@ -101,6 +103,7 @@ class Live extends EventTarget {
 
   // The one before is closed once the new one is open, so that nothing falls between them.
   #open() {
+    if (isLeaving()) return;
     const before = this.#stream;
     const kinds = this.#kinds();
     const stream = new EventSource(urlOf("live", { kinds, after: this.#sequence }));

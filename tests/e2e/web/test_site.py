@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from browsing import PHONE, ROOT, Site, Visitors, gradio_config, settle, site_at
+from console_pages import is_ready
 from scripted_server import ScriptedServer, stream
 from waiting import HANG_S
 from watching import film
@@ -110,11 +111,12 @@ def test_the_first_page_needs_few_and_small_files(pages: Site, visitors: Visitor
     assert 0 < sent_bytes < FIRST_PAGE_BYTES
 
 
-def test_a_page_that_nobody_touches_draws_nothing(pages: Site, visitors: Visitors) -> None:
-    page = visitors.visit(pages.url, first=True)
+@pytest.mark.parametrize("place", ["watch", "events"])
+def test_a_page_that_nobody_touches_draws_nothing(pages: Site, visitors: Visitors, place: str) -> None:
+    page = visitors.visit(f"{pages.url}en/{place}", first=True, wait=False)
     page.add_init_script(COUNT_FRAMES)
     page.reload()
-    page.locator("#vigil-status .vigil-lamp").wait_for()
+    is_ready(page)
     asked = [int(page.evaluate("framesAsked"))]
     while len(asked) < 30 and (len(asked) == 1 or asked[-1] - asked[-2] >= 20):
         page.wait_for_timeout(2000)
