@@ -7,7 +7,7 @@ import pytest
 from app.console.pictures import HEADER, MOST_VIEWERS, NOTHING, PictureHub, PictureViewer, pictures_of
 
 from vigil.watch import SourceState
-from waiting import Hands
+from waiting import HANG_S, Hands
 
 
 def frames(stream: bytes) -> list[tuple[int, bytes]]:
@@ -97,24 +97,36 @@ def test_a_camera_is_followed_by_its_id_when_it_is_renamed() -> None:
     in_loop(act)
 
 
-def test_the_stream_waits_for_pictures_and_ends_by_itself() -> None:
+def test_the_stream_waits_for_pictures() -> None:
     hub = PictureHub()
 
     async def read() -> bytes:
         viewer = PictureViewer(("door",), 25.0)
         hub.join(viewer)
         told = b""
-        async for part in pictures_of(hub, viewer, lasts_s=0.3):
+        async for part in pictures_of(hub, viewer, lasts_s=HANG_S):
             told += part
-            if len(frames(told)) < 3:
-                asyncio.get_running_loop().call_later(
-                    0.005, hub.on_preview, "door", bytes([65 + len(frames(told))]), 0.0
-                )
+            count = len(frames(told))
+            if count == 3:
+                break
+            asyncio.get_running_loop().call_later(0.005, hub.on_preview, "door", bytes([65 + count]), 0.0)
         hub.leave(viewer)
         return told
 
     assert frames(asyncio.run(read())) == [(0, b"A"), (0, b"B"), (0, b"C")]
     assert hub.viewers == 0
+
+
+def test_the_stream_ends_by_itself() -> None:
+    hub = PictureHub()
+
+    async def read() -> bytes:
+        viewer = PictureViewer(("door",), 25.0)
+        hub.join(viewer)
+        return b"".join([part async for part in pictures_of(hub, viewer, lasts_s=0.05)])
+
+    told = asyncio.run(read())
+    assert told and frames(told) == []
 
 
 def test_a_page_that_does_not_read_gets_the_newest_later() -> None:
@@ -123,7 +135,7 @@ def test_a_page_that_does_not_read_gets_the_newest_later() -> None:
     async def read() -> list[tuple[int, bytes]]:
         viewer = PictureViewer(("door",), 25.0)
         hub.join(viewer)
-        stream = pictures_of(hub, viewer, lasts_s=5.0)
+        stream = pictures_of(hub, viewer, lasts_s=HANG_S)
         first = await anext(stream)
         for number in range(50):
             hub.on_preview("door", f"{number}".encode(), 0.0)
