@@ -17,8 +17,8 @@ const pathOf = (id) => `cameras/${encodeURIComponent(id)}`;
 const act = async (key, name, doing, done) => {
   try {
     const answer = await doing();
-    tell(word(`watch.did_${key}`, { name }));
     await done(answer);
+    tell(word(`watch.did_${key}`, { name }));
   } catch (problem) {
     tell(word("console.not_done", { why: problem.message }), { isProblem: true });
   }
@@ -80,8 +80,7 @@ const openNames = (camera, done) => {
   const input = (name) => field(word(`watch.${name}`), make("input", { name, value: camera[name], maxlength: 80, required: name === "name" }));
   const save = async ({ name, place }) => {
     const asked = { ...(name.trim() !== camera.name && { name: name.trim() }), ...(place !== camera.place && { place }) };
-    if (Object.keys(asked).length) await change("PATCH", pathOf(camera.id), asked);
-    await done();
+    await done(Object.keys(asked).length ? await change("PATCH", pathOf(camera.id), asked) : null);
   };
   openForm(word("watch.rename"), [input("name"), input("place")], { save, label: word("watch.save") });
 };

@@ -105,10 +105,16 @@ class WatchRoom {
   }
 
   #newCard(told) {
-    const onMenu = (card) => toggleMenu(card.menu, menuOf(card.told, () => this.#ask()), card.told.name);
+    const onMenu = (card) => toggleMenu(card.menu, menuOf(card.told, (answer) => this.#takeOne(card, answer)), card.told.name);
     const card = new CameraCard(told, { onMenu, onZoom: ({ id }) => this.grid.zoom(id) });
     this.#askHistory(card);
     return card;
+  }
+
+  // A change is answered with the camera as it is then.
+  #takeOne(card, answer) {
+    if (answer?.id === card.id) card.take(answer);
+    this.#askSoon();
   }
 
   async #askHistory(card) {
