@@ -32,9 +32,7 @@ const show = (event, isLate) => {
 /** Shows every new alarm from now on. */
 export const startNotifications = () => {
   alarms.addEventListener("new", ({ detail: { events, isEarlier, isLate } }) => {
-    // Gradio's pages have a script of their own that shows them, for the time being.
-    const isShown = Boolean(window.vigilBell);
-    if (isEarlier || isShown || !live.isListening || permission() !== "granted") return;
+    if (isEarlier || !live.isListening || permission() !== "granted") return;
     events.forEach((event) => show(event, isLate));
   });
 };
