@@ -3,9 +3,9 @@
     python benchmarks/console.py                        8 cameras, 1 and 3 visitors, 3 rounds
     python benchmarks/console.py --cameras 2 --rounds 1 --look-s 5
 
-Each visitor has a browser of his own, and looks at live pictures of all cameras; one opens the room, pauses a camera and
-resumes it. Told are the CPU of the server beyond what it needs without a page, that of the browsers, both in per cent of
-one core, and the milliseconds of each act. Against Gradio's room it was measured at the commit before that one's end
+Each visitor has a profile of their own, and looks at live pictures of all cameras; one opens the room, pauses a camera
+and resumes it. Told are the CPU of the server beyond what it needs without a page, that of the browser, both in per
+cent of one core, and the milliseconds of each act. Against Gradio's room it was measured before that one went
 (docs/console.md).
 """
 
