@@ -3,10 +3,10 @@ import { ask, change, urlOf } from "./api.js";
 import { alarms } from "./alarms.js";
 import { pageOf } from "./alarm_strip.js";
 import { make, setText, tell } from "./dom.js";
-import { incidentName } from "./incidents.js";
+import { chanceOf, incidentName } from "./incidents.js";
 import { live } from "./live.js";
 import { may } from "./shell.js";
-import { percentOf, shortName, spanOf, timeOf, word } from "./words.js";
+import { shortName, spanOf, timeOf, word } from "./words.js";
 
 const SHOWN = 30;
 const SETTLE_MS = 1500;
@@ -37,7 +37,7 @@ class QueueRow {
     this.element.className = `queue-row is-${event.state} tier-${event.tier}`;
     const camera = alarms.cameraOf(event);
     const name = event.tier === "high" ? incidentName(event) : word("watch.to_review");
-    setText(this.title, `${name} ${percentOf(event.peak)}`);
+    setText(this.title, `${name} ${chanceOf(event.peak)}`);
     const lasts = event.end_s == null ? word("watch.ongoing") : spanOf(event.end_s - event.onset_s);
     setText(this.meta, [shortName(camera.name), camera.place, timeOf(event.onset_utc), lasts].filter(Boolean).join(" · "));
     setText(this.words, event.text || "");

@@ -3,8 +3,9 @@ import { ask, change, root } from "./api.js";
 import { drawStrip, tierOf } from "./chart.js";
 import { confirmed, field, openDialog, openForm } from "./dialogs.js";
 import { make, setText, tell } from "./dom.js";
+import { chanceOf } from "./incidents.js";
 import { may } from "./shell.js";
-import { percentOf, timeOf, word } from "./words.js";
+import { timeOf, word } from "./words.js";
 
 const SEEN_S = 900;
 const MOST_ROWS = 60;
@@ -99,7 +100,7 @@ const remove = async (camera, done) => {
 const windowRow = ({ end_s: endS, p_alarm: p, cause }, { lastS, tiers }) => {
   const when = timeOf(new Date(Date.now() - 1000 * (lastS - endS)).toISOString());
   const bar = make("meter", { min: 0, max: 1, value: p ?? 0 });
-  const told = p == null ? word(`console.cause_${cause}`) : percentOf(p);
+  const told = p == null ? word(`console.cause_${cause}`) : chanceOf(p);
   return make("tr", { class: `is-${tierOf(p, tiers)}` }, make("td", {}, when), make("td", {}, bar), make("td", {}, told));
 };
 

@@ -1,8 +1,8 @@
 // One camera: its picture, the surest facts on it, the probability strip below, everything else behind a menu.
 import { drawStrip } from "./chart.js";
 import { make, setText } from "./dom.js";
-import { incidentName } from "./incidents.js";
-import { percentOf, shortName, spanOf, timeOf, word } from "./words.js";
+import { chanceOf, incidentName } from "./incidents.js";
+import { shortName, spanOf, timeOf, word } from "./words.js";
 
 const SHOWN_S = 180;
 const UNJUDGED = ["dropped", "skipped"];
@@ -17,7 +17,6 @@ export class CameraCard {
     this.alarm = null;
     this.isKnown = true;
     this.isJudged = true;
-    this.isCalibrated = false;
     this.heardMs = performance.now();
     this.lostMs = 0;
     this.#build(onMenu, onZoom);
@@ -131,7 +130,7 @@ export class CameraCard {
     if (tone === "unknown") return this.#stage();
     // Of an alarm that is over, what it was.
     const p = this.alarm && this.alarm.end_s != null ? this.alarm.peak : (this.p ?? this.alarm?.peak);
-    const figure = p == null ? "" : this.isCalibrated ? percentOf(p) : `p ${p.toFixed(2)}`;
+    const figure = p == null ? "" : chanceOf(p);
     const name = { alarm: this.alarm ? incidentName(this.alarm) : word("watch.alarm"), review: word("watch.to_review") };
     return `${name[tone] || word("watch.normal")} ${figure}`.trim();
   }

@@ -1,5 +1,7 @@
 // What an event is called: the title of the question that was asked, in the language in which it was asked.
 import { ask } from "./api.js";
+import { live } from "./live.js";
+import { percentOf } from "./words.js";
 
 const titles = new Map();
 let asked = null;
@@ -14,6 +16,9 @@ export const learnNames = () => {
   );
   return asked;
 };
+
+/** A probability for people: in per cent where it is calibrated, and so means what it says. */
+export const chanceOf = (p) => (p == null ? "–" : live.status?.is_calibrated ? percentOf(p) : `p ${p.toFixed(2)}`);
 
 /** The name of an incident: what was asked for, or the rule that found it. */
 export const incidentName = ({ task, rule }) => titles.get(task) || task || rule || "–";

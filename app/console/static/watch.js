@@ -146,7 +146,6 @@ class WatchRoom {
     for (const card of this.#cards.values()) {
       card.isKnown = live.isUp !== false;
       card.isJudged = !status || (status.is_endpoint_up && status.breaker !== "open" && !status.problem);
-      card.isCalibrated = Boolean(status?.is_calibrated);
       card.alarm = alarming.get(card.id) ?? null;
       card.event = this.queue.latestOf(card.id);
       card.draw();
