@@ -2,7 +2,7 @@
 
 masks = LiveMasks(address.masks or (), memory_s=35.0)
 capture = MaskedCapture(capture, masks)
-masks.replace(others)       # from any thread; holds from the next frame on
+masks.change_to(others)       # from any thread; holds from the next frame on
 """
 
 import threading
@@ -46,7 +46,7 @@ class LiveMasks:
             if not self._was_replaced:
                 self._set(tuple(masks))
 
-    def replace(self, masks: Sequence[Mask]) -> None:
+    def change_to(self, masks: Sequence[Mask]) -> None:
         """Sets new masks."""
         with self._lock:
             self._was_replaced = True

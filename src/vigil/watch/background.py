@@ -211,7 +211,7 @@ class BackgroundWatcher:
         def change() -> None:
             with suppress(UsageError):
                 if self._watch is not None:
-                    self._watch.masks_of(name).replace(masks)
+                    self._watch.masks_of(name).change_to(masks)
 
         self._in_loop(change)
 

@@ -11,7 +11,7 @@ from browsing import Site, Visitors
 from review_pages import forget, is_ready, marks_in, open_review, open_row, review_site, row, stands_on
 from reviewing import review_event
 from vigil.store import Store
-from waiting import until
+from waiting import HANG_S, until
 
 pytestmark = pytest.mark.e2e
 
@@ -191,7 +191,7 @@ def test_a_viewer_sees_all_of_it_and_no_buttons_to_mark(
     words = ("users", "add", "vera", "--role", "viewer", "--password-file", "-", "--store", str(path))
     assert vigil(*words, said="a long password\n").returncode == 0
     try:
-        until(lambda: httpx.get(f"{site.url}api/v1/session").status_code == 401)
+        until(lambda: httpx.get(f"{site.url}api/v1/session", timeout=HANG_S).status_code == 401)
         page = visitors.visit(f"{site.url}en/events/e0003", wait=False)
         visitors.sign_in(page, "vera", "a long password")
         is_ready(page)
@@ -208,4 +208,4 @@ def test_a_viewer_sees_all_of_it_and_no_buttons_to_mark(
         assert marks_in(store) == {}
     finally:
         store.users.remove("vera")
-        until(lambda: httpx.get(f"{site.url}api/v1/session").status_code == 200)
+        until(lambda: httpx.get(f"{site.url}api/v1/session", timeout=HANG_S).status_code == 200)

@@ -145,17 +145,17 @@ def test_a_change_holds_from_the_next_picture_on_and_is_told_before_it() -> None
     masks = LiveMasks()
     items = MaskedCapture(Still(), masks).read()
     assert isinstance(first := next(items), Frame) and first.image.min() == 255
-    masks.replace((LEFT,))
+    masks.change_to((LEFT,))
     assert isinstance(next(items), MasksChanged)
     assert isinstance(second := next(items), Frame) and is_dark(second.image[:, :32])
-    masks.replace(())
+    masks.change_to(())
     assert [type(item) for item in items] == [MasksChanged, Frame, Frame]
 
 
 def test_a_mask_that_was_removed_stays_in_clips_of_the_time_when_it_was_in_force() -> None:
     hands, white = Hands(), np.full((64, 64, 3), 255, np.uint8)
     masks = LiveMasks((LEFT, IGNORED), memory_s=30, clock=hands)
-    masks.replace(())
+    masks.change_to(())
     retouch = masks.retouch()
     assert retouch is not None and is_dark(retouch(white)[:, :32]) and masks.for_people(white) is white
     hands.wait(31)
@@ -166,6 +166,6 @@ def test_masks_that_were_looked_up_do_not_undo_a_newer_change() -> None:
     masks = LiveMasks()
     masks.begin((LEFT,))
     assert masks.current == (LEFT,)
-    masks.replace((TOP,))
+    masks.change_to((TOP,))
     masks.begin((LEFT,))
     assert masks.current == (TOP,)

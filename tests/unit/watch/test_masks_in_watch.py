@@ -79,7 +79,7 @@ class Masking(Notes):
         super().on_verdict(judged)
         if self.watch is not None and not self.changed_after:
             self.changed_after.append(judged.window)
-            self.watch.masks_of(judged.source).replace((LEFT,))
+            self.watch.masks_of(judged.source).change_to((LEFT,))
 
 
 def test_a_change_while_watching_holds_at_once_and_no_window_mixes_both(server: ScriptedServer, tmp_path: Path) -> None:
