@@ -4,6 +4,7 @@ import { drawStrip, tierOf } from "./chart.js";
 import { confirmed, field, openDialog, openForm } from "./dialogs.js";
 import { make, setText, tell } from "./dom.js";
 import { chanceOf } from "./incidents.js";
+import { openMasks } from "./mask_editor.js";
 import { may } from "./shell.js";
 import { timeOf, word } from "./words.js";
 
@@ -133,6 +134,7 @@ export const menuOf = (camera, done) => {
     { text: word("watch.its_events"), href: events },
     may.operator && camera.is_live && { text: word(`watch.${hold}`), act: holding },
     may.admin && { text: word("watch.rename"), act: () => openNames(camera, done) },
+    may.admin && { text: word("watch.masks"), act: () => openMasks(camera, done) },
     may.admin && { text: word("watch.test_again"), act: () => openTest(camera) },
     may.admin && { text: word("watch.remove"), act: () => remove(camera, done), isGrave: true },
   ].filter(Boolean);

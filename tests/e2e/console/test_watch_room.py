@@ -275,8 +275,11 @@ def test_a_camera_is_tested_added_named_paused_resumed_and_removed(
     expect(yard.locator(".card-picture")).to_be_visible()
     expect(yard.locator(".card-badge")).to_contain_text("Normal")
     choose(page, "yard", "What the model saw")
-    expect(page.locator(".seen tr").first).to_contain_text("%")
+    expect(page.locator(".seen tr").first).to_contain_text("p 0.")
     page.keyboard.press("Escape")
+    draw_a_mask(page, "yard")
+    visitors.shoot(page, "console-masked")
+    take_the_mask_away(page, "yard")
     choose(page, "yard", "Pause")
     expect(yard.locator(".card-badge")).to_have_text("paused")
     expect(yard.locator(".card-lag")).to_have_text("lag –")
@@ -284,6 +287,30 @@ def test_a_camera_is_tested_added_named_paused_resumed_and_removed(
     expect(yard.locator(".card-badge")).to_contain_text("Normal")
     rename_to_evil(page)
     remove(page, EVIL[:80])
+
+
+def draw_a_mask(page: Page, name: str) -> None:
+    """Corner after corner on the picture, closed by a key."""
+    choose(page, name, "Masks")
+    canvas = page.locator("dialog .mask-canvas")
+    comes_true(page, "document.querySelector('.mask-picture').naturalWidth > 0")
+    box = canvas.bounding_box()
+    assert box is not None
+    for x, y in ((0.1, 0.1), (0.9, 0.1), (0.5, 0.8)):
+        canvas.click(position={"x": x * box["width"], "y": y * box["height"]})
+    canvas.press("Enter")
+    expect(page.locator("dialog .mask-list li")).to_have_text(["1 · Privacy mask · 3 cornersRemove"])
+    page.locator("dialog").get_by_role("button", name="Save").click()
+    expect(page.locator("dialog")).to_have_count(0)
+
+
+def take_the_mask_away(page: Page, name: str) -> None:
+    """It is there when the dialog is opened again."""
+    choose(page, name, "Masks")
+    page.locator("dialog .mask-list li").get_by_role("button", name="Remove").click()
+    expect(page.locator("dialog .mask-list li")).to_have_count(0)
+    page.locator("dialog").get_by_role("button", name="Save").click()
+    expect(page.locator("dialog")).to_have_count(0)
 
 
 def rename_to_evil(page: Page) -> None:
