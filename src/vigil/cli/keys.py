@@ -66,7 +66,12 @@ def _expiry(word: str) -> str:
         return ""
     if span:
         return format_utc(time.time() + int(span[1]) * UNITS_S[span[2]])
-    until = parse_time(word, option="--expires")
+    try:
+        until = parse_time(word, option="--expires")
+    except UsageError as error:
+        raise UsageError(
+            f"--expires {word}: write how long the key is valid (90d, 12h), or a time to come (2027-01-31T18:00)"
+        ) from error
     if until <= utc_now():
         raise UsageError(f"--expires {word}: that is over; write a time to come, or how long it is valid: 90d")
     return until
