@@ -128,8 +128,8 @@ export class CameraCard {
 
   #badgeText(tone) {
     if (tone === "unknown") return this.#stage();
-    // Of an alarm that is over, what it was.
-    const p = this.alarm && this.alarm.end_s != null ? this.alarm.peak : (this.p ?? this.alarm?.peak);
+    // Of an alarm its peak: what is red with a low figure says two things at once.
+    const p = this.alarm ? this.alarm.peak : this.p;
     const figure = p == null ? "" : chanceOf(p);
     const name = { alarm: this.alarm ? incidentName(this.alarm) : word("watch.alarm"), review: word("watch.to_review") };
     return `${name[tone] || word("watch.normal")} ${figure}`.trim();
