@@ -4,10 +4,7 @@ app = build_service(context)        # what `vigil service` serves, without Gradi
 mount_api(app, context)             # what the web pages do
 """
 
-import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -20,10 +17,10 @@ from vigil import __version__
 from vigil.errors import VigilError
 
 from ..access import AccessMiddleware, AccessOptions
+from ..background_jobs import background_jobs
 from ..http.body_limits import BodyLimits
 from ..problems import problem, problem_of
 from ..trusted_proxies import ForwardedHeaders
-from ..web.browser_copies import browser_copies
 from ..web.context import SiteContext
 from ..web.framing import OneLength
 from ..web.root_path import BelowRootPath
@@ -44,7 +41,6 @@ from .strips import strips_router
 log = logging.getLogger(__name__)
 
 PATH = "/api/v1"
-SWEEP_S = 60.0
 FORM_BYTES = 64 * 1024
 MOST_ERRORS = 20
 
@@ -97,23 +93,7 @@ def mount_api(app: FastAPI, context: SiteContext) -> None:
 def build_service(context: SiteContext) -> FastAPI:
     """The service and its watch as an application of their own, behind the same doors as the pages."""
     options = context.options
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        jobs = [asyncio.create_task(context.status.follow()), asyncio.create_task(_sweep(context))]
-        if context.service is not None:
-            context.service.start()
-        try:
-            yield
-        finally:
-            for job in jobs:
-                job.cancel()
-            await asyncio.gather(*jobs, return_exceptions=True)
-            await asyncio.to_thread(browser_copies(context).stop)
-            if context.service is not None:
-                await asyncio.to_thread(context.service.stop)
-
-    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(lifespan=background_jobs(context), docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/")
     async def start() -> Response:
@@ -133,13 +113,6 @@ def build_service(context: SiteContext) -> FastAPI:
     app.add_middleware(ForwardedHeaders, trusted=options.trusted_proxies)
     app.add_middleware(OneLength)
     return app
-
-
-async def _sweep(context: SiteContext) -> None:
-    while True:
-        with contextlib.suppress(OSError):
-            await asyncio.to_thread(context.uploads.sweep)
-        await asyncio.sleep(SWEEP_S)
 
 
 def _add_error_handlers(api: FastAPI) -> None:

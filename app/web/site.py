@@ -3,12 +3,10 @@
 `build_app(context)` returns all of it as an ASGI application.
 """
 
-import asyncio
-import contextlib
 import html
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
@@ -26,6 +24,7 @@ from starlette.middleware.cors import CORSMiddleware
 from ..access import AccessMiddleware, AccessOptions
 from ..allowed_routes import is_start_page
 from ..api.app import mount_api
+from ..background_jobs import background_jobs
 from ..console.assets import ConsoleAssets
 from ..console.pages import add_console, strip_head
 from ..endpoint_monitor import EVERY_S, EndpointStatus, status_line
@@ -33,7 +32,6 @@ from ..http.body_limits import BodyLimits
 from ..language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
 from ..trusted_proxies import ForwardedHeaders
 from . import chat_to_analysis, gradio_patches, plots, theme
-from .browser_copies import browser_copies
 from .context import SiteContext
 from .event_store import media_folders
 from .framing import OneLength
@@ -46,7 +44,6 @@ from .upload_quota import UploadQuota
 
 log = logging.getLogger(__name__)
 
-SWEEP_S = 60.0
 FORM_BYTES = 64 * 1024
 """Allowance for the multipart framing around uploaded files."""
 
@@ -139,23 +136,7 @@ def _sign_out(context: SiteContext) -> str:
 
 def build_app(context: SiteContext) -> FastAPI:
     """Builds the whole application, with a page for every language; the language of `context` is ignored."""
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        jobs = [asyncio.create_task(context.status.follow()), asyncio.create_task(_sweep(context))]
-        if context.service is not None:
-            context.service.start()
-        try:
-            yield
-        finally:
-            for job in jobs:
-                job.cancel()
-            await asyncio.gather(*jobs, return_exceptions=True)
-            await asyncio.to_thread(browser_copies(context).stop)
-            if context.service is not None:
-                await asyncio.to_thread(context.service.stop)
-
-    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(lifespan=background_jobs(context), docs_url=None, redoc_url=None, openapi_url=None)
     _add_routes(app, context.options.root)
     add_file_route(app, lambda: [context.uploads.folder, *media_folders(context)])
     mount_api(app, context)
@@ -243,12 +224,3 @@ def _add_routes(app: FastAPI, root: RootPath) -> None:
         answer = RedirectResponse(root.url(place if is_start_page("GET", place) else f"/{chosen}/"), status_code=303)
         answer.set_cookie(remembered, chosen, max_age=YEAR_S, path=root.cookie_path, httponly=True, samesite="lax")
         return answer
-
-
-async def _sweep(context: SiteContext) -> None:
-    while True:
-        try:
-            await asyncio.to_thread(context.uploads.sweep)
-        except Exception:
-            log.exception("what visitors sent could not be swept; it is tried again")
-        await asyncio.sleep(SWEEP_S)
