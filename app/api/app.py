@@ -16,14 +16,10 @@ from starlette.exceptions import HTTPException
 from vigil import __version__
 from vigil.errors import VigilError
 
-from ..access import AccessMiddleware, AccessOptions
 from ..background_jobs import background_jobs
-from ..http.body_limits import BodyLimits
+from ..gate import add_gate
 from ..problems import problem, problem_of
-from ..trusted_proxies import ForwardedHeaders
 from ..web.context import SiteContext
-from ..web.framing import OneLength
-from ..web.root_path import BelowRootPath
 from .cameras import cameras_router
 from .context import ApiContext
 from .events import events_router
@@ -41,7 +37,6 @@ from .strips import strips_router
 log = logging.getLogger(__name__)
 
 PATH = "/api/v1"
-FORM_BYTES = 64 * 1024
 MOST_ERRORS = 20
 
 DESCRIPTION = """
@@ -100,18 +95,7 @@ def build_service(context: SiteContext) -> FastAPI:
         return RedirectResponse(options.root.url(f"{PATH}/openapi.json"), status_code=307)
 
     mount_api(app, context)
-    app.add_middleware(BodyLimits, upload_bytes=0, judge_bytes=options.upload_limits.file_bytes + FORM_BYTES)
-    access = AccessOptions(
-        users=options.users,
-        accounts=options.accounts,
-        session_s=options.session_s,
-        port=options.port,
-        root=options.root,
-    )
-    app.add_middleware(AccessMiddleware, options=access)
-    app.add_middleware(BelowRootPath, root=options.root)
-    app.add_middleware(ForwardedHeaders, trusted=options.trusted_proxies)
-    app.add_middleware(OneLength)
+    add_gate(app, options, takes_uploads=False)
     return app
 
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import JSONResponse
 
 from vigil.errors import UsageError
-from vigil.events import Event, Tier
+from vigil.events import Event, Mark, Tier
 from vigil.store import EventFilter, MediaFile, Store
 from vigil.store.event_record import EventState, full_record, rounded
 from vigil.store.times import parse_time
@@ -22,6 +22,7 @@ from .context import ApiContext
 from .schemas import (
     EXAMPLE_CAMERA,
     EXAMPLE_EVENT,
+    AddedMark,
     Curve,
     CurvePoint,
     EventList,
@@ -222,6 +223,17 @@ def tiers_of(context: ApiContext) -> dict[TierName, float]:
     return {"low": tiers.low, "medium": tiers.medium, "high": tiers.high}
 
 
+def added_marks(store: Store, made: Sequence[Mark]) -> list[AddedMark]:
+    """Marks that were just added, each with the one that it replaced, as a page needs it to take it back."""
+    history = store.marks.of_events([mark.event_id for mark in made])
+    before = {(mark.event_id, mark.number + 1): _mark_out(mark) for marks in history.values() for mark in marks}
+    return [AddedMark(**dict(_mark_out(mark)), replaced=before.get((mark.event_id, mark.number))) for mark in made]
+
+
+def _mark_out(mark: Mark) -> MarkOut:
+    return MarkOut(mark=mark.mark, note=mark.note, who=mark.who, marked_utc=mark.marked_utc)
+
+
 def _add_marking(router: APIRouter, context: ApiContext) -> None:
     @router.get("/events/{event}/marks", response_model=list[MarkOut], responses=problems(404, 503))
     def list_marks(caller: EventReader, event: EventPath) -> Any:
@@ -229,14 +241,15 @@ def _add_marking(router: APIRouter, context: ApiContext) -> None:
         store = context.store
         return event_records(context, store, [find_event(store, event)])[0]["marks"]
 
-    @router.post("/events/{event}/marks", status_code=201, response_model=MarkOut, responses=problems(404, 503))
-    def add_mark(caller: EventOperator, event: EventPath, said: NewMark) -> MarkOut:
+    @router.post("/events/{event}/marks", status_code=201, response_model=AddedMark, responses=problems(404, 503))
+    def add_mark(caller: EventOperator, event: EventPath, said: NewMark) -> AddedMark:
         """Marks an event as a true alarm, a false alarm or unsure; earlier marks stay in its history."""
         store = context.store
         found = find_event(store, event)
         write_down("mark an event", caller, event=found.id, mark=said.mark or "none")
         mark = store.marks.add(found.id, said.mark, who=caller.name, note=said.note)
-        return MarkOut(mark=mark.mark, note=mark.note, who=mark.who, marked_utc=mark.marked_utc)
+        [added] = added_marks(store, [mark])
+        return added
 
     @router.post("/events/{event}/acknowledge", response_model=EventOut, responses=problems(404, 503))
     def acknowledge(caller: EventOperator, event: EventPath) -> Any:

@@ -18,7 +18,7 @@ from vigil.verdict import JudgedWindow, Outcome
 from .auth import EventOperator, EventReader, write_down
 from .clip_state import clip_state
 from .context import ApiContext
-from .events import EventFilters, EventPath, event_records, find_event, tiers_of
+from .events import EventFilters, EventPath, added_marks, event_records, find_event, tiers_of
 from .media import files_of
 from .review_schemas import (
     AttemptOut,
@@ -84,10 +84,8 @@ def _add_lists(router: APIRouter, context: ApiContext) -> None:
         made = context.store.marks.add_to_all(wanted, said.mark, who=caller.name, note=said.note)
         for mark in made:
             write_down("mark an event", caller, event=mark.event_id, mark=said.mark or "none", among=str(len(made)))
-        marked = [
-            MarkedEvent(event=each.event_id, mark=each.mark, note=each.note, who=each.who, marked_utc=each.marked_utc)
-            for each in made
-        ]
+        added = zip(made, added_marks(context.store, made), strict=True)
+        marked = [MarkedEvent(event=each.event_id, **dict(mark)) for each, mark in added]
         known = {each.event for each in marked}
         return MarkedEvents(marked=marked, missing=[event_id for event_id in wanted if event_id not in known])
 

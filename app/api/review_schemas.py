@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from vigil.verdict import Cause, Outcome
 
-from .schemas import EXAMPLE_EVENT, LONGEST_NOTE, Form, MarkName, MarkOut, TierName
+from .schemas import EXAMPLE_EVENT, LONGEST_NOTE, AddedMark, Form, MarkName, MarkOut, TierName
 
 MOST_MARKED = 500
 
@@ -49,14 +49,10 @@ class NewMarks(Form):
     note: str = Field("", max_length=LONGEST_NOTE, examples=["rain"])
 
 
-class MarkedEvent(BaseModel):
+class MarkedEvent(AddedMark):
     """A mark that was added to one event."""
 
     event: str
-    mark: MarkName
-    note: str
-    who: str
-    marked_utc: str
 
 
 class MarkedEvents(BaseModel):

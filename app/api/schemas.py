@@ -56,6 +56,12 @@ class MarkOut(BaseModel):
     marked_utc: str
 
 
+class AddedMark(MarkOut):
+    """A mark that was added; `replaced` is the one that was valid until then, null if there had never been one."""
+
+    replaced: MarkOut | None
+
+
 class WindowOut(BaseModel):
     """One window of an event; `p_alarm` is null if its verdict is unknown."""
 

@@ -112,6 +112,7 @@ class ConsoleShell:
             "page_style": root.url(self._assets.path(page.style)),
             "strip_style": root.url(self._assets.path("strip.css")),
             "theme_script": root.url(self._assets.path("theme.js")),
+            "sign_out_script": root.url(self._assets.path("sign_out.js")),
         }
         return HTMLResponse(filled(SHELL, t, told, raw), headers=PAGE_HEADERS)
 
@@ -156,5 +157,6 @@ def strip_head(context: SiteContext, assets: ConsoleAssets, language: Language) 
     return (
         f'<link rel="stylesheet" href="{root.url(assets.path("strip.css"))}">\n'
         f'<script type="application/json" id="vigil-words">{words_json(translator(language), ("console.",))}</script>\n'
+        f'<script src="{root.url(assets.path("sign_out.js"))}"></script>\n'
         f'<script type="module" src="{root.url(assets.path("everywhere.js"))}"></script>'
     )

@@ -21,31 +21,25 @@ from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.middleware.cors import CORSMiddleware
 
-from ..access import AccessMiddleware, AccessOptions
 from ..allowed_routes import is_start_page
 from ..api.app import mount_api
 from ..background_jobs import background_jobs
 from ..console.assets import ConsoleAssets
 from ..console.pages import add_console, strip_head
 from ..endpoint_monitor import EVERY_S, EndpointStatus, status_line
-from ..http.body_limits import BodyLimits
+from ..gate import add_gate
 from ..language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
-from ..trusted_proxies import ForwardedHeaders
 from . import chat_to_analysis, gradio_patches, plots, theme
 from .context import SiteContext
 from .event_store import media_folders
-from .framing import OneLength
 from .gradio_patches import CheckedBlocks, HeadScriptMiddleware
 from .json_limits import JsonLimits
-from .root_path import BelowRootPath, RootPath, WithRootPath
+from .root_path import RootPath, WithRootPath
 from .served_files import add_file_route
 from .upload_gate import UploadGate
 from .upload_quota import UploadQuota
 
 log = logging.getLogger(__name__)
-
-FORM_BYTES = 64 * 1024
-"""Allowance for the multipart framing around uploaded files."""
 
 MOST_WAITING = 100
 """Size of Gradio's queue per language; further requests are refused with a message."""
@@ -174,21 +168,9 @@ def build_app(context: SiteContext) -> FastAPI:
     app.add_middleware(CORSMiddleware, allow_origins=())
     app.add_middleware(HeadScriptMiddleware)
     app.add_middleware(JsonLimits)
-    limits = options.upload_limits
-    app.add_middleware(UploadGate, quota=UploadQuota(context.uploads.folder, limits, keep_s=options.keep_uploads_s))
-    judge_bytes = limits.file_bytes + FORM_BYTES
-    app.add_middleware(BodyLimits, upload_bytes=limits.visitor_bytes + FORM_BYTES, judge_bytes=judge_bytes)
-    access = AccessOptions(
-        users=options.users,
-        accounts=options.accounts,
-        session_s=options.session_s,
-        port=options.port,
-        root=options.root,
-    )
-    app.add_middleware(AccessMiddleware, options=access)
-    app.add_middleware(BelowRootPath, root=options.root)
-    app.add_middleware(ForwardedHeaders, trusted=options.trusted_proxies)
-    app.add_middleware(OneLength)
+    quota = UploadQuota(context.uploads.folder, options.upload_limits, keep_s=options.keep_uploads_s)
+    app.add_middleware(UploadGate, quota=quota)
+    add_gate(app, options, takes_uploads=True)
     return app
 
 

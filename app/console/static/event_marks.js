@@ -34,35 +34,38 @@ export class EventMarks extends EventTarget {
    * With `forUndo`, it can be undone.
    */
   mark(records, mark, { note = "", forUndo = true } = {}) {
-    const before = records.map((record) => ({ record, id: record.event, mark: record.mark, note: record.note }));
-    for (const record of records) this.#tell(marked(record, mark, note));
-    if (forUndo) this.#remember(before);
-    for (const { id } of before) this.#pending.set(id, (this.#pending.get(id) ?? 0) + 1);
-    return this.#after(async () => {
-      for (const { id } of before) this.#pending.set(id, this.#pending.get(id) - 1);
-      try {
-        await this.#send(before.map(({ id }) => id), mark, note);
-        await this.#readAgain(before.map(({ id }) => id));
-      } catch (problem) {
-        for (const { record } of before) this.#tell(record);
-        this.#undone = this.#undone.filter((each) => each !== before);
-        tell(`${word("events.not_marked")} ${problem.message}`, { isProblem: true });
-        this.dispatchEvent(new CustomEvent("refused", { detail: before.map(({ id }) => id) }));
-      }
-    });
+    const wanted = { mark, note };
+    const acts = records.map((record) => ({ id: record.event, record, wanted, before: { mark: record.mark, note: record.note } }));
+    if (forUndo) this.#remember(acts);
+    return this.#put(acts);
   }
 
-  /** Makes valid again what was valid before the last marks; returns the ids of their events. */
+  /**
+   * Makes valid again what was valid before the last marks; returns the ids of their events. What that was the service
+   * tells as it marks, which may be after this is called: somebody else's mark may not have reached this page.
+   */
   undo(recordOf) {
-    const before = this.#undone.pop();
-    if (!before) return [];
-    this.dispatchEvent(new Event("change"));
-    for (const { mark, note } of before.slice(0, 1).concat(before.filter(differsFrom(before[0])))) {
-      const same = before.filter((each) => each.mark === mark && each.note === note);
-      const records = same.map(({ id, record }) => recordOf(id) ?? { ...record, mark: "unknown" });
-      this.mark(records, mark, { note, forUndo: false });
-    }
-    return before.map(({ id }) => id);
+    const acts = this.#undone.pop();
+    if (!acts) return [];
+    this.#put(acts.map(({ id, record, before }) => ({ id, record: recordOf(id) ?? record, wanted: before, before: {} })));
+    return acts.map(({ id }) => id);
+  }
+
+  #put(acts) {
+    for (const { record, wanted } of acts) this.#tell(marked(record, wanted.mark, wanted.note));
+    for (const { id } of acts) this.#pending.set(id, (this.#pending.get(id) ?? 0) + 1);
+    return this.#after(async () => {
+      for (const { id } of acts) this.#pending.set(id, this.#pending.get(id) - 1);
+      try {
+        for (const same of alike(acts)) await this.#send(same);
+        await this.#readAgain(acts.map(({ id }) => id));
+      } catch (problem) {
+        for (const { record } of acts) this.#tell(record);
+        this.#undone = this.#undone.filter((each) => each !== acts);
+        tell(`${word("events.not_marked")} ${problem.message}`, { isProblem: true });
+        this.dispatchEvent(new CustomEvent("refused", { detail: acts.map(({ id }) => id) }));
+      }
+    });
   }
 
   /** Says that somebody has seen an event. */
@@ -86,19 +89,23 @@ export class EventMarks extends EventTarget {
     return this.#queue;
   }
 
-  #remember(before) {
-    this.#undone.push(before);
+  #remember(acts) {
+    this.#undone.push(acts);
     if (this.#undone.length > MOST_UNDONE) this.#undone.shift();
   }
 
-  async #send(ids, mark, note) {
-    if (ids.length === 1) {
-      await change("POST", `events/${ids[0]}/marks`, { mark, note });
+  // Sends acts that want the same mark, and keeps what each of them replaced.
+  async #send(acts) {
+    const { mark, note } = acts[0].wanted;
+    if (acts.length === 1) {
+      keep(acts[0], await change("POST", `events/${acts[0].id}/marks`, { mark, note }));
       return;
     }
-    for (let at = 0; at < ids.length; at += MOST_AT_ONCE) {
-      const some = ids.slice(at, at + MOST_AT_ONCE);
-      const { missing } = await change("POST", "events/marks", { events: some, mark, note });
+    for (let at = 0; at < acts.length; at += MOST_AT_ONCE) {
+      const some = new Map(acts.slice(at, at + MOST_AT_ONCE).map((act) => [act.id, act]));
+      const said = { events: [...some.keys()], mark, note };
+      const { marked: made, missing } = await change("POST", "events/marks", said);
+      for (const each of made) keep(some.get(each.event), each);
       if (missing.length) tell(word("events.some_missing", { count: missing.length }), { isProblem: true });
     }
   }
@@ -118,7 +125,15 @@ export class EventMarks extends EventTarget {
   }
 }
 
-/** One of each kind of mark among those that differ from the first, for requests of their own. */
-const differsFrom = (first) => (each, at, all) =>
-  !(each.mark === first.mark && each.note === first.note) &&
-  all.findIndex((other) => other.mark === each.mark && other.note === each.note) === at;
+/** Keeps what an act replaced; whoever undoes it holds the same object. */
+const keep = ({ before }, { replaced }) => Object.assign(before, { mark: replaced?.mark ?? "", note: replaced?.note ?? "" });
+
+/** The acts that want the same mark and note, together, for one request. */
+const alike = (acts) => {
+  const groups = new Map();
+  for (const act of acts) {
+    const key = JSON.stringify([act.wanted.mark, act.wanted.note]);
+    groups.set(key, [...(groups.get(key) ?? []), act]);
+  }
+  return groups.values();
+};

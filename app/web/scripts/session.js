@@ -5,15 +5,13 @@
   const ask = window.fetch.bind(window);
   const never = new Promise(() => {});
   const unanswered = new Set();
-  let leaving = false;
-  document.addEventListener("submit", ({ target }) => {
-    if (!new URL(target.action).pathname.endsWith("/sign-out")) return;
-    leaving = true;
-    for (const each of unanswered) each.abort();
+  const isLeaving = () => "leaving" in document.documentElement.dataset; // sign_out.js notes it
+  document.addEventListener("submit", () => {
+    if (isLeaving()) for (const each of unanswered) each.abort();
   });
   const both = (own, ours) => (own && AbortSignal.any ? AbortSignal.any([own, ours]) : (own ?? ours));
   window.fetch = async (asked, how = {}) => {
-    if (leaving) return never;
+    if (isLeaving()) return never;
     const given = new AbortController();
     unanswered.add(given);
     try {
@@ -22,7 +20,7 @@
       if (answer.status === 401 && new URL(answer.url).origin === location.origin) location.reload();
       return answer;
     } catch (problem) {
-      if (leaving) return never;
+      if (isLeaving()) return never;
       throw problem;
     } finally {
       unanswered.delete(given);

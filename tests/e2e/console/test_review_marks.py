@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from api_service import vigil
 from browsing import Site, Visitors
@@ -161,6 +161,21 @@ def test_many_are_marked_at_once_and_undone_at_once(page: Page, store: Store) ->
     page.keyboard.press("z")
     expect(page.locator(".event-row .mark-false_alarm")).to_have_count(0)
     until(lambda: valid(store) == {2: "", 3: "", 4: "unsure", 5: ""})
+
+
+def test_undo_goes_back_to_a_mark_of_which_this_page_has_not_heard(page: Page, store: Store) -> None:
+    """Somebody else marks while the mark of this page is on its way."""
+    on_its_way: list[Route] = []
+    page.route("**/events/e0005/marks", on_its_way.append)
+    page.keyboard.press("f")
+    page.keyboard.press("z")
+    until(lambda: page.evaluate("1") and on_its_way)
+    page.unroute("**/events/e0005/marks")
+    store.marks.add("e0005", "unsure", who="lena", note="rain")
+    on_its_way[0].continue_()
+    until(lambda: page.evaluate("1") and marks_in(store).get(5) == ["unsure", "false_alarm", "unsure"])
+    expect(row(page, 5).locator(".mark-unsure")).to_be_visible()
+    assert store.marks.of_event("e0005")[-1].note == "rain"
 
 
 def test_a_mark_that_is_refused_is_told_and_put_back(page: Page, store: Store) -> None:

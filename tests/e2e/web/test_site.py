@@ -214,15 +214,19 @@ ASKS_ON = """() => addEventListener("submit", () => setInterval(() => fetch("../
 """As pages do that have a watch, a queue and a clock, only more often."""
 
 
+@pytest.mark.parametrize("is_loaded", [True, False])
 def test_a_page_that_is_being_signed_out_of_asks_nothing_more_and_stays_on_its_way(
-    scripted: ScriptedServer, visitors: Visitors, tmp_path: Path
+    scripted: ScriptedServer, visitors: Visitors, tmp_path: Path, is_loaded: bool
 ) -> None:
-    """On a busy machine there is time between the end of the session and the page to sign in."""
+    """On a busy machine there is time between the end of the session and the page to sign in, or before its scripts."""
     held: list[Route] = []
+    late: list[Route] = []
     refused: list[str] = []
     failed: list[str] = []
     with site_at(scripted.url, folder=tmp_path, env={"VIGIL_WEB_AUTH": "ada:correct horse"}) as site:
         page = visitors.visit(site.url, wait=False)
+        if not is_loaded:
+            page.route("**/everywhere.js", late.append)
         visitors.sign_in(page, "ada", "correct horse")
         page.locator("#vigil-status .vigil-lamp").wait_for()
         page.on("response", lambda answer: refused.append(answer.url) if answer.status == 401 else None)
@@ -232,7 +236,10 @@ def test_a_page_that_is_being_signed_out_of_asks_nothing_more_and_stays_on_its_w
         page.evaluate("document.querySelector('#vigil-sign-out').click()")
         while not held:
             page.wait_for_timeout(10)
+        given = [(each, each.fetch()) for each in late]
         answer = held[0].fetch(max_redirects=0)
+        for each, body in given:
+            each.fulfill(response=body)
         page.wait_for_timeout(1000)
         held[0].fulfill(response=answer)
         expect(page).to_have_url(f"{site.url}sign-in")

@@ -56,7 +56,11 @@ def test_many_are_marked_in_one_request_and_each_is_in_the_audit_table(service: 
         return {each["details"].get("event", "") for each in entries if each["act"] == "mark an event"}
 
     until(lambda: audited() >= set(ids))
-    assert asking.post("/events/marks", json={"events": ids, "mark": ""}).status_code == 201
+    assert {each["replaced"] for each in answer.json()["marked"]} == {None}
+    undone = asking.post("/events/marks", json={"events": ids, "mark": ""})
+    assert undone.status_code == 201
+    replaced = [each["replaced"] for each in undone.json()["marked"]]
+    assert [(mark["mark"], mark["note"]) for mark in replaced] == [("false_alarm", "雨 rain")] * 4
     assert asking.get(f"/events/{ids[0]}").json()["state"] == "alarm"
 
 
