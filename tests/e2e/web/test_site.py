@@ -226,7 +226,7 @@ def test_a_page_that_is_being_signed_out_of_asks_nothing_more_and_stays_on_its_w
     with site_at(scripted.url, folder=tmp_path, env={"VIGIL_WEB_AUTH": "ada:correct horse"}) as site:
         page = visitors.visit(site.url, wait=False)
         if not is_loaded:
-            page.route("**/everywhere.js", late.append)
+            page.route("**/everywhere.js", lambda route: late.append(route))
         visitors.sign_in(page, "ada", "correct horse")
         page.locator("#vigil-status .vigil-lamp").wait_for()
         page.on("response", lambda answer: refused.append(answer.url) if answer.status == 401 else None)
