@@ -9,7 +9,6 @@ import pwd
 import resource
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import psycopg
 
+from vigil.serving.server import free_port
 from waiting import HANG_S, until
 
 USERS = ("postgres", "nobody")
@@ -127,10 +127,3 @@ def _exists(user: str) -> bool:
     except KeyError:
         return False
     return True
-
-
-def free_port() -> int:
-    """A port of this machine that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

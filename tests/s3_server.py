@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from postgresql import free_port
+from vigil.serving.server import free_port
 from waiting import HANG_S, until
 
 BUCKET = "evidence"

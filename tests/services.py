@@ -20,13 +20,6 @@ def program(name: str) -> str:
     return found
 
 
-def free_port() -> int:
-    """A port of the loopback that nothing listens on."""
-    with closing(socket.socket()) as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
 def listens(port: int) -> bool:
     """Whether something accepts connections on a port."""
     with suppress(OSError), closing(socket.create_connection(("127.0.0.1", port), timeout=HANG_S)):

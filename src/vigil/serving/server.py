@@ -4,15 +4,15 @@
 with run_server(folder) as server: ...       for programs: the demo and the tests
 """
 
-import contextlib
 import logging
 import os
+import random
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 POLL_S = 0.1
 GRACE_S = 15.0
 LAST_PORT = 65_535
+SERVER_PORTS = range(20_000, 32_768)
+"""Below those that Linux, macOS and Windows give to outgoing connections."""
+PORTS_TRIED = 100
 PARENT_PIPE = "VIGIL_PARENT_PIPE"
 # Allow Python to cache bytecode in vLLM's environment: it starts in 17 s with it and in 35 s without.
 DROPPED = ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME")
@@ -74,13 +77,13 @@ class ServerProcess:
 
     def stop(self) -> None:
         """Terminates the server, then kills what is left of its process group."""
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             os.close(self.pipe)
         if self.child.poll() is None:
             self.child.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            with suppress(subprocess.TimeoutExpired):
                 self.child.wait(GRACE_S)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.child.pid, signal.SIGKILL)
         self.child.wait()
 
@@ -129,11 +132,15 @@ def check_port(host: str, port: int) -> None:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that is not in use."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that is not in use, and that stays free until a server that takes long to start binds it.
+
+    The system's own choice (port 0) is of those that it also gives to connections, any of which may take it meanwhile.
+    """
+    for port in random.sample(SERVER_PORTS, PORTS_TRIED):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((host, port))
+            return port
+    raise JobError(f"no port is free on {host} among {PORTS_TRIED} of {SERVER_PORTS[0]} to {SERVER_PORTS[-1]}")
 
 
 def _answers(root: str) -> bool:

@@ -10,9 +10,10 @@ from typing import Any
 import aiomqtt
 
 from alerting import alarm, alerts_to, save, settled, write_media
-from services import free_port, mosquitto
+from services import mosquitto
 from vigil.alerts import Outbox
 from vigil.alerts.settings import MqttSettings
+from vigil.serving.server import free_port
 from vigil.store import CameraRecord, Store
 from waiting import HANG_S, until
 

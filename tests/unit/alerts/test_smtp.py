@@ -13,10 +13,10 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from alerting import alarm, alerts_to, save, settled, write_media
-from services import free_port
 from tls import Authority
 from vigil.alerts import Outbox
 from vigil.alerts.settings import MailSettings
+from vigil.serving.server import free_port
 from vigil.store import CameraRecord, Store
 from waiting import HANG_S, until
 

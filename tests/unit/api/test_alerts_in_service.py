@@ -19,7 +19,8 @@ import http_camera
 from alerting import receiver
 from api_service import event, filled_store, service_at
 from scripted_server import ScriptedServer
-from services import free_port, mosquitto
+from services import mosquitto
+from vigil.serving.server import free_port
 from vigil.store import Store
 from waiting import HANG_S, until
 from watching import film

@@ -61,6 +61,13 @@ def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
         start_server(ServerCommand(argv=("/nowhere/python",), variables={}), log=tmp_path / "log", variables={})
 
 
+def test_a_free_port_is_none_that_a_connection_may_take_before_it_is_used() -> None:
+    found = {free_port() for _ in range(20)}
+    assert len(found) > 1 and all(20_000 <= port < 32_768 for port in found)
+    for port in found:
+        check_port("127.0.0.1", port)
+
+
 def test_a_busy_port_is_told_before_anything_starts() -> None:
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))

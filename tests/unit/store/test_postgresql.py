@@ -12,8 +12,9 @@ from sqlalchemy import make_url, text
 
 from databases import another
 from incidents import make_event, make_judged
-from postgresql import PostgresServer, free_port
+from postgresql import PostgresServer
 from vigil.errors import StoreError, UsageError
+from vigil.serving.server import free_port
 from vigil.store import DatabaseTimeouts, Store
 from vigil.store.changes import log_changes
 from vigil.store.migrations import MIGRATIONS

@@ -19,6 +19,7 @@ from vigil.judge.circuit_breaker import ENDPOINT_CAUSES
 from vigil.manifest import Contract, Manifest
 from vigil.questions import load_question
 from vigil.rules.hysteresis import HysteresisSettings
+from vigil.serving.server import free_port
 from vigil.store import Store
 from vigil.verdict import Cause
 from vigil.watch import BackgroundWatcher, WatchSettings, watcher
@@ -339,9 +340,3 @@ def test_many_threads_steer_at_once_and_the_watch_ends_as_the_last_one_wanted(
         watch = service.watch
         assert watch is not None
     assert all(state.cut == state.settled for state in watch.states.values())
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from vigil.errors import UsageError
+from vigil.serving.server import free_port
 from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
 from vigil.watch import SourceState, Watcher
 from vigil.watch.prometheus import PrometheusMetrics
@@ -24,12 +25,6 @@ class Measured(Notes):
         self.on_verdict = metrics.on_verdict  # type: ignore[method-assign]
         self.on_result = metrics.on_result  # type: ignore[method-assign]
         self.on_change = metrics.on_change  # type: ignore[method-assign]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_the_metrics_tell_windows_events_latency_and_the_breaker(tmp_path: Path) -> None:
