@@ -24,6 +24,7 @@ from ..trusted_proxies import ForwardedHeaders
 from ..web.context import SiteContext
 from ..web.framing import OneLength
 from ..web.root_path import BelowRootPath
+from .camera_rules import rules_router
 from .cameras import cameras_router
 from .context import ApiContext
 from .events import events_router
@@ -76,6 +77,7 @@ def build_api(context: SiteContext) -> FastAPI:
         strips_router(shared),
         speech_router(shared),
         cameras_router(shared),
+        rules_router(shared),
         judge_router(shared),
         live_router(shared, hub),
         health_router(shared, hub),
