@@ -120,6 +120,9 @@ class WatchedCameras:
         if address.location in known:
             raise ConflictError(f"{address.name} is being watched already")
         rules = asked_rules(self._context, asked, None)
+        if rules is not None or asked.place.strip():
+            # Without a store neither can be kept: said before anything is added.
+            _ = self._context.store
         names = self._watcher.add(address.location, name=asked.name.strip() or address.name, confined=address.confined)
         if asked.place.strip():
             self.place(names[0], asked.place)
