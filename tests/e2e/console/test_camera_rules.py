@@ -59,7 +59,9 @@ def page(room: Site, visitors: Visitors) -> Iterator[Page]:
 
 def dialog_of(page: Page) -> Locator:
     choose(page, "yard", "Rules and times")
-    return page.locator("dialog")
+    dialog = page.locator("dialog")
+    expect(dialog.locator(".rule")).to_have_count(2)
+    return dialog
 
 
 def save(dialog: Locator) -> None:
@@ -122,7 +124,7 @@ def test_a_pause_is_shown_before_the_service_has_answered_and_put_back_if_it_ref
     page: Page, visitors: Visitors
 ) -> None:
     held: list[Route] = []
-    page.route("**/api/v1/cameras/*/pause", held.append)
+    page.route("**/api/v1/cameras/*/pause", lambda route: held.append(route))
     badge = card(page, "yard").locator(".card-badge")
     expect(badge).to_contain_text("Normal")
     choose(page, "yard", "Pause")
