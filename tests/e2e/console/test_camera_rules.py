@@ -110,6 +110,8 @@ def test_rules_thresholds_and_times_are_set_shown_again_and_taken_away(
         told = client.get("/cameras/yard").json()
     assert (told["rules"], told["thresholds"], told["schedule"], told["timezone"]) == ([], [], "", "")
     expect(card(page, "yard").locator(".card-times")).to_have_text("")
+    # Browsers note what was refused.
+    visitors.complaints[:] = [each for each in visitors.complaints if "400" not in each]
 
 
 def test_the_dialog_of_rules_in_chinese(room: Site, visitors: Visitors) -> None:
