@@ -17,7 +17,7 @@ from vigil.errors import StoreError
 from vigil.store import Store
 from vigil.store.api_keys import ApiKey, digest_of
 from vigil.store.database import parse_url, sqlite_path
-from vigil.store.times import utc_now
+from vigil.store.times import ExpiryClock, format_utc
 from vigil.store.users import Role, StoredUser
 
 from .passwords import Users
@@ -44,7 +44,10 @@ class _Looked:
 
 
 class Accounts:
-    """Users by name and keys by secret; thread-safe. Every method may read the store: call it in a thread."""
+    """Users by name and keys by secret; thread-safe. Every method may read the store: call it in a thread.
+
+    `clock` is that of what is read again, `now` the `time.time()` by which keys expire.
+    """
 
     def __init__(
         self,
@@ -52,11 +55,13 @@ class Accounts:
         open_store: Callable[[], Store | None] = lambda: None,
         *,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] | None = None,
     ) -> None:
         self._file = file or Users()
         self._open_store = open_store
         self._store: Store | None = None
         self._clock = clock
+        self._now = now or ExpiryClock()
         self._lock = threading.Lock()
         self._users: dict[str, StoredUser] = {}
         self._read_s = -float("inf")
@@ -103,7 +108,7 @@ class Accounts:
         if known is None or now_s - known.at_s >= FRESH_S:
             known = self._look_up(secret, digest, known, now_s)
         key = known.key
-        return key if key is not None and key.state(utc_now()) == "valid" else None
+        return key if key is not None and key.state(format_utc(self._now())) == "valid" else None
 
     def _look_up(self, secret: str, digest: str, before: _Looked | None, now_s: float) -> _Looked:
         assert self._store is not None

@@ -69,6 +69,7 @@ API_ROUTES: dict[str, tuple[str, ...]] = {
     "/cameras/{camera}/resume": ("POST",),
     "/cameras/{camera}/strip": ("GET",),
     "/cameras/{camera}/verdicts": ("GET",),
+    "/rules": ("GET",),
     "/events": ("GET",),
     "/events/choices": ("GET",),
     "/events/count": ("GET",),

@@ -17,5 +17,4 @@ def with_masks(context: SiteContext, address: Address) -> Address:
     store = open_store(context)
     if store is None or address.kind == "file":
         return address
-    masks, _ = store.cameras.masks_and_place(record_of(address, ""))
-    return replace(address, masks=masks)
+    return replace(address, masks=store.cameras.settings_of(record_of(address, "")).masks)

@@ -10,7 +10,6 @@ import html
 import re
 import secrets
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -23,6 +22,8 @@ import anyio.to_thread
 from itsdangerous import BadData, URLSafeSerializer
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+
+from vigil.store.times import passed_s
 
 from . import audit_log
 from .allowed_routes import is_start_page
@@ -37,9 +38,13 @@ NAME_BYTES = 16
 
 
 class Sessions:
-    """Begins, checks and ends sessions; thread-safe. `clock` returns seconds."""
+    """Begins, checks and ends sessions; thread-safe.
 
-    def __init__(self, *, lifetime_s: float, clock: Callable[[], float] = time.time) -> None:
+    A session lasts `lifetime_s` by `clock`, which is not the one on the wall: that may be set, and sessions do not
+    outlive the process.
+    """
+
+    def __init__(self, *, lifetime_s: float, clock: Callable[[], float] = passed_s) -> None:
         self.lifetime_s = lifetime_s
         self._clock = clock
         self._signer = URLSafeSerializer(secrets.token_bytes(KEY_BYTES), salt="vigil session")

@@ -17,6 +17,7 @@ from fastapi import APIRouter, Path, Query, Response
 from vigil.errors import SourceError, StoreError, UsageError, redact
 from vigil.frames import Frame, FrameSampling, encode_jpeg
 from vigil.masks import masks_as_data, parse_masks
+from vigil.rules import CameraRules
 from vigil.sources.address import Address, find_available_sources, find_sources
 from vigil.sources.capture import Connected, Disconnected, Waiting
 from vigil.sources.open_capture import open_capture
@@ -29,8 +30,8 @@ from ..camera_masks import with_masks
 from ..problems import BusyError, ConflictError, NotFoundError
 from ..web.event_store import open_store
 from .auth import CameraAdmin, CameraOperator, CameraReader, write_down
+from .camera_rules import FIELDS, asked_rules, rules_at, rules_in_force, told_rules
 from .context import ApiContext
-from .events import tiers_of
 from .schemas import (
     EXAMPLE_CAMERA,
     CameraAddress,
@@ -118,17 +119,27 @@ class WatchedCameras:
         known = {each.location for each in self._watcher.addresses}
         if address.location in known:
             raise ConflictError(f"{address.name} is being watched already")
+        rules = asked_rules(self._context, asked, None)
+        if rules is not None or asked.place.strip():
+            # Without a store neither can be kept: said before anything is added.
+            _ = self._context.store
         names = self._watcher.add(address.location, name=asked.name.strip() or address.name, confined=address.confined)
         if asked.place.strip():
             self.place(names[0], asked.place)
+        if rules is not None:
+            self.set_rules(names[0], rules)
         return self.get(names[0])
 
     def change(self, name: str, asked: CameraChange) -> CameraOut:
-        """Changes what is asked for, masks first."""
+        """Changes what is asked for, masks first; nothing if the rules are wrong."""
+        says_rules = any(getattr(asked, each) is not None for each in FIELDS)
+        rules = asked_rules(self._context, asked, self._registered(name)) if says_rules else None
         if asked.masks is not None:
             self.mask(name, asked.masks)
         if asked.place is not None:
             self.place(name, asked.place)
+        if rules is not None:
+            self.set_rules(name, rules)
         new_name = name if asked.name is None else asked.name.strip()
         if new_name != name:
             self.rename(name, new_name)
@@ -153,6 +164,11 @@ class WatchedCameras:
         self._context.store.cameras.set_masks(self._registered(name).id, parsed)
         self._watcher.set_masks(name, parsed)
 
+    def set_rules(self, name: str, rules: CameraRules) -> None:
+        """Sets the rules of a camera, from its next window on and after every restart."""
+        self._context.store.cameras.set_rules(self._registered(name).id, rules.to_text())
+        self._watcher.set_rules(name, rules)
+
     def _registered(self, name: str) -> CameraRecord:
         """The row of a camera, made now if it has never been watched."""
         address = next(each for each in self._watcher.addresses if each.name == name)
@@ -170,11 +186,16 @@ class WatchedCameras:
         camera_id = state.camera_id or self._id_of(address)
         row = records.get(camera_id)
         width, height = state.size_wh or (None, None)
+        kept = row.rules if row else None if address.rules is None else address.rules.to_text()
+        rules = rules_in_force(self._context, kept or "")
         return CameraOut(
             id=camera_id,
             name=address.name,
             place=row.place if row else address.place,
             masks=[MaskOut(**each) for each in masks_as_data((row.masks if row else address.masks) or ())],
+            **rules.as_fields(),
+            is_scheduled=rules.is_scheduled,
+            tiers=rules.tiers(),
             kind=address.kind,
             address=redact(address.location) if address.kind == "stream" else address.name,
             status=state.stage.value,
@@ -197,7 +218,7 @@ class WatchedCameras:
             events=state.events,
             open_event=str(state.open_event),
             connections=state.connections,
-            problems=list(state.problems),
+            problems=[*state.problems, *rules.problems],
         )
 
     def _id_of(self, address: Address) -> str:
@@ -211,7 +232,7 @@ class WatchedCameras:
 
 def _told(asked: CameraChange) -> dict[str, str]:
     """What the audit says of a change."""
-    told = {"name": asked.name or "", "place": asked.place or ""}
+    told = {"name": asked.name or "", "place": asked.place or "", **told_rules(asked)}
     if asked.masks is not None:
         told["masks"] = ", ".join(mask.kind for mask in asked.masks) or "none"
     return told
@@ -247,7 +268,7 @@ def _add_reading(router: APIRouter, context: ApiContext) -> None:
         found = WatchedCameras(context).get(camera)
         points = context.watcher.history(found.name, seconds)
         told = [HistoryOut(end_s=point.end_s, p_alarm=point.p_alarm, cause=point.cause) for point in points]
-        return CameraVerdicts(camera=found.id, tiers=tiers_of(context), verdicts=told)
+        return CameraVerdicts(camera=found.id, tiers=rules_at(context, found.id).tiers(), verdicts=told)
 
     @router.get(
         "/cameras/{camera}/picture",
@@ -284,14 +305,15 @@ def _add_changing(router: APIRouter, context: ApiContext) -> None:
     def add_camera(caller: CameraAdmin, asked: NewCamera) -> CameraOut:
         """Starts watching a camera, now and after every restart."""
         cameras = WatchedCameras(context)
-        write_down("add a camera", caller, camera=redact(asked.address), name=asked.name)
+        write_down("add a camera", caller, camera=redact(asked.address), name=asked.name, **told_rules(asked))
         return cameras.add(asked)
 
     @router.patch("/cameras/{camera}", response_model=CameraOut, responses=problems(400, 404, 409, 503))
     def change_camera(caller: CameraAdmin, camera: CameraPath, asked: CameraChange) -> CameraOut:
-        """Changes name, place or masks. A camera with another name is connected anew; its id and events stay.
+        """Changes name, place, masks, rules or schedule. A new name connects the camera anew; its id and events stay.
 
         Masks hold from the next picture on, and for clips that are cut from then on; stored media stay as they are.
+        Rules, thresholds and schedule hold from the next window on.
         """
         cameras = WatchedCameras(context)
         found = cameras.get(camera)

@@ -18,6 +18,7 @@ from vigil.store.times import parse_time
 
 from ..problems import NotFoundError
 from .auth import EventOperator, EventReader, write_down
+from .camera_rules import rules_at
 from .context import ApiContext
 from .schemas import (
     EXAMPLE_CAMERA,
@@ -209,18 +210,12 @@ def events_router(context: ApiContext) -> APIRouter:
             CurvePoint(start_s=each.start_s, end_s=each.end_s, p_alarm=each.verdict.p_alarm, cause=each.verdict.cause)
             for each in judged
         ]
-        tiers = tiers_of(context)
+        tiers = rules_at(context, found.camera_id).tiers(found.rule)
         end_s = rounded(found.end_s)
         return as_answer(Curve(event=found.id, onset_s=found.onset_s, end_s=end_s, tiers=tiers, points=points))
 
     _add_marking(router, context)
     return router
-
-
-def tiers_of(context: ApiContext) -> dict[TierName, float]:
-    """The thresholds of the tiers."""
-    tiers = context.site.settings.tiers
-    return {"low": tiers.low, "medium": tiers.medium, "high": tiers.high}
 
 
 def added_marks(store: Store, made: Sequence[Mark]) -> list[AddedMark]:

@@ -16,9 +16,10 @@ from vigil.store.missed_spans import MissedFilter
 from vigil.verdict import JudgedWindow, Outcome
 
 from .auth import EventOperator, EventReader, write_down
+from .camera_rules import RulesInForce, rules_at
 from .clip_state import clip_state
 from .context import ApiContext
-from .events import EventFilters, EventPath, added_marks, event_records, find_event, tiers_of
+from .events import EventFilters, EventPath, added_marks, event_records, find_event
 from .media import files_of
 from .review_schemas import (
     AttemptOut,
@@ -107,21 +108,22 @@ def _add_reasons(router: APIRouter, context: ApiContext) -> None:
         store = context.store
         found = find_event(store, event)
         record = event_records(context, store, [found])[0]
-        rule = _rule_of(context, found)
+        in_force = rules_at(context, found.camera_id)
+        rule, tiers = _rule_of(in_force, found), in_force.tiers(found.rule or found.task)
         judged = store.verdicts.around(found, margin_s=margin_s)
         return WhyOut(
             event=found.id,
             model=found.model,
             task=found.task,
             rule=rule,
-            tiers=tiers_of(context),
+            tiers=tiers,
             calibration=_calibration(context),
             onset_s=found.onset_s,
             end_s=found.end_s,
             announced_s=found.announced_s,
             epoch_s=found.epoch_s,
             are_kept=bool(judged),
-            windows=_windows(context, found, judged, rule),
+            windows=_windows(context, found, judged, rule, tiers),
             clip=clip_state(context, found),
             acknowledged_by=record["acknowledged_by"],
             acknowledged_utc=record["acknowledged_utc"],
@@ -138,8 +140,8 @@ def _add_reasons(router: APIRouter, context: ApiContext) -> None:
         return DeliveryList(event=found.id, sinks=sinks, deliveries=sent)
 
 
-def _rule_of(context: ApiContext, event: Event) -> RuleOut | None:
-    rules = context.site.settings.rules
+def _rule_of(in_force: RulesInForce, event: Event) -> RuleOut | None:
+    rules = in_force.rules
     named = next((rule for rule in rules if (rule.name or event.task) == (event.rule or event.task)), None)
     return None if named is None else _told(named, name=event.rule or event.task)
 
@@ -177,12 +179,15 @@ def _calibration(context: ApiContext) -> CalibrationOut | None:
 
 
 def _windows(
-    context: ApiContext, event: Event, judged: Sequence[JudgedWindow], rule: RuleOut | None
+    context: ApiContext,
+    event: Event,
+    judged: Sequence[JudgedWindow],
+    rule: RuleOut | None,
+    tiers: Mapping[TierName, float],
 ) -> list[WhyWindow]:
     """The windows around an event; those of the event alone, if the log has none any more."""
     kept = _kept_frames(context, event)
     voted = _voters(event, rule)
-    tiers = tiers_of(context)
     own = {window.window for window in event.windows}
     first_s = min((window.start_s for window in event.windows), default=event.onset_s)
     told = [

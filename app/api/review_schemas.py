@@ -6,7 +6,8 @@ from pydantic import BaseModel, Field
 
 from vigil.verdict import Cause, Outcome
 
-from .schemas import EXAMPLE_EVENT, LONGEST_NOTE, AddedMark, Form, MarkName, MarkOut, TierName
+from .form import Form
+from .schemas import EXAMPLE_EVENT, LONGEST_NOTE, AddedMark, MarkName, MarkOut, TierName
 
 MOST_MARKED = 500
 

@@ -3,11 +3,14 @@
 from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from vigil.masks import MOST_MASKS, MOST_POINTS
 from vigil.store.event_record import EventState
 from vigil.verdict import Cause, Outcome
+
+from .form import Form
+from .rule_schemas import CameraRulesForm, ThresholdsForm
 
 EXAMPLE_EVENT = "20261120T115033123Z-9f3c21ab"
 EXAMPLE_CAMERA = "door"
@@ -17,12 +20,6 @@ LONGEST_NAME = 80
 
 MarkName: TypeAlias = Literal["true", "false_alarm", "unsure", ""]
 TierName: TypeAlias = Literal["low", "medium", "high"]
-
-
-class Form(BaseModel):
-    """A request: unknown fields are refused, since they are most likely misspelt."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 def as_answer(model: BaseModel) -> Response:
@@ -191,13 +188,21 @@ class MaskOut(Form):
 class CameraOut(BaseModel):
     """One camera and what it does now; figures that are no longer true (`is_current`) are null.
 
-    `unknown` counts windows without a verdict by cause; `dropped` are those that gave way to newer ones.
+    `unknown` counts windows without a verdict by cause; `dropped` are those that gave way to newer ones. `rules`
+    (empty: all), `thresholds` and `schedule` are its own; outside of the schedule (`is_scheduled`) nothing opens.
+    `tiers` are those of the first rule that holds.
     """
 
     id: str
     name: str
     place: str
     masks: list[MaskOut]
+    rules: list[str]
+    thresholds: list[ThresholdsForm]
+    schedule: str
+    timezone: str
+    is_scheduled: bool
+    tiers: dict[TierName, float]
     kind: str
     address: str
     status: str
@@ -231,15 +236,18 @@ class CameraListOut(BaseModel):
     warnings: list[str]
 
 
-class NewCamera(Form):
-    """A camera to be watched: an address, the number of a webcam, or the name of a configured camera."""
+class NewCamera(CameraRulesForm):
+    """A camera to be watched: an address, the number of a webcam, or the name of a configured camera.
+
+    Without rules of its own it has all of the watch, at all times.
+    """
 
     address: str = Field(min_length=1, max_length=LONGEST_ADDRESS, examples=["rtsp://user:password@10.0.0.7:554/door"])
     name: str = Field("", max_length=LONGEST_NAME, examples=["yard"])
     place: str = Field("", max_length=LONGEST_NAME, examples=["north gate"])
 
 
-class CameraChange(Form):
+class CameraChange(CameraRulesForm):
     """What is to change of a camera; what is left out stays."""
 
     name: str | None = Field(None, min_length=1, max_length=LONGEST_NAME)

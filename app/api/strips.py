@@ -16,9 +16,10 @@ from vigil.store.verdict_strips import StripBucket, TimedVerdict
 
 from ..web.event_store import is_media_path
 from .auth import EventReader
+from .camera_rules import rules_in_force
 from .cameras import CameraPath
 from .context import ApiContext
-from .events import media_urls, tiers_of
+from .events import media_urls
 from .media import files_of
 from .missed import find_camera, missed_out
 from .review_schemas import BucketOut, CameraMoment, CameraStrip, MissedOut, MomentPicture, MomentWindow, StripEvent
@@ -65,7 +66,7 @@ def strips_router(context: ApiContext) -> APIRouter:
             from_utc=from_utc,
             to_utc=to_utc,
             bucket_s=(to_s - from_s) / buckets,
-            tiers=tiers_of(context),
+            tiers=rules_in_force(context, found.rules or "").tiers(),
             buckets=[_bucket(each, from_s) for each in told],
             events=_events(store, _between(store, found, from_utc, to_utc)),
             missed=_missed(store, found, from_utc, to_utc),
@@ -90,7 +91,7 @@ def strips_router(context: ApiContext) -> APIRouter:
             name=found.name,
             place=found.place,
             at_utc=at_utc,
-            tiers=tiers_of(context),
+            tiers=rules_in_force(context, found.rules or "").tiers(),
             windows=[_window(each) for each in store.verdict_strips.windows(found.id, from_s=from_s, to_s=to_s)],
             events=_events(store, events),
             missed=_missed(store, found, from_utc, to_utc),

@@ -5,6 +5,7 @@ import { confirmed, field, openDialog, openForm } from "./dialogs.js";
 import { make, setText, tell } from "./dom.js";
 import { chanceOf } from "./incidents.js";
 import { openMasks } from "./mask_editor.js";
+import { openRules } from "./camera_rules.js";
 import { may } from "./shell.js";
 import { timeOf, word } from "./words.js";
 
@@ -13,7 +14,13 @@ const MOST_ROWS = 60;
 const TEST_MS = 40000;
 const LONGEST_FILE = 10000;
 
+const NOT_OF_NOW = { is_current: false, p_alarm: null, lag_s: null };
+const PAUSED = { ...NOT_OF_NOW, is_paused: true, status: "paused", detail: "" };
+const RESUMED = { ...NOT_OF_NOW, is_paused: false, status: "connecting", detail: "" };
+
 const pathOf = (id) => `cameras/${encodeURIComponent(id)}`;
+
+const refused = (problem) => tell(word("console.not_done", { why: problem.message }), { isProblem: true });
 
 /** Does something and tells how it went; `done` gets the answer. */
 const act = async (key, name, doing, done) => {
@@ -22,7 +29,7 @@ const act = async (key, name, doing, done) => {
     await done(answer);
     tell(word(`watch.did_${key}`, { name }));
   } catch (problem) {
-    tell(word("console.not_done", { why: problem.message }), { isProblem: true });
+    refused(problem);
   }
 };
 
@@ -123,17 +130,33 @@ const openSeen = async (camera) => {
   }
 };
 
-/** The entries of a camera's menu for the signed-in person; `done` is called after a change. */
-export const menuOf = (camera, done) => {
+// What was pressed is shown at once, and put back if the service refuses.
+const hold = async (card, kind, done) => {
+  const { id, name } = card.told;
+  card.expect(kind === "pause" ? PAUSED : RESUMED);
+  try {
+    const answer = await change("POST", `${pathOf(id)}/${kind}`);
+    card.expect(null);
+    await done(answer);
+    tell(word(`watch.did_${kind}`, { name }));
+  } catch (problem) {
+    card.expect(null);
+    refused(problem);
+  }
+};
+
+/** The entries of a card's menu for the signed-in person; `done` is called after a change. */
+export const menuOf = (card, done) => {
+  const camera = card.told;
   const language = document.body.dataset.language;
   const events = new URL(`${language}/events?camera=${encodeURIComponent(camera.id)}`, root).href;
-  const hold = camera.is_paused ? "resume" : "pause";
-  const holding = () => act(hold, camera.name, () => change("POST", `${pathOf(camera.id)}/${hold}`), done);
+  const kind = camera.is_paused ? "resume" : "pause";
   return [
     { text: word("watch.seen"), act: () => openSeen(camera) },
     { text: word("watch.its_events"), href: events },
-    may.operator && camera.is_live && { text: word(`watch.${hold}`), act: holding },
+    may.operator && camera.is_live && { text: word(`watch.${kind}`), act: () => hold(card, kind, done) },
     may.admin && { text: word("watch.rename"), act: () => openNames(camera, done) },
+    may.admin && { text: word("watch.rules"), act: () => openRules(camera, done).catch(refused) },
     may.admin && { text: word("watch.masks"), act: () => openMasks(camera, done) },
     may.admin && { text: word("watch.test_again"), act: () => openTest(camera) },
     may.admin && { text: word("watch.remove"), act: () => remove(camera, done), isGrave: true },

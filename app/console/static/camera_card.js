@@ -9,10 +9,13 @@ const UNJUDGED = ["dropped", "skipped"];
 
 /** What a card shows; `told` is the camera as the service describes it. */
 export class CameraCard {
+  #service;
+  #expected = null;
+
   constructor(told, { onMenu, onZoom }) {
-    this.told = told;
+    this.told = this.#service = told;
     this.points = [];
-    this.tiers = { low: 0.5, medium: 0.7, high: 0.9 };
+    this.tiers = told.tiers;
     this.event = null;
     this.alarm = null;
     this.isKnown = true;
@@ -31,6 +34,7 @@ export class CameraCard {
     this.said = make("span", {});
     this.words = make("p", { class: "card-words" }, this.said);
     this.strip = make("canvas", { class: "card-strip", role: "img", "aria-label": word("watch.strip") });
+    this.times = make("span", { class: "card-times" });
     this.lag = make("span", { class: "card-lag" });
     this.drops = make("span", { class: "card-drops" });
     this.menu = make("button", { type: "button", class: "card-menu", "aria-haspopup": "menu", "aria-expanded": "false" }, "⋯");
@@ -39,7 +43,7 @@ export class CameraCard {
     view.append(make("div", { class: "card-title" }, this.name, this.place), this.badge, this.words);
     view.addEventListener("dblclick", () => onZoom(this));
     this.element = make("article", { class: "card", tabindex: "0" }, view, this.strip);
-    this.element.append(make("footer", { class: "card-foot" }, this.lag, this.drops, this.menu));
+    this.element.append(make("footer", { class: "card-foot" }, this.lag, this.drops, this.times, this.menu));
     this.element.dataset.camera = this.told.id;
   }
 
@@ -69,10 +73,18 @@ export class CameraCard {
   /** Takes a new description of the camera. */
   take(told) {
     const wasLost = this.isLost;
-    this.told = told;
+    this.#service = told;
+    this.told = { ...told, ...this.#expected };
+    this.tiers = told.tiers;
     if (this.isLost && !wasLost) this.lostMs = Date.now();
     this.element.dataset.name = told.name;
     this.draw();
+  }
+
+  /** Shows what a press will bring about until the service has answered; null shows what it said last. */
+  expect(values) {
+    this.#expected = values;
+    this.take(this.#service);
   }
 
   get isLost() {
@@ -122,8 +134,16 @@ export class CameraCard {
     const lag = told.lag_s == null || !this.isKnown || !this.isJudged ? "–" : word("watch.seconds", { seconds: told.lag_s.toFixed(1) });
     setText(this.lag, word("watch.lag", { lag }));
     setText(this.drops, this.#drops());
+    this.#drawTimes();
     element.setAttribute("aria-label", [told.name, told.place, this.badge.textContent].filter(Boolean).join(", "));
     this.menu.setAttribute("aria-label", word("watch.menu", { name: told.name }));
+  }
+
+  // Outside of its schedule a camera rings for nobody: that is said where it is looked at.
+  #drawTimes() {
+    const { schedule, timezone, is_scheduled: isOpen } = this.told;
+    setText(this.times, schedule && !isOpen ? word("watch.no_alarms_now") : "");
+    this.times.title = [schedule, timezone].filter(Boolean).join(" ");
   }
 
   #badgeText(tone) {

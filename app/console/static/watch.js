@@ -105,7 +105,7 @@ class WatchRoom {
   }
 
   #newCard(told) {
-    const onMenu = (card) => toggleMenu(card.menu, menuOf(card.told, (answer) => this.#takeOne(card, answer)), card.told.name);
+    const onMenu = (card) => toggleMenu(card.menu, menuOf(card, (answer) => this.#takeOne(card, answer)), card.told.name);
     const card = new CameraCard(told, { onMenu, onZoom: ({ id }) => this.grid.zoom(id) });
     this.#askHistory(card);
     return card;

@@ -5,6 +5,7 @@ Each change of an event is an `EventChange`; the watcher stores it, then publish
 
 from vigil.events import ChangeKind, Event, EventChange, EventWindow, Tier, TierThresholds
 from vigil.rules.build import RuleSettings, build_rules, resolve_questions
+from vigil.rules.camera_rules import CameraRules, checked_rules, rules_of_camera, with_names
 from vigil.rules.duration import DurationRule, DurationSettings
 from vigil.rules.hysteresis import HysteresisRule, HysteresisSettings
 from vigil.rules.rule import Rule, RuleSet
@@ -12,6 +13,7 @@ from vigil.rules.schedule import WeeklySchedule
 from vigil.verdict import JudgedWindow
 
 __all__ = [
+    "CameraRules",
     "ChangeKind",
     "DurationRule",
     "DurationSettings",
@@ -28,5 +30,8 @@ __all__ = [
     "TierThresholds",
     "WeeklySchedule",
     "build_rules",
+    "checked_rules",
     "resolve_questions",
+    "rules_of_camera",
+    "with_names",
 ]

@@ -1,15 +1,18 @@
 """Builds the rules of a source from their settings, and checks them against the questions they are about."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 from vigil.errors import UsageError
+from vigil.events import EventChange
 from vigil.questions import Question, load_question
 from vigil.rules.duration import DurationRule, DurationSettings
 from vigil.rules.hysteresis import HysteresisRule, HysteresisSettings
 from vigil.rules.rule import Guard, Rule, RuleSet, log_failures
+from vigil.rules.schedule import WeeklySchedule
 
 RuleSettings: TypeAlias = HysteresisSettings | DurationSettings
 """The settings of one rule; `type` names its kind."""
@@ -59,12 +62,48 @@ def build_rules(
     epoch_s: float | None = None,
     camera_id: str = "",
     guard: Guard = log_failures,
+    schedule: WeeklySchedule | None = None,
 ) -> RuleSet:
-    """Builds the rules of one source; `guard` handles the exceptions of each."""
+    """Builds the rules of one source; `guard` handles the exceptions of each, `schedule` is when they apply."""
+    maker = RuleMaker(source=source, task=task, model=model, camera_id=camera_id)
+    made = [maker.make(settings, epoch_s=epoch_s) for settings in rules]
+    return RuleSet(made, guard=guard, schedule=schedule)
 
-    def make(settings: RuleSettings) -> Rule:
-        if isinstance(settings, DurationSettings):
-            return DurationRule(settings, source=source, task=task, model=model, epoch_s=epoch_s, camera_id=camera_id)
-        return HysteresisRule(settings, source=source, task=task, model=model, epoch_s=epoch_s, camera_id=camera_id)
 
-    return RuleSet(map(make, rules), guard=guard)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleMaker:
+    """Makes and changes the rules of one source."""
+
+    source: str
+    task: str = ""
+    model: str = ""
+    camera_id: str = ""
+
+    def make(self, settings: RuleSettings, *, epoch_s: float | None) -> Rule:
+        """A new rule."""
+        make: Callable[..., Rule] = (
+            partial(DurationRule, settings)
+            if isinstance(settings, DurationSettings)
+            else partial(HysteresisRule, settings)
+        )
+        return make(source=self.source, task=self.task, model=self.model, camera_id=self.camera_id, epoch_s=epoch_s)
+
+    def change(
+        self, running: RuleSet, rules: Sequence[RuleSettings], *, schedule: WeeklySchedule | None
+    ) -> list[EventChange]:
+        """Changes the rules of a source that is watched, from its next window on.
+
+        A rule that stays keeps its open event. Returns the changes of those that do not stay: they close theirs.
+        """
+        known = {rule.name: rule for rule in running.rules}
+        going_on = [self._changed(known.get(each.name or self.task), each, running.epoch_s) for each in rules]
+        return running.go_on_with(going_on, schedule=schedule)
+
+    def _changed(self, rule: Rule | None, settings: RuleSettings, epoch_s: float | None) -> Rule:
+        if isinstance(rule, HysteresisRule) and isinstance(settings, HysteresisSettings):
+            rule.change_to(settings)
+            return rule
+        if isinstance(rule, DurationRule) and isinstance(settings, DurationSettings):
+            rule.change_to(settings)
+            return rule
+        return self.make(settings, epoch_s=epoch_s)

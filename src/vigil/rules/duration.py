@@ -165,6 +165,15 @@ class DurationRule:
         is_used = run.describe(window, text)
         return [EventChange("grew", run.snapshot())] if is_used and self._event is not None else []
 
+    def suspend(self, because: str) -> list[EventChange]:
+        """Closes the open event and forgets the seconds so far, as the rule does not apply now."""
+        return self._reset(because)
+
+    def change_to(self, settings: DurationSettings) -> None:
+        """Goes on under other settings from the next window on; an open event stays, and keeps its tiers."""
+        self.settings = settings
+        self._schedule = settings.weekly()
+
     def finish(self, because: str) -> list[EventChange]:
         """Ends the source and closes the open event; a second call changes nothing."""
         changes = self._reset(because)

@@ -162,6 +162,18 @@ class HysteresisRule:
             return []
         return self._close(LOST_SIGHT)
 
+    def suspend(self, because: str) -> list[EventChange]:
+        """Closes the open event and forgets the votes so far, as the rule does not apply now; opens nothing."""
+        self._since_over.clear()
+        self._first.clear()
+        # What was seen so far is no short source.
+        self._pushed = max(self._pushed, self.rules.k)
+        return self._close(because)
+
+    def change_to(self, rules: HysteresisSettings) -> None:
+        """Goes on under other settings from the next window on; an open event stays, and keeps its tiers."""
+        self.rules = rules
+
     def finish(self, because: str) -> list[EventChange]:
         """Ends the source and closes the open event; a second call changes nothing.
 

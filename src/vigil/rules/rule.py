@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from vigil.events import Event, EventChange
+from vigil.rules.schedule import WeeklySchedule
 from vigil.verdict import Answer, JudgedWindow, Outcome, Verdict
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,7 @@ QUIET = "quiet"
 LOST_SIGHT = "lost sight"
 TOO_LONG = "split after max_event_s"
 OUT_OF_SCHEDULE = "the schedule ended"
+TAKEN_AWAY = "the rule was taken from the camera"
 
 EPSILON_S = 1e-6
 """Durations that differ by less are equal: they are sums of floating-point numbers."""
@@ -55,6 +57,9 @@ class Rule(Protocol):
     def describe(self, window: int, text: str) -> list[EventChange]:
         """Adds the description of a window, at any time."""
 
+    def suspend(self, because: str) -> list[EventChange]:
+        """Closes the open event and forgets the windows so far, as the rule does not apply now; opens nothing."""
+
     def finish(self, because: str) -> list[EventChange]:
         """Ends the source and closes the open event; a second call changes nothing."""
 
@@ -71,12 +76,24 @@ def log_failures(name: str) -> Iterator[None]:
 class RuleSet:
     """Several rules of one source, itself a rule; each has its own events.
 
-    A rule that raises an exception silences no other: each runs in the context that `guard` makes for it.
+    A rule that raises an exception silences no other: each runs in the context that `guard` makes for it. Outside of
+    the `schedule` (None: always open) no rule opens an event, and an open one is closed. `go_on_with` exchanges both.
     """
 
-    def __init__(self, rules: Iterable[Rule], *, guard: Guard = log_failures) -> None:
+    def __init__(
+        self, rules: Iterable[Rule], *, guard: Guard = log_failures, schedule: WeeklySchedule | None = None
+    ) -> None:
         self.rules: Sequence[Rule] = tuple(rules)
         self._guard = guard
+        self._schedule = schedule
+        self._has_warned = False
+
+    def go_on_with(self, rules: Iterable[Rule], *, schedule: WeeklySchedule | None) -> list[EventChange]:
+        """Sets the rules and the schedule from the next window on; a rule that is no longer there closes its event."""
+        kept = tuple(rules)
+        gone = [rule for rule in self.rules if not any(rule is other for other in kept)]
+        self.rules, self._schedule = kept, schedule
+        return self._each(lambda rule: rule.suspend(TAKEN_AWAY), of=gone)
 
     @property
     def name(self) -> str:
@@ -100,11 +117,19 @@ class RuleSet:
 
     def push(self, judged: JudgedWindow) -> list[EventChange]:
         """Processes the next window under every rule; returns the changes, rule by rule."""
+        if not (self._is_scheduled(judged.start_s) and self._is_scheduled(judged.end_s)):
+            return self.suspend(OUT_OF_SCHEDULE)
         return self._each(lambda rule: rule.push(judged))
 
     def tick(self, now_s: float) -> list[EventChange]:
         """Closes what is due at `now_s` under every rule."""
+        if not self._is_scheduled(now_s):
+            return self.suspend(OUT_OF_SCHEDULE)
         return self._each(lambda rule: rule.tick(now_s))
+
+    def suspend(self, because: str) -> list[EventChange]:
+        """Closes the open events of all rules, which forget the windows so far."""
+        return self._each(lambda rule: rule.suspend(because))
 
     def describe(self, window: int, text: str) -> list[EventChange]:
         """Adds the description of a window to the events of all rules that it belongs to."""
@@ -114,9 +139,26 @@ class RuleSet:
         """Ends the source under every rule."""
         return self._each(lambda rule: rule.finish(because))
 
-    def _each(self, act: Callable[[Rule], list[EventChange]]) -> list[EventChange]:
+    def _is_scheduled(self, second: float) -> bool:
+        if self._schedule is None:
+            return True
+        if self.epoch_s is None:
+            self._warn_no_clock()
+            return False
+        return self._schedule.is_open(self.epoch_s + second)
+
+    def _warn_no_clock(self) -> None:
+        if not self._has_warned:
+            log.warning(
+                "the rules %s do not run here: their source has a schedule, and a file has no time of day; watch it "
+                "with --realtime, or take the schedule away",
+                self.name,
+            )
+        self._has_warned = True
+
+    def _each(self, act: Callable[[Rule], list[EventChange]], *, of: Sequence[Rule] | None = None) -> list[EventChange]:
         changes: list[EventChange] = []
-        for rule in self.rules:
+        for rule in self.rules if of is None else of:
             with self._guard(rule.name):
                 changes += act(rule)
         return changes

@@ -21,6 +21,7 @@ from vigil.errors import SourceError, UsageError, VigilError, redact, without_se
 from vigil.file_names import readable
 from vigil.hosts import HostPort, parse_address
 from vigil.masks import Mask, checked_masks
+from vigil.rules.camera_rules import CameraRules, OwnThresholds
 
 log = logging.getLogger(__name__)
 
@@ -96,19 +97,32 @@ class SourceEntry:
     """A source in a settings file that says more than its address: `{name: door, url: rtsp://..., place: north gate}`.
 
     `url` is whatever a source may be, also a webcam's number or a file. `masks` are polygons (`vigil.masks`); an empty
-    list takes away those that were set before.
+    list takes away those that were set before. `rules`, `thresholds`, `schedule` and `timezone` are the camera's own
+    (`vigil.rules.CameraRules`); if none of them is there, the entry says nothing of rules.
     """
 
     url: str | int = field(repr=False)
     name: str = ""
     place: str = ""
     masks: tuple[Mask, ...] | None = None
+    rules: tuple[str, ...] | None = None
+    thresholds: tuple[OwnThresholds, ...] | None = None
+    schedule: str | None = None
+    timezone: str | None = None
 
     def __post_init__(self) -> None:
         for what, text in (("name", self.name), ("place", self.place)):
             if len(text) > LONGEST_NAME or not text.isprintable():
                 raise UsageError(f"the {what} of a source has at most {LONGEST_NAME} characters, all of them printable")
         checked_masks(self.masks or ())
+        _ = self.camera_rules
+
+    @property
+    def camera_rules(self) -> CameraRules | None:
+        """The rules that the entry says, None if it says none; raises UsageError if they fit no watch."""
+        said = {name: getattr(self, name) for name in ("rules", "thresholds", "schedule", "timezone")}
+        told = {name: value for name, value in said.items() if value is not None}
+        return CameraRules(**told) if told else None
 
 
 Source: TypeAlias = str | SourceEntry
@@ -121,8 +135,8 @@ class Address:
 
     A stream is named by its redacted address (`vigil.errors`) or by its owner. `location` is a file's path, a webcam's
     number, or a stream's address rebuilt from its checked parts. A `confined` stream must stay on its host and port:
-    redirects and playlists that lead elsewhere are refused. `place` and `masks` are what the settings say of it; with
-    None they say nothing of masks.
+    redirects and playlists that lead elsewhere are refused. `place`, `masks` and `rules` are what the settings say of
+    it; with None they say nothing of masks or rules.
     """
 
     kind: Literal["file", "webcam", "stream"]
@@ -131,6 +145,7 @@ class Address:
     confined: bool = False
     place: str = ""
     masks: tuple[Mask, ...] | None = None
+    rules: CameraRules | None = None
 
     @property
     def host_port(self) -> HostPort | None:
@@ -168,7 +183,8 @@ def find_sources(arguments: Sequence[Source]) -> list[Address]:
 
 
 def _both_said(first: Address, second: Address) -> Address:
-    """A source that is named twice has the masks of both."""
+    """A source that is named twice has the masks of both, and the rules that were said first."""
+    first = replace(first, rules=first.rules or second.rules)
     if first.masks is None or second.masks is None:
         return replace(first, masks=second.masks if first.masks is None else first.masks)
     return replace(first, masks=(*first.masks, *(mask for mask in second.masks if mask not in first.masks)))
@@ -219,7 +235,8 @@ def _entry(entry: SourceEntry) -> list[Address]:
     if name and len(found) > 1:
         raise UsageError(f"{name!r} names {len(found)} sources; a name is that of one camera or one file")
     place = entry.place.strip()
-    return [replace(each, name=name or each.name, place=place, masks=entry.masks) for each in found]
+    rules = entry.camera_rules
+    return [replace(each, name=name or each.name, place=place, masks=entry.masks, rules=rules) for each in found]
 
 
 def _exists(argument: str) -> bool:

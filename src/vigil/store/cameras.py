@@ -33,8 +33,9 @@ class CameraRecord:
     `identity` distinguishes the source from others and contains no secret; it is empty if only the name is known.
     `address` is for display and contains no password. `source_name` is its name in the list of sources when it was last
     watched; `name` equals it until a user renames the camera. `watched_utc` is the start of its newest session.
-    `masks` are None for a source whose address says nothing of masks. `source_masks` (JSON) and `source_place` are what
-    the list of sources said last: users may change both until it says something else.
+    `masks` and `rules` (JSON, `vigil.rules.camera_rules`) are None for a source whose address says nothing of them.
+    `source_masks`, `source_rules` (JSON) and `source_place` are what the list of sources said last: users may change
+    them until it says something else.
     """
 
     id: str
@@ -49,6 +50,17 @@ class CameraRecord:
     masks: tuple[Mask, ...] | None = None
     source_masks: str = field(default="", repr=False)
     source_place: str = field(default="", repr=False)
+    rules: str | None = None
+    source_rules: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraSettings:
+    """What holds for a camera now; `rules` is JSON, empty if nobody has said anything of them."""
+
+    masks: tuple[Mask, ...] = ()
+    place: str = ""
+    rules: str = ""
 
 
 def derived_id(identity: str, key: str, *, is_taken: Callable[[str], bool] = lambda _: False) -> str:
@@ -87,6 +99,12 @@ class CameraTable:
         """The camera with this id or name; raises UsageError if there is none or more than one."""
         with self._database.reading("looking for a camera") as connection:
             return _find(connection, word, where=self._database.name)
+
+    def with_id(self, camera_id: str) -> CameraRecord | None:
+        """The camera with this id; None if there is none."""
+        with self._database.reading("looking for a camera") as connection:
+            row = _by_id(connection, camera_id)
+        return None if row is None else _record(row)
 
     def fingerprint(self) -> str:
         """8 hex digits that identify this store, always the same; derived from its key, which they do not reveal."""
@@ -140,12 +158,20 @@ class CameraTable:
             _update(connection, camera.id, place=place)
             return _find(connection, camera.id, where=self._database.name)
 
-    def masks_and_place(self, camera: CameraRecord) -> tuple[tuple[Mask, ...], str]:
-        """The masks and place of a source: what its address says of them (`camera`) if new, else those in its row."""
-        with self._database.reading("reading the masks of a camera") as connection:
+    def settings_of(self, camera: CameraRecord) -> CameraSettings:
+        """What holds for a source: what its address says (`camera`) if that is new, else what its row has."""
+        with self._database.reading("reading the masks and rules of a camera") as connection:
             row = _known(connection, camera.identity, camera.name)
         place = camera.place if row is None else _news_of_place(row, camera.place).get("place", str(row.place))
-        return masks_from_text(_settled_masks(row, camera.masks)), place
+        masks = masks_from_text(_settled_masks(row, camera.masks))
+        return CameraSettings(masks=masks, place=place, rules=_settled_rules(row, camera.rules))
+
+    def set_rules(self, word: str, rules: str) -> CameraRecord:
+        """Sets the rules (JSON) of a camera, given by id or name; raises UsageError if there is no such camera."""
+        with self._database.writing("setting the rules of a camera") as connection:
+            camera = _find(connection, word, where=self._database.name)
+            _update(connection, camera.id, rules=rules)
+            return _find(connection, camera.id, where=self._database.name)
 
     def set_masks(self, word: str, masks: Sequence[Mask]) -> CameraRecord:
         """Sets the masks of a camera, given by id or name; raises UsageError."""
@@ -201,7 +227,7 @@ def register(connection: Connection, camera: CameraRecord) -> CameraRecord:
     """Same as `CameraTable.register`, in the caller's transaction.
 
     If the name in the list of sources has changed since the last session, it becomes the camera's name; otherwise a
-    name that a user gave stays. The same is true of place and masks, if the list of sources says them.
+    name that a user gave stays. The same is true of place, masks and rules, if the list of sources says them.
     """
     now = utc_now()
     said_masks = "" if camera.masks is None else masks_to_text(camera.masks)
@@ -220,6 +246,8 @@ def register(connection: Connection, camera: CameraRecord) -> CameraRecord:
             "masks": said_masks,
             "source_masks": said_masks,
             "source_place": camera.place,
+            "rules": camera.rules or "",
+            "source_rules": camera.rules or "",
         }
         connection.execute(cameras.insert().values(new))
         row = _by_id(connection, new["id"])
@@ -231,6 +259,8 @@ def register(connection: Connection, camera: CameraRecord) -> CameraRecord:
     news = names | _news_of_place(row, camera.place)
     if said_masks:
         news |= {"masks": _settled_masks(row, camera.masks), "source_masks": said_masks}
+    if camera.rules:
+        news |= {"rules": _settled_rules(row, camera.rules), "source_rules": camera.rules}
     news |= {column: value for column, value in told.items() if value}
     _update(connection, row.id, **news, watched_utc=now)
     found = _by_id(connection, row.id)
@@ -247,6 +277,13 @@ def _settled_masks(row: Row[*tuple[object, ...]] | None, said: Sequence[Mask] | 
     if said is not None and (row is None or masks_to_text(said) != row.source_masks):
         return masks_to_text(said)
     return "" if row is None else str(row.masks)
+
+
+def _settled_rules(row: Row[*tuple[object, ...]] | None, said: str | None) -> str:
+    """The rules in force as JSON: those of the list of sources if it says other ones than last time."""
+    if said and (row is None or said != row.source_rules):
+        return said
+    return "" if row is None else str(row.rules)
 
 
 def names_and_places(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[str, str]]:

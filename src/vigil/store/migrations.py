@@ -231,6 +231,14 @@ MIGRATIONS = (
             "ALTER TABLE cameras ADD COLUMN source_place VARCHAR NOT NULL DEFAULT ''",
         ),
     ),
+    Migration(
+        13,
+        "rules and schedules of cameras",
+        (
+            "ALTER TABLE cameras ADD COLUMN rules TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE cameras ADD COLUMN source_rules TEXT NOT NULL DEFAULT ''",
+        ),
+    ),
 )
 
 NUMBERED = {"sqlite": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}

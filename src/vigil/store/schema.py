@@ -11,7 +11,8 @@ are written in the transaction of the change and are never updated. `cursors` ho
 there are cursors. A row of `deliveries` is one message of one sink, to be sent, sent or given up; `delivery_attempts`
 holds each attempt to send it. `begins_s` of a clip is the second of the source at which it begins, NULL if unknown. A
 row of `missed_spans` is an incident without an event; its `taken_back_utc` is empty while it counts. `masks` is JSON
-(`vigil.masks`); `source_name`, `source_place` and `source_masks` of `cameras` are what the list of sources said last.
+(`vigil.masks`), and so is `rules` (`vigil.rules.camera_rules`); `source_name`,
+`source_place`, `source_masks` and `source_rules` of `cameras` are what the list of sources said last.
 `digest` is the SHA-256 of an API key, and empty times mean never.
 """
 
@@ -54,6 +55,8 @@ cameras = Table(
     Column("masks", Text, nullable=False, server_default=""),
     Column("source_masks", Text, nullable=False, server_default=""),
     Column("source_place", SafeText, nullable=False, server_default=""),
+    Column("rules", Text, nullable=False, server_default=""),
+    Column("source_rules", Text, nullable=False, server_default=""),
 )
 
 sessions = Table(

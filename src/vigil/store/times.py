@@ -43,6 +43,28 @@ class SteadyClock:
         return min(self._wall(), self._began_s + self._passed())
 
 
+def passed_s() -> float:
+    """Seconds that have passed since some moment, however the clock is set; a time of sleep counts where it can."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
+class ExpiryClock:
+    """`time.time()`, but never behind the time that has passed since it was made.
+
+    Whoever ends what has a date goes by this one: setting the clock back prolongs nothing while the process lives. A
+    clock that is set ahead counts as long as it is.
+    """
+
+    def __init__(self, wall: Callable[[], float] = time.time, passed: Callable[[], float] = passed_s) -> None:
+        self._wall = wall
+        self._passed = passed
+        self._began_s = wall() - passed()
+
+    def __call__(self) -> float:
+        return max(self._wall(), self._began_s + self._passed())
+
+
 def local(epoch_s: float) -> str:
     """`time.time()` seconds as local time for display, like `2026-10-25 02:30:00 +01:00`."""
     return shown(datetime.fromtimestamp(epoch_s, UTC).astimezone())

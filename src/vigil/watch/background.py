@@ -24,6 +24,7 @@ from vigil.errors import UsageError, VigilError
 from vigil.judge import Judge
 from vigil.judge.circuit_breaker import CircuitBreaker
 from vigil.masks import Mask
+from vigil.rules import CameraRules, RuleSettings, with_names
 from vigil.sources.address import Address
 from vigil.verdict import Cause
 from vigil.watch.alert_observer import LastingAlerts
@@ -61,6 +62,7 @@ class BackgroundWatcher:
     ) -> None:
         self.settings = settings
         self.problem = STOPPED
+        self._task = ""
         self._api_key = api_key
         self._history = VerdictHistory()
         self._previews = PreviewCache()
@@ -215,6 +217,23 @@ class BackgroundWatcher:
 
         self._in_loop(change)
 
+    @property
+    def rules(self) -> tuple[RuleSettings, ...]:
+        """The rules of the watch; one without a name gets the task's as soon as the model has told which that is."""
+        watch = self._watch
+        return with_names(self.settings.rules, task=self._task) if watch is None else watch.settings.rules
+
+    def set_rules(self, name: str, chosen: CameraRules) -> None:
+        """Changes the rules of a running camera from its next window on; the caller keeps them in the store."""
+        self._camera_list.check(name)
+
+        def change() -> None:
+            with suppress(UsageError):
+                if self._watch is not None:
+                    self._watch.rules_of(name).change_to(chosen)
+
+        self._in_loop(change)
+
     def states(self) -> list[SourceState]:
         """Copies of the current state of every camera; before the watcher runs they are waiting."""
         return [self._state(address) for address in self.addresses]
@@ -303,7 +322,7 @@ class BackgroundWatcher:
             return
 
     def _on_started(self, watch: Watcher) -> None:
-        self._watch = watch
+        self._watch, self._task = watch, watch.judge.question.name
         self.problem = ""
         log.info("watching with %s", watch.judge.model)
         self._reconcile()

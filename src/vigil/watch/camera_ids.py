@@ -5,11 +5,10 @@ import secrets
 import threading
 
 from vigil.errors import StoreError, redact
-from vigil.masks import Mask
 from vigil.sources.address import Address
 from vigil.sources.source_identity import identity_of
 from vigil.store import CameraRecord, Store
-from vigil.store.cameras import derived_id
+from vigil.store.cameras import CameraSettings, derived_id
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +34,12 @@ class CameraIds:
             self._identities[camera_id] = identity
         return camera_id
 
-    def masks_and_place(self, address: Address) -> tuple[tuple[Mask, ...], str]:
-        """The masks of a source, and where it is; raises StoreError if the store cannot be read."""
+    def settings_of(self, address: Address) -> CameraSettings:
+        """What holds for a source: masks, place and rules; raises StoreError if the store cannot be read."""
         if self._store is None:
-            return address.masks or (), address.place
-        return self._store.cameras.masks_and_place(record_of(address, ""))
+            rules = "" if address.rules is None else address.rules.to_text()
+            return CameraSettings(masks=address.masks or (), place=address.place, rules=rules)
+        return self._store.cameras.settings_of(record_of(address, ""))
 
     def _is_other(self, camera_id: str, identity: str) -> bool:
         return self._identities.get(camera_id, identity) != identity
@@ -65,4 +65,5 @@ def record_of(address: Address, camera_id: str) -> CameraRecord:
         address=shown,
         place=address.place,
         masks=address.masks,
+        rules=None if address.rules is None else address.rules.to_text(),
     )

@@ -1,4 +1,4 @@
-"""Looks up what the store has of a source before its first picture is taken: its masks and its place."""
+"""Looks up what the store has of a source before its first picture is taken: its masks, its place and its rules."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ AGAIN_S = 2.0
 
 
 async def look_up_camera(managed: ManagedSource, cameras: CameraIds, on_state: Callable[[SourceState], None]) -> None:
-    """Sets id, place and masks of a source; waits while the store cannot be read, until the source is removed.
+    """Sets id, place, masks and rules of a source; waits while the store cannot be read, until the source is removed.
 
     A camera whose masks are not known is not read: what they hide would be judged, stored and sent.
     """
@@ -24,8 +24,10 @@ async def look_up_camera(managed: ManagedSource, cameras: CameraIds, on_state: C
     state.camera_id = await asyncio.to_thread(cameras.of, managed.address)
     while not managed.is_removed.is_set():
         try:
-            masks, state.place = await asyncio.to_thread(cameras.masks_and_place, managed.address)
-            managed.masks.begin(masks)
+            found = await asyncio.to_thread(cameras.settings_of, managed.address)
+            state.place = found.place
+            managed.masks.begin(found.masks)
+            managed.rules.begin(found.rules)
             return
         except StoreError as error:
             state.stage = SourceStatus.LOST

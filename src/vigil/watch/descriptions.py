@@ -7,6 +7,7 @@ verdicts alone is asked the task's question for a description instead, or its ba
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from vigil.events import EventChange
 from vigil.judge.circuit_breaker import SupportsAsk
@@ -80,3 +81,8 @@ async def await_description(task: "asyncio.Task[Verdict] | None") -> Verdict | N
     # Descriptions are cancelled when the watcher is stopped; the verdict is valid without one.
     await asyncio.wait([task])
     return None if task.cancelled() else task.result()
+
+
+def with_text(verdict: Verdict, answer: Verdict) -> Verdict:
+    """A verdict with the text of its description, and the tokens of both."""
+    return replace(verdict, text=answer.text or verdict.text, tokens=verdict.tokens + answer.tokens)

@@ -23,13 +23,15 @@ from vigil.errors import SourceError
 from vigil.events import EventChange, Tier
 from vigil.frames import RGB, Frame
 from vigil.judge import Judge
-from vigil.rules import HysteresisSettings, RuleSet, RuleSettings, build_rules
+from vigil.rules import RuleSet
+from vigil.rules.build import RuleMaker
 from vigil.rules.rule import Guard, log_failures
 from vigil.sources.address import Address
 from vigil.sources.live_masks import LiveMasks
 from vigil.sources.open_capture import Capture, Connected, Disconnected, MasksChanged, Waiting, open_capture
 from vigil.sources.preview import PreviewEncoder
 from vigil.verdict import JudgedWindow, WindowAnswers
+from vigil.watch.live_rules import LiveRules
 from vigil.watch.observers import WatchObserver
 from vigil.watch.settings import WatchSettings
 from vigil.watch.state import SourceState, SourceStatus
@@ -84,9 +86,9 @@ OpenCapture = Callable[..., Capture]
 class SourcePipeline:
     """Reads a capture in its own thread into the window queue, and keeps the state, event rules and recent windows.
 
-    Of the windows that have an outcome, the last `keep_windows` are kept as JPEGs, for the media of
-    events. `under_way` holds the windows taken from the queue that have no outcome yet. `error` is why the source
-    cannot be read; `failure` is an unexpected exception of the reader thread.
+    Of the windows that have an outcome, those that an event may begin with are kept as JPEGs, for its media.
+    `under_way` holds the windows taken from the queue that have no outcome yet. `error` is why the source cannot be
+    read; `failure` is an unexpected exception of the reader thread.
     """
 
     def __init__(
@@ -97,22 +99,26 @@ class SourcePipeline:
         queue: WindowQueue,
         windower: Windower,
         rules: RuleSet,
+        live_rules: LiveRules,
+        rule_maker: RuleMaker,
         gate: MotionGate,
         stop: threading.Event,
         observers: WatchObserver,
-        keep_windows: int,
     ) -> None:
         self.capture = capture
         self.state = state
         self.queue = queue
         self.rules = rules
+        self.live_rules = live_rules
         self.stop = stop
-        self.recent_windows: deque[Window] = deque(maxlen=keep_windows)
+        self.recent_windows: deque[Window] = deque(maxlen=live_rules.windows_before_onset + UNKNOWN_BETWEEN)
         self.under_way: dict[int, Window] = {}
         self.error: SourceError | None = None
         self.failure: Exception | None = None
         self.end_reason = "the source ended"
         self.rules_lock = asyncio.Lock()
+        self._rule_maker = rule_maker
+        self._rules_version = live_rules.version
         self._windower = windower
         self._gate = gate
         self._observers = observers
@@ -177,6 +183,23 @@ class SourcePipeline:
         while self.take() is not None:
             pass
         return list(self.under_way.values())
+
+    def push(self, judged: JudgedWindow) -> list[EventChange]:
+        """Processes the next window's verdict under the rules that hold now."""
+        return [*self._take_over_rules(), *self.rules.push(judged)]
+
+    def tick(self, now_s: float) -> list[EventChange]:
+        """Closes what is due at `now_s` under the rules that hold now."""
+        return [*self._take_over_rules(), *self.rules.tick(now_s)]
+
+    def _take_over_rules(self) -> list[EventChange]:
+        """Goes on under the rules that were set meanwhile; an event whose rule is gone is closed."""
+        live = self.live_rules
+        if self._rules_version == live.version:
+            return []
+        self._rules_version = live.version
+        self.recent_windows = deque(self.recent_windows, maxlen=live.windows_before_onset + UNKNOWN_BETWEEN)
+        return self._rule_maker.change(self.rules, live.settings, schedule=live.schedule)
 
     def placed(self, changes: Sequence[EventChange]) -> list[EventChange]:
         """The changes, each with the place where the camera is now."""
@@ -264,12 +287,14 @@ def build_pipeline(
     previous: SourcePipeline | None,
     observers: WatchObserver,
     masks: LiveMasks,
+    live_rules: LiveRules,
     opener: OpenCapture = open_capture,
     guard_rule: Guard = log_failures,
 ) -> SourcePipeline:
     """Builds the pipeline of a source; a live source that was paused keeps the capture, and clock, of `previous`.
 
-    `masks` are painted over in all its pictures; `guard_rule` handles the exceptions of a rule.
+    `masks` are painted over in all its pictures; `live_rules` are the rules that hold for it; `guard_rule` handles the
+    exceptions of a rule.
     """
     stop = threading.Event()
     if previous is not None and address.is_live:
@@ -287,15 +312,8 @@ def build_pipeline(
             previewer=_previewer(address.name, settings, observers),
             masks=masks,
         )
-    rules = build_rules(
-        settings.rules,
-        source=address.name,
-        task=judge.question.name,
-        model=judge.model,
-        epoch_s=capture.started_utc_s,
-        camera_id=state.camera_id,
-        guard=guard_rule,
-    )
+    maker = RuleMaker(source=address.name, task=judge.question.name, model=judge.model, camera_id=state.camera_id)
+    made = [maker.make(each, epoch_s=capture.started_utc_s) for each in live_rules.settings]
     return SourcePipeline(
         capture,
         state,
@@ -303,17 +321,13 @@ def build_pipeline(
             size=settings.queue_windows if state.live else settings.in_flight, live=state.live, on_cut=state.count_cut
         ),
         windower=Windower(judge.sampling),
-        rules=rules,
+        rules=RuleSet(made, guard=guard_rule, schedule=live_rules.schedule),
+        live_rules=live_rules,
+        rule_maker=maker,
         gate=MotionGate(settings.motion_gate),
         stop=stop,
         observers=observers,
-        keep_windows=_windows_before_onset(settings.rules) + UNKNOWN_BETWEEN,
     )
-
-
-def _windows_before_onset(rules: Iterable[RuleSettings]) -> int:
-    """The maximum number of windows of an event when it opens; a duration rule's has too many to keep their frames."""
-    return max((rule.n for rule in rules if isinstance(rule, HysteresisSettings)), default=1)
 
 
 def _previewer(source: str, settings: WatchSettings, observers: WatchObserver) -> PreviewEncoder | None:

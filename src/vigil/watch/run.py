@@ -11,14 +11,16 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from vigil.errors import EndpointError
+from vigil.errors import EndpointError, UsageError
 from vigil.judge import Endpoint, Judge
 from vigil.judge.contract import resolve_contract
 from vigil.questions import load_question
+from vigil.rules import checked_rules
 from vigil.sources.address import Address, find_sources
 from vigil.sources.source_identity import named_apart
 from vigil.store import Store
 from vigil.watch.alert_observer import AlertObserver
+from vigil.watch.live_rules import WatchRules
 from vigil.watch.observers import WatchObserver
 from vigil.watch.settings import WatchSettings
 from vigil.watch.state import WatchSummary
@@ -65,6 +67,7 @@ async def run_watch(
         async with await _connect(endpoint, settings, wait_s=wait_s) as judge:
             if judge.calibration is None:
                 log.warning("%s", NOT_CALIBRATED)
+            _check_rules(found, settings, judge)
             watch = Watcher(
                 addresses,
                 judge=judge,
@@ -75,6 +78,16 @@ async def run_watch(
             )
             on_start(watch)
             return await watch.run()
+
+
+def _check_rules(found: Sequence[Address], settings: WatchSettings, judge: Judge) -> None:
+    """Raises UsageError if the settings choose rules for a source that there are not; the task's name is known now."""
+    rules = WatchRules.of(settings.rules, own=judge.question).rules
+    for address in found:
+        try:
+            _ = None if address.rules is None else checked_rules(rules, address.rules)
+        except UsageError as error:
+            raise UsageError(f"{address.name}: {error}") from error
 
 
 def endpoint_of(settings: WatchSettings, *, api_key: str = "") -> Endpoint:

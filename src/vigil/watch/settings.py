@@ -3,7 +3,7 @@
 They come from `configs/watch/*.yaml`, then from the command line; the last value wins.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,8 +14,8 @@ from vigil.errors import UsageError
 from vigil.events import TierThresholds
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.judge.verdict_reader import MIN_LABEL_PROBABILITY
-from vigil.rules import HysteresisSettings, RuleSettings
-from vigil.sources.address import Source
+from vigil.rules import HysteresisSettings, RuleSettings, checked_rules
+from vigil.sources.address import Source, SourceEntry
 from vigil.sources.open_capture import CaptureSettings
 from vigil.store import DEFAULT_STORE
 from vigil.store.retention import RetentionSettings
@@ -61,7 +61,8 @@ class WatchSettings:
     `min_label_probability` at the token that is read. `ca_file` holds certificates of authorities that are trusted in
     addition to the usual ones. `preview_fps` is the rate of live previews (0 disables them), `preview_px` the maximum
     length of their longer side. No camera can be added beyond `most_cameras`; those in `sources` are always watched.
-    Every source has all `rules`; the first sets the tiers that are shown with verdicts.
+    Every source has all `rules`, unless it chooses some (`SourceEntry.rules`); the first sets the tiers that are shown
+    with verdicts.
     """
 
     sources: tuple[Source, ...] = ()
@@ -120,6 +121,7 @@ class WatchSettings:
         problems += [f"preview_px must be at least 32, not {self.preview_px}"] * (self.preview_px < 32)
         problems += ["alerts need a store; name one, or remove the sinks"] * bool(self.alerts.sinks and not self.store)
         problems += ["rules must hold at least one rule; without one there are no events"] * (not self.rules)
+        problems += _source_problems(self.sources, self.rules)
         if problems:
             raise UsageError("; ".join(problems))
 
@@ -132,6 +134,18 @@ class WatchSettings:
     def hysteresis(self) -> HysteresisSettings:
         """The first hysteresis rule, or its defaults if there is none."""
         return next((rule for rule in self.rules if isinstance(rule, HysteresisSettings)), HysteresisSettings())
+
+
+def _source_problems(sources: Sequence[Source], rules: Sequence[RuleSettings]) -> Iterator[str]:
+    """What does not fit in the rules of single sources, unless a rule has the name of a task that is not known yet."""
+    if not all(rule.name for rule in rules):
+        return
+    for number, source in enumerate(sources):
+        chosen = source.camera_rules if isinstance(source, SourceEntry) else None
+        try:
+            _ = None if chosen is None else checked_rules(rules, chosen)
+        except UsageError as error:
+            yield f"sources.{number}: {error}"
 
 
 def load_watch_settings(config: str, named: dict[str, Any], words: list[str]) -> WatchSettings:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from vigil.errors import UsageError
 from vigil.sources.address import Address
 from vigil.sources.live_masks import LiveMasks
+from vigil.watch.live_rules import LiveRules, WatchRules
 from vigil.watch.pipeline import PAUSED, SourcePipeline
 from vigil.watch.state import SourceState, SourceStatus
 
@@ -20,15 +21,22 @@ class ManagedSource:
     """One source of the watcher, which can be paused, resumed and removed. Used in the event loop only.
 
     `source` is its pipeline while it is being read, `previous` the pipeline before it was paused. `masks` are painted
-    over in its pictures. `name_lock` is shared
-    with a removed source of the same name whose windows may still be in progress. `is_removed` is set once it is
-    removed.
+    over in its pictures, `rules` make events of its verdicts. `name_lock` is shared with a removed source of the same
+    name whose windows may still be in progress. `is_removed` is set once it is removed.
     """
 
     def __init__(
-        self, address: Address, *, live: bool, name_lock: asyncio.Lock, starts_after_s: float, memory_s: float = 0.0
+        self,
+        address: Address,
+        *,
+        live: bool,
+        name_lock: asyncio.Lock,
+        starts_after_s: float,
+        rules: LiveRules,
+        memory_s: float = 0.0,
     ) -> None:
         self.address = address
+        self.rules = rules
         self.masks = LiveMasks(address.masks or (), memory_s=memory_s)
         self.state = SourceState(name=address.name, live=live)
         self.name_lock = name_lock
@@ -100,10 +108,11 @@ class ManagedSource:
 class SourceSet:
     """All sources of a watcher by name; `states` holds those of current sources, `removed` those of removed ones.
 
-    `memory_s` is how long the pictures of a live source are buffered for clips.
+    `rules` are those of the watch. `memory_s` is how long the pictures of a live source are buffered for clips.
     """
 
-    def __init__(self, *, realtime: bool, memory_s: float = 0.0) -> None:
+    def __init__(self, *, realtime: bool, rules: WatchRules, memory_s: float = 0.0) -> None:
+        self._rules = rules
         self._memory_s = memory_s
         self.states: dict[str, SourceState] = {}
         self.removed: list[SourceState] = []
@@ -129,7 +138,12 @@ class SourceSet:
         name_lock = self._name_locks.setdefault(address.name, asyncio.Lock())
         live = address.is_live or self._realtime
         managed = ManagedSource(
-            address, live=live, name_lock=name_lock, starts_after_s=starts_after_s, memory_s=self._memory_s
+            address,
+            live=live,
+            name_lock=name_lock,
+            starts_after_s=starts_after_s,
+            rules=LiveRules(address.name, self._rules),
+            memory_s=self._memory_s,
         )
         self._by_name[address.name] = managed
         self.states[address.name] = managed.state
@@ -137,13 +151,13 @@ class SourceSet:
 
     def remove(self, name: str) -> None:
         """Removes a source; raises UsageError if there is none of this name."""
-        self._named(name).remove("removed")
+        self.named(name).remove("removed")
         del self._by_name[name]
         self.removed.append(self.states.pop(name))
 
     def pause(self, name: str) -> None:
         """Pauses a source; raises UsageError if it is not live, has ended or does not exist."""
-        managed = self._named(name)
+        managed = self.named(name)
         if not managed.state.live:
             raise UsageError(f"{name} is a file and cannot be paused; only live sources can")
         if managed.has_ended:
@@ -152,11 +166,7 @@ class SourceSet:
 
     def resume(self, name: str) -> None:
         """Resumes a paused source; raises UsageError if there is none of this name."""
-        self._named(name).resume()
-
-    def masks_of(self, name: str) -> LiveMasks:
-        """The masks of a source; raises UsageError if there is none of this name."""
-        return self._named(name).masks
+        self.named(name).resume()
 
     def close(self) -> None:
         """Removes all sources, because the watcher is being stopped."""
@@ -164,7 +174,8 @@ class SourceSet:
         for managed in self._by_name.values():
             managed.remove("stopped")
 
-    def _named(self, name: str) -> ManagedSource:
+    def named(self, name: str) -> ManagedSource:
+        """The source with this name; raises UsageError if there is none."""
         if name not in self._by_name:
             raise UsageError(f"there is no source {name!r} to watch; there are {', '.join(self._by_name) or 'none'}")
         return self._by_name[name]

@@ -25,7 +25,6 @@ from vigil.events import EventChange
 from vigil.judge import Judge
 from vigil.judge.circuit_breaker import CircuitBreaker
 from vigil.manifest import Contract
-from vigil.rules import resolve_questions
 from vigil.sources.address import Address
 from vigil.sources.live_masks import LiveMasks
 from vigil.sources.open_capture import open_capture
@@ -33,7 +32,8 @@ from vigil.store import Store
 from vigil.verdict import Cause, JudgedWindow, Verdict, WindowAnswers
 from vigil.watch.camera_ids import CameraIds, record_of
 from vigil.watch.camera_lookup import look_up_camera
-from vigil.watch.descriptions import AlarmDescriber, await_description
+from vigil.watch.descriptions import AlarmDescriber, await_description, with_text
+from vigil.watch.live_rules import LiveRules, WatchRules
 from vigil.watch.media_recorder import MediaRecorder
 from vigil.watch.observers import ObserverGroup, WatchObserver
 from vigil.watch.pipeline import FAILED, OpenCapture, SourcePipeline, build_pipeline
@@ -74,14 +74,14 @@ class Watcher:
         opener: OpenCapture = open_capture,
         supervisor: Supervisor | None = None,
     ) -> None:
-        rules, self.questions = resolve_questions(settings.rules, own=judge.question)
-        self.settings = settings = replace(settings, rules=rules)
+        rules = WatchRules.of(settings.rules, own=judge.question)
+        self.settings = settings = replace(settings, rules=rules.rules)
         self.supervisor = supervisor or Supervisor()
         self.judge = judge
         self.breaker = CircuitBreaker(judge)
         self.observers = ObserverGroup(observers)
         self.writer = None if store is None else StoreWriter(store)
-        self._sources = SourceSet(realtime=settings.realtime, memory_s=settings.clips.memory_s)
+        self._sources = SourceSet(realtime=settings.realtime, rules=rules, memory_s=settings.clips.memory_s)
         self._cameras = CameraIds(store)
         self._tasks: asyncio.TaskGroup | None = None
         self._stopped = asyncio.Event()
@@ -166,7 +166,11 @@ class Watcher:
 
     def masks_of(self, name: str) -> LiveMasks:
         """The masks of a source, to be read or replaced; raises UsageError if there is none of this name."""
-        return self._sources.masks_of(name)
+        return self._sources.named(name).masks
+
+    def rules_of(self, name: str) -> LiveRules:
+        """The rules of a source, as `masks_of`."""
+        return self._sources.named(name).rules
 
     async def _run_source(self, managed: ManagedSource) -> None:
         """Runs a source until it ends, is removed or abandoned; it may be paused and may fail any number of times."""
@@ -209,6 +213,7 @@ class Watcher:
             previous=managed.previous,
             observers=self.observers,
             masks=managed.masks,
+            live_rules=managed.rules,
             opener=self._opener,
             guard_rule=lambda rule: self.supervisor.survives(managed.address.name, f"the rule {rule}"),
         )
@@ -293,9 +298,10 @@ class Watcher:
         if source.is_stopping:
             return WindowAnswers.unknown(Cause.CANCELLED)
         wait_s = 0.0 if source.state.live else self.settings.file_wait_s
-        asking = (self.breaker.ask(entry.window, question, wait_s=wait_s) for question in self.questions)
+        questions, tiers = source.live_rules.questions, source.live_rules.tiers
+        asking = (self.breaker.ask(entry.window, question, wait_s=wait_s) for question in questions)
         own, *others = await asyncio.gather(*asking)
-        verdict = own.verdict(self.judge.question, alarm_from=self.judge.alarm_from)
+        verdict = own.verdict(self.judge.question, alarm_from=tiers.low)
         return WindowAnswers(verdict, {answer.question: answer for answer in (own, *others)})
 
     async def _apply_rules(self, source: SourcePipeline, pending: PendingAnswers, results: PendingResults) -> None:
@@ -317,7 +323,7 @@ class Watcher:
         # killed first.
         self._log(judged)
         self.observers.on_verdict(judged)
-        changes = await self._apply(source, partial(source.rules.push, judged))
+        changes = await self._apply(source, partial(source.push, judged))
         return await self._describer.start(window, judged, changes, source.state)
 
     async def _await_answers(self, source: SourcePipeline, asking: "asyncio.Task[WindowAnswers]") -> WindowAnswers:
@@ -349,7 +355,7 @@ class Watcher:
         source.state.tokens += answer.tokens
         if answer.text:
             await self._apply(source, partial(source.rules.describe, judged.window, answer.text))
-        judged = replace(judged, verdict=_with_text(judged.verdict, answer))
+        judged = replace(judged, verdict=with_text(judged.verdict, answer))
         self._log(judged)
         return judged
 
@@ -416,12 +422,11 @@ class Watcher:
                 await self.writer.close()
 
     def _background_tasks(self) -> dict[str, Callable[[], Coroutine[None, None, None]]]:
-        writer = self.writer
-        if writer is None:
+        if self.writer is None:
             return {}
         return {
-            "writing into the store": writer.flush_periodically,
-            "deleting old media": partial(writer.prune_periodically, self.settings.retention),
+            "writing into the store": self.writer.flush_periodically,
+            "deleting old media": partial(self.writer.prune_periodically, self.settings.retention),
         }
 
     async def _tick_periodically(self, source: SourcePipeline) -> None:
@@ -430,20 +435,16 @@ class Watcher:
             await asyncio.sleep(1.0)
             if source.state.live and source.state.stage is SourceStatus.LOST:
                 with self.supervisor.survives(source.name, "closing an event that is lost from sight"):
-                    await self._apply(source, partial(source.rules.tick, source.now_s))
+                    await self._apply(source, partial(source.tick, source.now_s))
 
     def _start_delay_s(self, share: float) -> float:
         """Spreads the sources' starts over one stride, so that their windows do not all fall due at the same moment."""
         return share * self.judge.sampling.stride / self.judge.sampling.fps
 
     def _cancel_all(self) -> None:
-        """Cancels pending answers and descriptions and closes all queues, even if a reader thread still hangs."""
+        """Cancels answers and descriptions and closes all queues, even if a reader thread still hangs."""
         self._describer.cancel()
         for source in self._sources.sources:
             source.queue.close()
         for answer in self._answers:
             answer.cancel()
-
-
-def _with_text(verdict: Verdict, answer: Verdict) -> Verdict:
-    return replace(verdict, text=answer.text or verdict.text, tokens=verdict.tokens + answer.tokens)

@@ -1,7 +1,9 @@
 """Cameras added, tried, changed, paused and removed, on a service that runs; what was added survives a restart."""
 
 import base64
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -135,3 +137,90 @@ def is_dark(jpeg: bytes) -> bool:
 def test_a_form_with_a_misspelt_field_is_refused(asking: httpx.Client, service: Service) -> None:
     answer = asking.post("/cameras", json={"adress": "rtsp://127.0.0.1:9/x"})
     assert answer.status_code == 422 and {each["field"] for each in answer.json()["errors"]} >= {"body.adress"}
+
+
+OWN = {"rule": "fight_en", "k": 1, "n": 2, "quiet_s": 9.0, "tiers": {"high": 0.97}}
+
+
+def own_of(camera: dict[str, Any]) -> list[dict[str, Any]]:
+    """The thresholds of a camera as they were asked for, without what is null."""
+    told = [{name: value for name, value in each.items() if value is not None} for each in camera["thresholds"]]
+    return [
+        each | ({"tiers": {k: v for k, v in each["tiers"].items() if v is not None}} if "tiers" in each else {})
+        for each in told
+    ]
+
+
+def test_a_camera_has_rules_thresholds_and_a_schedule_of_its_own_also_after_a_restart(
+    endpoint: ScriptedServer, camera: http_camera.HttpCamera, tmp_path: Path
+) -> None:
+    store = filled_store(tmp_path / "store" / "events.db", events=1)
+    words = ("--allow-camera", f"127.0.0.1:{camera.server_address[1]}")
+    shut = f"{datetime.now(UTC) + timedelta(hours=2):%H:%M}-{datetime.now(UTC) + timedelta(hours=4):%H:%M}"
+    with service_at(endpoint.url, *words, folder=tmp_path, store=store) as service, service.client() as asking:
+        until(lambda: asking.get("/status").json()["is_watching"])
+        (rule,) = asking.get("/rules").json()["rules"]
+        assert (rule["name"], rule["type"], rule["k"], rule["n"]) == ("fight_en", "hysteresis", 2, 3)
+        asked = {"address": camera.address("live.mjpg"), "name": "door", "thresholds": [OWN]}
+        wrong = asking.post("/cameras", json=asked | {"rules": ["fihgt_en"]})
+        assert wrong.status_code == 400 and "did you mean 'fight_en'?" in wrong.json()["detail"]
+        assert asking.get("/cameras").json()["cameras"] == [], "nothing is added if something is wrong"
+        made = asking.post("/cameras", json=asked | {"rules": ["fight_en"]}).json()
+        assert (made["rules"], own_of(made), made["schedule"]) == (["fight_en"], [OWN], "")
+        assert made["is_scheduled"] and made["tiers"] == {"low": 0.75, "medium": 0.85, "high": 0.97}
+        assert asking.get("/cameras/door/verdicts").json()["tiers"]["high"] == 0.97
+        until(lambda: asking.get("/events", params={"camera": "door", "is_open": True}).json()["events"])
+        (event,) = asking.get("/events", params={"camera": "door"}).json()["events"]
+        why = asking.get(f"/events/{event['event']}/why").json()
+        assert (why["rule"]["k"], why["rule"]["quiet_s"], why["tiers"]["high"]) == (1, 9.0, 0.97)
+        patched = asking.patch("/cameras/door", json={"schedule": shut, "timezone": "UTC"}).json()
+        assert (patched["schedule"], patched["timezone"], patched["is_scheduled"]) == (shut, "UTC", False)
+        assert own_of(patched) == [OWN] and patched["rules"] == ["fight_en"], "what is left out stays"
+        until(lambda: asking.get(f"/events/{event['event']}").json()["end_s"] is not None)
+        assert asking.get(f"/events/{event['event']}").json()["closed_because"] == "the schedule ended"
+        (said,) = [each for each in asking.get("/audit").json()["entries"] if "schedule" in str(each["details"])]
+        assert shut in str(said["details"])
+    with service_at(endpoint.url, *words, folder=tmp_path, store=store) as again, again.client() as asking:
+        until(lambda: asking.get("/status").json()["is_watching"])
+        there = asking.get("/cameras/door").json()
+        assert (there["rules"], own_of(there), there["schedule"]) == (["fight_en"], [OWN], shut)
+        judged = there["judged"]
+        until(lambda: asking.get("/cameras/door").json()["judged"] > judged)
+        assert len(asking.get("/events", params={"camera": "door"}).json()["events"]) == 1, "outside nothing opens"
+        free = asking.patch("/cameras/door", json={"rules": [], "thresholds": [], "schedule": ""}).json()
+        assert (free["rules"], free["thresholds"], free["schedule"], free["timezone"]) == ([], [], "", "")
+        until(lambda: len(asking.get("/events", params={"camera": "door"}).json()["events"]) == 2)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"rules": ["fihgt_en"]}, "there is no rule 'fihgt_en'; did you mean 'fight_en'?"),
+        ({"thresholds": [{"rule": "fight_en", "quiets": 3}]}, "unknown key 'quiets' (did you mean 'quiet_s'?)"),
+        ({"thresholds": [{"rule": "fight_en", "tiers": {"hihg": 1}}]}, "did you mean 'high'?"),
+        (
+            {"thresholds": [{"rule": "fight_en", "k": 7}]},
+            "the thresholds of fight_en: k must be from 1 to n, not 7 of 3",
+        ),
+        ({"thresholds": [{"rule": "fight_en", "for_s": 7}]}, "a hysteresis rule has no for_s"),
+        ({"thresholds": [{"rule": "fight_en", "quiet_s": "inf"}]}, "finite"),
+        ({"thresholds": [{"rule": "fight_en", "tiers": {"low": 2}}]}, "less than or equal to 1"),
+        ({"schedul": "22:00-06:00"}, "did you mean 'schedule'?"),
+        ({"schedule": "mno 22:00-06:00"}, "did you mean mon?"),
+        ({"schedule": "25:00-26:00"}, "times go from 00:00 to 24:00"),
+        ({"schedule": "22:00-06:00", "timezone": "Europe/Berln"}, "did you mean Europe/Berlin?"),
+        ({"timezone": "UTC"}, "timezone is that of a schedule, and there is none"),
+        ({"rules": ["fight_en"] * 65}, "at most 64"),
+        ({"name": "other", "rules": ["nothing"]}, "there is no rule 'nothing'; there are: fight_en"),
+    ],
+)
+def test_rules_of_a_camera_that_are_wrong_are_told_and_nothing_is_changed(
+    asking: httpx.Client, camera: http_camera.HttpCamera, asked: dict[str, Any], said: str
+) -> None:
+    asking.post("/cameras", json={"address": camera.address("live.mjpg"), "name": "ruled"})
+    answer = asking.patch("/cameras/ruled", json=asked)
+    assert answer.status_code in (400, 422) and said in answer.text, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    now = asking.get("/cameras/ruled").json()
+    assert (now["rules"], now["thresholds"], now["schedule"], now["problems"]) == ([], [], "", [])
+    assert asking.delete("/cameras/ruled").status_code == 204

@@ -15,6 +15,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from api_service import EVENT, Service
+from waiting import HANG_S
 
 EXAMPLES = {"event": EVENT, "camera": "door", "format": "csv", "window": "1", "number": "0"}
 CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
@@ -58,7 +59,7 @@ def test_every_example_works(described: dict[str, Any], asking: httpx.Client) ->
 
 
 def test_schemathesis_finds_no_server_error_and_no_undocumented_answer(service: Service) -> None:
-    schema = schemathesis.openapi.from_url(f"{service.url}/openapi.json")
+    schema = schemathesis.openapi.from_url(f"{service.url}/openapi.json", timeout=HANG_S)
     schema.config.update(base_url=service.url)
     tried = 0
 
@@ -79,7 +80,8 @@ def test_schemathesis_finds_no_server_error_and_no_undocumented_answer(service: 
         def ask(case: schemathesis.Case) -> None:
             nonlocal tried
             tried += 1
-            answer = case.call()
+            # Its own ten seconds would be a limit of speed.
+            answer = case.call(timeout=HANG_S)
             case.validate_response(answer, checks=CHECKS)
 
         ask()

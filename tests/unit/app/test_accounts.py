@@ -1,5 +1,6 @@
 """Users and keys of file and store together, read again while a server runs."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,9 @@ from app.accounts import FRESH_S, Accounts
 from app.passwords import Users
 
 from vigil.store import Store
+from vigil.store.times import ExpiryClock, format_utc, passed_s
 from vigil.store.users import Role
-from waiting import Hands
+from waiting import HANG_S, Hands
 
 FILE = Users({"ada": "$argon2-file", "bob": "$argon2-bob"}, frozenset({"bob"}))
 
@@ -57,3 +59,49 @@ def test_an_expired_key_is_none(tmp_path: Path, expires_utc: str) -> None:
     with Store.open(tmp_path / "events.db") as store:
         made = store.api_keys.add("a", Role.VIEWER, expires_utc=expires_utc)
         assert Accounts(None, lambda: store).key(made.secret) is None
+
+
+class Clocks:
+    """The clock on the wall, which can be set, and the time that has passed, which cannot."""
+
+    def __init__(self) -> None:
+        self.wall_s, self.passed_s = 1_795_953_600.0, 100.0
+
+    def pass_(self, seconds: float) -> None:
+        self.wall_s += seconds
+        self.passed_s += seconds
+
+    def set_(self, by_s: float) -> None:
+        self.wall_s += by_s
+
+
+def test_setting_the_clock_back_prolongs_no_key_and_setting_it_ahead_ends_it_as_long_as_it_is(tmp_path: Path) -> None:
+    clocks = Clocks()
+    now = ExpiryClock(lambda: clocks.wall_s, lambda: clocks.passed_s)
+    with Store.open(tmp_path / "events.db") as store:
+        ends_utc = format_utc(clocks.wall_s + 60)
+        made = store.api_keys.add("a", Role.VIEWER, expires_utc=ends_utc)
+        accounts = Accounts(None, lambda: store, now=now)
+
+        def is_valid() -> bool:
+            return accounts.key(made.secret) is not None
+
+        assert is_valid()
+        clocks.set_(-3600)
+        clocks.pass_(59)
+        assert is_valid()
+        clocks.pass_(1)
+        assert not is_valid(), "it would have an hour more by the clock that was set back"
+        clocks.set_(3600)
+        assert not is_valid(), "set right again, it has ended all the same"
+        again = store.api_keys.add("b", Role.VIEWER, expires_utc=format_utc(clocks.wall_s + 60))
+        clocks.set_(86_400)
+        assert accounts.key(again.secret) is None
+        clocks.set_(-86_400)
+        assert accounts.key(again.secret) is not None, "a clock that ran ahead for a moment ends no key for good"
+
+
+def test_an_own_clock_of_expiry_never_runs_behind_and_the_machine_has_one_that_passes() -> None:
+    assert ExpiryClock()() == pytest.approx(time.time(), abs=HANG_S)
+    before = passed_s()
+    assert passed_s() >= before

@@ -1,5 +1,12 @@
+import inspect
+import time
+
+import pytest
 from app.sign_in import Sessions
 from itsdangerous import URLSafeSerializer
+
+from vigil.store.times import passed_s
+from waiting import HANG_S
 
 
 class Clock:
@@ -19,6 +26,17 @@ def test_a_session_ends_by_itself() -> None:
     assert sessions.user(cookie) == "ada"
     clock.now_s += 0.1
     assert sessions.user(cookie) is None
+
+
+def test_a_session_goes_by_the_time_that_passes_and_not_by_the_clock_on_the_wall(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Set ahead, that one would sign everybody out; set back, it would prolong every session."""
+    assert inspect.signature(Sessions).parameters["clock"].default is passed_s
+    for step_s in (-86_400.0, 86_400.0):
+        before_s = passed_s()
+        monkeypatch.setattr(time, "time", lambda step_s=step_s: 1_795_953_600.0 + step_s)
+        assert 0 <= passed_s() - before_s < HANG_S
 
 
 def test_a_session_that_was_signed_out_of_is_over_for_whoever_kept_its_cookie() -> None:

@@ -12,7 +12,7 @@ from vigil.errors import UsageError
 from vigil.events import Event
 from vigil.masks import Mask
 from vigil.store import CameraRecord, EventFilter, Store
-from vigil.store.cameras import derived_id
+from vigil.store.cameras import CameraSettings, derived_id
 from vigil.store.event_record import event_record
 
 ONE = CameraRecord(id="", name="clip.mp4", identity="a" * 24, kind="file", address="/a/clip.mp4")
@@ -150,19 +150,34 @@ RIGHT = Mask(kind="ignore", points=((0.5, 0), (1, 0), (1, 1)))
 
 def test_masks_and_places_that_people_set_hold_until_the_settings_say_something_else(store: Store) -> None:
     said = replace(ONE, place="north", masks=(LEFT,))
-    assert store.cameras.masks_and_place(said) == ((LEFT,), "north"), "before it was ever watched"
+    assert store.cameras.settings_of(said) == CameraSettings(masks=(LEFT,), place="north"), "before it was ever watched"
     camera = store.cameras.register(said)
     assert (camera.masks, camera.place) == ((LEFT,), "north")
     store.cameras.set_masks(camera.id, [RIGHT])
     store.cameras.set_place(camera.id, "gate")
     for same in (said, ONE):
-        assert store.cameras.masks_and_place(same) == ((RIGHT,), "gate")
+        assert store.cameras.settings_of(same) == CameraSettings(masks=(RIGHT,), place="gate")
         found = store.cameras.register(same)
         assert (found.masks, found.place) == ((RIGHT,), "gate")
     new = replace(said, place="south", masks=())
-    assert store.cameras.masks_and_place(new) == ((), "south")
+    assert store.cameras.settings_of(new) == CameraSettings(place="south")
     store.cameras.register(new)
-    assert store.cameras.masks_and_place(ONE) == ((), "south")
+    assert store.cameras.settings_of(ONE) == CameraSettings(place="south")
+
+
+def test_rules_that_people_set_hold_until_the_settings_say_something_else(store: Store) -> None:
+    by_day, by_night = '{"schedule":"08:00-18:00"}', '{"schedule":"22:00-06:00"}'
+    said = replace(ONE, rules=by_day)
+    assert store.cameras.settings_of(ONE).rules == "" and store.cameras.settings_of(said).rules == by_day
+    camera = store.cameras.register(said)
+    assert camera.rules == by_day
+    assert store.cameras.set_rules(camera.id, by_night).rules == by_night
+    for same in (said, ONE):
+        assert store.cameras.settings_of(same).rules == by_night == store.cameras.register(same).rules
+    assert store.cameras.register(replace(said, rules="{}")).rules == "{}"
+    assert store.cameras.settings_of(ONE).rules == "{}"
+    with pytest.raises(UsageError, match="has no camera 'nobody'"):
+        store.cameras.set_rules("nobody", by_day)
 
 
 def test_an_event_says_where_its_camera_is_now(store: Store) -> None:

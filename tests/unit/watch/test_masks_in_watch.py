@@ -16,6 +16,7 @@ from vigil.sources.address import find_sources
 from vigil.sources.source_identity import identity_of
 from vigil.sources.video_file import read_frames
 from vigil.store import CameraRecord, Store
+from vigil.store.cameras import CameraSettings
 from vigil.verdict import JudgedWindow
 from vigil.watch import Watcher
 from vigil.watch.camera_ids import CameraIds
@@ -102,15 +103,15 @@ def test_a_camera_whose_masks_cannot_be_read_is_not_read_until_they_can(
     server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = film(tmp_path / "a.mp4", seconds=3)
-    found, failures = CameraIds.masks_and_place, [1, 1]
+    found, failures = CameraIds.settings_of, [1, 1]
 
-    def fails_twice(self: CameraIds, address: object) -> tuple[tuple[Mask, ...], str]:
+    def fails_twice(self: CameraIds, address: object) -> CameraSettings:
         if failures:
             failures.pop()
             raise StoreError("the database is locked")
         return found(self, address)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(CameraIds, "masks_and_place", fails_twice)
+    monkeypatch.setattr(CameraIds, "settings_of", fails_twice)
     monkeypatch.setattr("vigil.watch.camera_lookup.AGAIN_S", 0.05)
     notes = Notes()
     with Store.open(tmp_path / "events.db") as store:

@@ -6,7 +6,8 @@ import pytest
 
 from vigil.config import find_config, read_yaml
 from vigil.errors import ConfigError, UsageError, VigilError
-from vigil.rules import DurationSettings, HysteresisSettings
+from vigil.rules import CameraRules, DurationSettings, HysteresisSettings
+from vigil.rules.camera_rules import OwnThresholds
 from vigil.sources.address import find_sources
 from vigil.watch.settings import WatchSettings, load_watch_settings
 
@@ -163,6 +164,52 @@ def test_a_source_may_have_a_name_a_place_and_masks(tmp_path: Path) -> None:
     assert (gate.name, gate.place, gate.location) == ("大门", "北门", "rtsp://10.0.0.7/1")
     assert gate.masks is not None and gate.masks[0].points == ((0, 0), (0.5, 0), (0.5, 0.5))
     assert (webcam.kind, webcam.name, webcam.location) == ("webcam", "webcam", "0")
+
+
+RULED = """
+rules:
+  - {type: hysteresis, name: brawl}
+  - {type: duration, name: loitering, for_s: 300}
+sources:
+  - {name: yard, url: "rtsp://10.0.0.8/1"}
+  - name: gate
+    url: rtsp://10.0.0.7/1
+    rules: [loitering]
+    thresholds:
+      - {rule: loitering, for_s: 60}
+    schedule: mon-fri 20:00-06:00
+    timezone: Asia/Shanghai
+"""
+
+
+def test_a_source_may_have_rules_thresholds_and_a_schedule_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(RULED)
+    yard, gate = find_sources(load_watch_settings(str(tmp_path / "mine.yaml"), {}, []).sources)
+    own = OwnThresholds(rule="loitering", for_s=60.0)
+    assert yard.rules is None
+    assert gate.rules == CameraRules(
+        rules=("loitering",), thresholds=(own,), schedule="mon-fri 20:00-06:00", timezone="Asia/Shanghai"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("rules: [loiterin]", "sources.0: there is no rule 'loiterin'; did you mean 'loitering'?"),
+        ("thresholds: [{rule: brawl, k: 9}]", "sources.0: the thresholds of brawl: k must be from 1 to n, not 9 of 3"),
+        ("thresholds: [{rule: brawl, kk: 1}]", "thresholds.0: unknown key 'kk' (did you mean 'k'?)"),
+        ("schedule: at night", "sources.0: the schedule 'at night' has a part"),
+        ("schedul: 22:00-06:00", "unknown key 'schedul' (did you mean 'schedule'?)"),
+        ("timezone: UTC", "sources.0: timezone is that of a schedule, and there is none"),
+        ("rules: brawl", "rules must be a list or null"),
+    ],
+)
+def test_rules_of_a_source_that_are_wrong_are_told_with_its_number(tmp_path: Path, source: str, said: str) -> None:
+    rules = "rules: [{type: hysteresis, name: brawl}, {type: duration, name: loitering}]"
+    (tmp_path / "mine.yaml").write_text(f'{rules}\nsources: [{{url: "rtsp://h/1", {source}}}]\n')
+    with pytest.raises(VigilError) as refused:
+        load_watch_settings(str(tmp_path / "mine.yaml"), {}, [])
+    assert said in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,96 @@
+"""The forms of rules: those of the watch, and what a camera has of them."""
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, Field
+
+from vigil.rules.camera_rules import LONGEST_RULE_NAME, LONGEST_SCHEDULE, LONGEST_TIMEZONE, MOST_RULES
+
+from .form import Form
+
+Share: TypeAlias = Annotated[float, Field(gt=0, le=1)]
+Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+RuleName: TypeAlias = Annotated[str, Field(min_length=1, max_length=LONGEST_RULE_NAME)]
+
+
+class TiersForm(Form):
+    """Tiers of one rule at one camera; null is what the rule has."""
+
+    low: Share | None = None
+    medium: Share | None = None
+    high: Share | None = None
+
+
+class ThresholdsForm(Form):
+    """Thresholds of one rule at one camera, named as in the settings of the rule; null is what the rule has.
+
+    `k`, `n`, `keep_from` and `quiet_s` are those of a hysteresis rule, `p_from`, `for_s` and `gap_s` those of a
+    duration rule.
+    """
+
+    rule: RuleName = Field(examples=["fight"])
+    tiers: TiersForm | None = Field(None, examples=[{"high": 0.97}])
+    k: Annotated[int, Field(ge=1, le=100)] | None = Field(None, examples=[3])
+    n: Annotated[int, Field(ge=1, le=100)] | None = Field(None, examples=[4])
+    keep_from: Share | None = None
+    quiet_s: Seconds | None = Field(None, examples=[10.0])
+    p_from: Share | None = None
+    for_s: Seconds | None = None
+    gap_s: Seconds | None = None
+
+
+RuleNames: TypeAlias = Annotated[list[RuleName], Field(max_length=MOST_RULES)]
+ThresholdList: TypeAlias = Annotated[list[ThresholdsForm], Field(max_length=MOST_RULES)]
+ScheduleText: TypeAlias = Annotated[str, Field(max_length=LONGEST_SCHEDULE)]
+TimezoneText: TypeAlias = Annotated[str, Field(max_length=LONGEST_TIMEZONE)]
+
+
+class CameraRulesForm(Form):
+    """The rules of a camera; what is left out stays, and a camera of which nothing was ever said has all of the watch.
+
+    They take effect with the next window; an event whose rule stays goes on.
+    """
+
+    rules: RuleNames | None = Field(
+        None, description="The rules that apply (`GET /rules`); an empty list is all of them.", examples=[[]]
+    )
+    thresholds: ThresholdList | None = Field(
+        None, description="Replaces all thresholds that the camera has of its own.", examples=[[]]
+    )
+    schedule: ScheduleText | None = Field(
+        None,
+        description="When alarms count, such as `22:00-06:00` or `mon-fri 20:00-06:00, sat sun 00:00-24:00`; outside "
+        "of it nothing opens. Empty: always.",
+        examples=["mon-fri 20:00-06:00, sat sun 00:00-24:00"],
+    )
+    timezone: TimezoneText | None = Field(
+        None, description="That of the schedule; empty: that of the service's machine.", examples=["Asia/Shanghai"]
+    )
+
+
+class RuleSettingsOut(BaseModel):
+    """One rule of the watch as its settings have it; the fields of other kinds of rules are null.
+
+    A rule has no name until the model has told its task, if the settings give it none.
+    """
+
+    name: str
+    type: Literal["hysteresis", "duration"]
+    tiers: dict[Literal["low", "medium", "high"], float]
+    k: int | None = None
+    n: int | None = None
+    keep_from: float | None = None
+    quiet_s: float | None = None
+    question: str | None = None
+    label: str | None = None
+    p_from: float | None = None
+    for_s: float | None = None
+    gap_s: float | None = None
+    schedule: str | None = None
+    timezone: str | None = None
+
+
+class RuleListOut(BaseModel):
+    """The rules of the watch, which cameras may choose from."""
+
+    rules: list[RuleSettingsOut]

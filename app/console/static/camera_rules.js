@@ -1,0 +1,83 @@
+// The dialog in which a camera gets rules and thresholds of its own, and the times at which its alarms count.
+import { ask, change } from "./api.js";
+import { field, openForm } from "./dialogs.js";
+import { make } from "./dom.js";
+import { word } from "./words.js";
+
+const TIERS = ["low", "medium", "high"];
+const SHARES = ["keep_from", "p_from"];
+const WHOLE = ["k", "n"];
+const OF_KIND = { hysteresis: ["k", "n", "keep_from", "quiet_s"], duration: ["p_from", "for_s", "gap_s"] };
+
+const numberIn = (input) => (input.value.trim() === "" ? null : Number(input.value));
+
+/** One rule: whether it applies, and thresholds; an empty field is what the rule has. */
+class RuleFields {
+  #inputs = new Map();
+  #tiers = new Map();
+
+  constructor(rule, camera) {
+    this.rule = rule;
+    const own = camera.thresholds.find((each) => each.rule === rule.name) ?? {};
+    const isChosen = !camera.rules.length || camera.rules.includes(rule.name);
+    this.box = make("input", { type: "checkbox", checked: isChosen });
+    for (const name of TIERS) this.#tiers.set(name, this.#input(name, own.tiers?.[name], rule.tiers[name]));
+    for (const name of OF_KIND[rule.type]) this.#inputs.set(name, this.#input(name, own[name], rule[name]));
+    const fields = [...this.#tiers, ...this.#inputs].map(([name, input]) => field(word(`watch.rule_${name}`), input));
+    const title = make("label", { class: "rule-name" }, this.box, rule.name || word("watch.rule_unnamed"));
+    this.element = make("fieldset", { class: "rule" }, title, make("div", { class: "rule-fields" }, ...fields));
+  }
+
+  #input(name, value, usual) {
+    const isShare = TIERS.includes(name) || SHARES.includes(name);
+    const limits = isShare ? { min: 0, max: 1 } : { min: WHOLE.includes(name) ? 1 : 0 };
+    const step = WHOLE.includes(name) ? 1 : "any";
+    return make("input", { type: "number", inputmode: "decimal", step, value, placeholder: usual, "data-key": name, ...limits });
+  }
+
+  get isChosen() {
+    return this.box.checked;
+  }
+
+  /** The thresholds that differ from the rule's, or null. */
+  get thresholds() {
+    const told = {};
+    for (const [name, input] of this.#inputs) if (numberIn(input) !== null) told[name] = numberIn(input);
+    const tiers = {};
+    for (const [name, input] of this.#tiers) if (numberIn(input) !== null) tiers[name] = numberIn(input);
+    if (Object.keys(tiers).length) told.tiers = tiers;
+    return Object.keys(told).length ? { rule: this.rule.name, ...told } : null;
+  }
+}
+
+const asked = (rules, { schedule, timezone }) => {
+  const chosen = rules.filter(({ isChosen }) => isChosen);
+  // Nothing chosen would mean all rules to the service: say so instead of doing the opposite of what is shown.
+  if (!chosen.length) throw new Error(word("watch.rules_none"));
+  return {
+    rules: chosen.length === rules.length ? [] : chosen.map(({ rule }) => rule.name),
+    thresholds: rules.map(({ thresholds }) => thresholds).filter(Boolean),
+    schedule: schedule.trim(),
+    timezone: schedule.trim() ? timezone.trim() : "",
+  };
+};
+
+const times = (camera) => {
+  const here = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+  const schedule = make("input", { name: "schedule", value: camera.schedule, maxlength: 500, autocomplete: "off", spellcheck: "false", placeholder: "mon-fri 20:00-06:00, sat sun 00:00-24:00" });
+  const timezone = make("input", { name: "timezone", value: camera.timezone || (camera.schedule ? "" : here), maxlength: 64, autocomplete: "off", spellcheck: "false", placeholder: word("watch.timezone_server") });
+  return [
+    make("div", { class: "two" }, field(word("watch.schedule"), schedule), field(word("watch.timezone"), timezone)),
+    make("p", { class: "dialog-hint" }, word("watch.schedule_hint")),
+  ];
+};
+
+/** The dialog of a camera's rules; `done` gets the camera as it is then. */
+export const openRules = async (camera, done) => {
+  const told = await ask("rules");
+  const rules = told.rules.map((rule) => new RuleFields(rule, camera));
+  const fields = [make("p", { class: "dialog-hint" }, word("watch.rules_hint")), ...rules.map(({ element }) => element), ...times(camera)];
+  const save = async (typed) => done(await change("PATCH", `cameras/${encodeURIComponent(camera.id)}`, asked(rules, typed)));
+  const dialog = openForm(word("watch.rules_of", { name: camera.name }), fields, { save, label: word("watch.save") });
+  dialog.classList.add("is-wide");
+};

@@ -1,0 +1,89 @@
+"""The rules of one source while it is watched: those chosen for it among the rules of the watch."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vigil.events import TierThresholds
+from vigil.questions import Question
+from vigil.rules import (
+    CameraRules,
+    DurationSettings,
+    HysteresisSettings,
+    RuleSettings,
+    WeeklySchedule,
+    resolve_questions,
+    rules_of_camera,
+    with_names,
+)
+from vigil.rules.camera_rules import stored_rules
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchRules:
+    """The rules of a watch, all with names, and the questions that they are about, the task's own first."""
+
+    rules: tuple[RuleSettings, ...]
+    questions: tuple[Question, ...]
+
+    @classmethod
+    def of(cls, rules: Sequence[RuleSettings], *, own: Question) -> "WatchRules":
+        """The rules of the settings of a watch whose task is `own`; raises UsageError if they do not fit it."""
+        resolved, questions = resolve_questions(rules, own=own)
+        return cls(rules=with_names(resolved, task=own.name), questions=questions)
+
+
+class LiveRules:
+    """What holds for one source; used in the event loop only.
+
+    What does not fit the rules of the watch (they may have changed since it was chosen) is left out and told in
+    `problem`: a camera is rather watched under all rules than under none. `version` rises with each change.
+    """
+
+    def __init__(self, source: str, of_watch: WatchRules) -> None:
+        self._source = source
+        self._of_watch = of_watch
+        self._was_replaced = False
+        self.version = 0
+        self.problem = ""
+        self.schedule: WeeklySchedule | None = None
+        self.settings: tuple[RuleSettings, ...] = of_watch.rules
+
+    @property
+    def tiers(self) -> TierThresholds:
+        """The tiers of the first rule."""
+        return self.settings[0].tiers
+
+    @property
+    def questions(self) -> Sequence[Question]:
+        """The questions that its rules are about, the task's own first: that is always asked."""
+        own, *others = self._of_watch.questions
+        needed = {rule.question for rule in self.settings if isinstance(rule, DurationSettings)}
+        return [own, *(question for question in others if question.name in needed)]
+
+    @property
+    def windows_before_onset(self) -> int:
+        """The most windows of an event when it opens; a duration rule's has too many to keep their frames."""
+        return max((rule.n for rule in self.settings if isinstance(rule, HysteresisSettings)), default=1)
+
+    def begin(self, stored: str) -> None:
+        """Sets the rules that were looked up (JSON), unless newer ones have been set meanwhile."""
+        if self._was_replaced:
+            return
+        chosen, damage = stored_rules(stored)
+        self._set(chosen, damage)
+
+    def change_to(self, chosen: CameraRules) -> None:
+        """Sets other rules."""
+        self._was_replaced = True
+        self._set(chosen)
+
+    def _set(self, chosen: CameraRules, damage: str = "") -> None:
+        self.version += 1
+        self.settings, problems = rules_of_camera(self._of_watch.rules, chosen)
+        self.schedule = chosen.weekly()
+        self.problem = "; ".join([damage] * bool(damage) + list(problems))
+        if self.problem:
+            log.warning("%s: %s", self._source, self.problem)
