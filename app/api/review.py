@@ -9,7 +9,7 @@ from sqlalchemy import text
 from vigil.errors import VigilError
 from vigil.events import Event
 from vigil.manifest import calibration_in
-from vigil.rules import HysteresisSettings, RuleSettings
+from vigil.rules import HysteresisSettings, RuleSettings, SequenceSettings
 from vigil.store import Store
 from vigil.store.deliveries import Delivery, DeliveryAttempt
 from vigil.store.missed_spans import MissedFilter
@@ -36,6 +36,7 @@ from .review_schemas import (
     WhyOut,
     WhyWindow,
 )
+from .rule_schemas import TermOut
 from .schemas import TierName, problems
 
 MARGIN_S = 20.0
@@ -157,14 +158,18 @@ def _told(rule: RuleSettings, *, name: str) -> RuleOut:
             n=rule.n,
             quiet_s=rule.quiet_s,
         )
+    terms = rule.terms
     return RuleOut(
         name=name,
-        type="duration",
-        opens_from=rule.p_from,
-        label=rule.label,
-        for_s=rule.for_s,
-        schedule=rule.schedule,
-        quiet_s=rule.gap_s,
+        type=rule.type,
+        opens_from=min(term.p_from if term.holds else 1.0 - term.p_from for term in terms),
+        label=terms[-1].label,
+        terms=[TermOut.model_validate(term) for term in terms],
+        for_s=getattr(rule, "for_s", None),
+        within_s=getattr(rule, "within_s", None),
+        times=getattr(rule, "times", None),
+        schedule=getattr(rule, "schedule", None),
+        quiet_s=rule.quiet_s if isinstance(rule, SequenceSettings) else rule.gap_s,
     )
 
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from vigil.verdict import Cause, Outcome
 
 from .form import Form
+from .rule_schemas import TermOut
 from .schemas import EXAMPLE_EVENT, LONGEST_NOTE, AddedMark, MarkName, MarkOut, TierName
 
 MOST_MARKED = 500
@@ -67,18 +68,22 @@ class RuleOut(BaseModel):
     """A rule as this service has it now; the fields of other kinds of rules are null.
 
     `opens_from` is the probability that counts, `keep_from` the one that continues an event. An incident opens when `k`
-    of the last `n` windows reach it; what lasts opens after `for_s` seconds.
+    of the last `n` windows reach it; what lasts opens after `for_s` seconds; of `terms`, all must hold, or with a
+    sequence the second within `within_s` after the first; a count opens with so many `times` within `within_s`.
     """
 
     name: str
-    type: Literal["hysteresis", "duration"]
+    type: Literal["hysteresis", "duration", "sequence", "count"]
     opens_from: float
     keep_from: float | None = None
     k: int | None = None
     n: int | None = None
     quiet_s: float | None = None
     label: str | None = None
+    terms: list[TermOut] | None = None
     for_s: float | None = None
+    within_s: float | None = None
+    times: int | None = None
     schedule: str | None = None
 
 

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from vigil.rules.camera_rules import LONGEST_RULE_NAME, LONGEST_SCHEDULE, LONGEST_TIMEZONE, MOST_RULES
+from vigil.rules.count import MOST_TIMES
 
 from .form import Form
 
@@ -24,8 +25,8 @@ class TiersForm(Form):
 class ThresholdsForm(Form):
     """Thresholds of one rule at one camera, named as in the settings of the rule; null is what the rule has.
 
-    `k`, `n`, `keep_from` and `quiet_s` are those of a hysteresis rule, `p_from`, `for_s` and `gap_s` those of a
-    duration rule.
+    A hysteresis rule has `k`, `n`, `keep_from` and `quiet_s`; a duration rule `p_from`, `for_s` and `gap_s`; a sequence
+    rule `within_s` and `quiet_s`; a count rule `p_from`, `times`, `within_s` and `gap_s`.
     """
 
     rule: RuleName = Field(examples=["fight"])
@@ -37,6 +38,8 @@ class ThresholdsForm(Form):
     p_from: Share | None = None
     for_s: Seconds | None = None
     gap_s: Seconds | None = None
+    within_s: Seconds | None = None
+    times: Annotated[int, Field(ge=2, le=MOST_TIMES)] | None = None
 
 
 RuleNames: TypeAlias = Annotated[list[RuleName], Field(max_length=MOST_RULES)]
@@ -68,6 +71,17 @@ class CameraRulesForm(Form):
     )
 
 
+class TermOut(BaseModel):
+    """That a label of a question has at least a probability in a window, or has not (`holds` is false)."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    question: str
+    label: str
+    p_from: float
+    holds: bool
+
+
 class RuleSettingsOut(BaseModel):
     """One rule of the watch as its settings have it; the fields of other kinds of rules are null.
 
@@ -75,7 +89,7 @@ class RuleSettingsOut(BaseModel):
     """
 
     name: str
-    type: Literal["hysteresis", "duration"]
+    type: Literal["hysteresis", "duration", "sequence", "count"]
     tiers: dict[Literal["low", "medium", "high"], float]
     k: int | None = None
     n: int | None = None
@@ -86,6 +100,11 @@ class RuleSettingsOut(BaseModel):
     p_from: float | None = None
     for_s: float | None = None
     gap_s: float | None = None
+    all: list[TermOut] | None = None
+    first: TermOut | None = None
+    then: TermOut | None = None
+    within_s: float | None = None
+    times: int | None = None
     schedule: str | None = None
     timezone: str | None = None
 

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -34,6 +35,8 @@ rules:
   - {{type: hysteresis, quiet_s: 1.5}}
   - {{type: duration, name: loitering, for_s: 4, gap_s: 1.5, schedule: "{open}", timezone: UTC}}
   - {{type: duration, name: at night, for_s: 4, gap_s: 1.5, schedule: "{closed}", timezone: UTC}}
+  - {{type: count, name: unrest, times: 2, within_s: 12, gap_s: 1.5}}
+  - {{type: sequence, name: over, first: {{}}, then: {{holds: false}}, within_s: 1, quiet_s: 1.5}}
 describe: never
 clips: {{max_s: 4.0, before_s: 1.0}}
 capture: {{open_timeout_s: 20.0, read_timeout_s: 20.0}}
@@ -57,7 +60,7 @@ def server() -> Iterator[ScriptedServer]:
 
 @contextmanager
 def watch(folder: Path, server: ScriptedServer, source: str, *words: str) -> Iterator["subprocess.Popen[str]"]:
-    """`vigil watch` with three rules: the usual one, one whose schedule is open, and one whose schedule is not."""
+    """`vigil watch` with the usual rule, two with schedules, of which one is open, one that counts, and a sequence."""
     config = folder / "watch.yaml"
     config.write_text(RULES.format(open=times(from_h=-1, to_h=2), closed=times(from_h=5, to_h=7)))
     options = ["--url", server.url, "--store", str(folder / "events.db"), "--jsonl", str(folder / "lines.jsonl")]
@@ -101,11 +104,12 @@ def test_each_rule_makes_its_own_events_of_a_camera_and_a_closed_schedule_none(
 ) -> None:
     yard = film(tmp_path / "yard.mp4", seconds=25, bright=[SHORT_S, LONG_S])
     with camera(yard) as rtsp, watch(tmp_path, server, rtsp.address("yard"), "--max-pixels", "12288") as process:
-        until(lambda: sorted(closed(tmp_path)) == ["fight", "fight", "loitering"])
+        wanted = Counter(fight=2, loitering=1, unrest=1, over=1)
+        until(lambda: process.poll() is not None or Counter(closed(tmp_path)) >= wanted)
         process.send_signal(signal.SIGINT)
         assert process.wait(HANG_S) == 0, (tmp_path / "log").read_text()
     events = stored(tmp_path)
-    assert {rule: len(found) for rule, found in events.items()} == {"fight": 2, "loitering": 1}
+    assert {rule: len(found) for rule, found in events.items()} == {"fight": 2, "loitering": 1, "unrest": 1, "over": 2}
     short, long = events["fight"]
     [loitering] = events["loitering"]
     # Windows begin every half second, and last for 0.6.
@@ -115,9 +119,13 @@ def test_each_rule_makes_its_own_events_of_a_camera_and_a_closed_schedule_none(
     assert (loitering.onset_s, loitering.end_s) == (long.onset_s, long.end_s)
     assert (loitering.announced_s or 0.0) - loitering.onset_s >= 4.0 > (long.announced_s or 0.0) - long.onset_s
     assert loitering.closed_because == "quiet" and loitering.epoch_s is not None
+    # The second alarm within twelve seconds; and what came after each of them, until the next one.
+    assert events["unrest"][0].onset_s == short.onset_s and (events["unrest"][0].announced_s or 0.0) > long.onset_s
+    assert [each.onset_s for each in events["over"]] == pytest.approx([short.end_s, long.end_s], abs=0.7)
+    assert events["over"][0].end_s == pytest.approx(long.onset_s, abs=0.7)
     with Store.open(tmp_path / "events.db") as store:
         assert {file.kind for file in store.media.of_event(loitering.id)} == {"snapshots", "clips"}
-        assert {change.event.rule for change in store.changes.after(0)} == {"fight", "loitering"}
+        assert {change.event.rule for change in store.changes.after(0)} == set(events)
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
@@ -125,11 +133,11 @@ def test_a_rule_with_a_schedule_does_not_run_on_a_file_and_the_log_says_so(
     tmp_path: Path, server: ScriptedServer
 ) -> None:
     yard = film(tmp_path / "yard.mp4", seconds=25, bright=[SHORT_S, LONG_S])
-    long = "rules.3={type: duration, name: long, for_s: 4, gap_s: 1.5}"
+    long = "rules.5={type: duration, name: long, for_s: 4, gap_s: 1.5}"
     with watch(tmp_path, server, str(yard), "--set", long) as process:
         assert process.wait(HANG_S) == 0, (tmp_path / "log").read_text()
     events = stored(tmp_path)
-    assert {rule: len(found) for rule, found in events.items()} == {"fight": 2, "long": 1}
+    assert {rule: len(found) for rule, found in events.items()} == {"fight": 2, "long": 1, "unrest": 1, "over": 2}
     assert (events["long"][0].onset_s, events["long"][0].end_s) == pytest.approx(LONG_S, abs=0.7)
     told = " ".join((tmp_path / "log").read_text().split())
     for rule in ("loitering", "at night"):

@@ -6,8 +6,13 @@ import { word } from "./words.js";
 
 const TIERS = ["low", "medium", "high"];
 const SHARES = ["keep_from", "p_from"];
-const WHOLE = ["k", "n"];
-const OF_KIND = { hysteresis: ["k", "n", "keep_from", "quiet_s"], duration: ["p_from", "for_s", "gap_s"] };
+const WHOLE = ["k", "n", "times"];
+const OF_KIND = {
+  hysteresis: ["k", "n", "keep_from", "quiet_s"],
+  duration: ["p_from", "for_s", "gap_s"],
+  sequence: ["within_s", "quiet_s"],
+  count: ["p_from", "times", "within_s", "gap_s"],
+};
 
 const numberIn = (input) => (input.value.trim() === "" ? null : Number(input.value));
 
@@ -22,7 +27,9 @@ class RuleFields {
     const isChosen = !camera.rules.length || camera.rules.includes(rule.name);
     this.box = make("input", { type: "checkbox", checked: isChosen });
     for (const name of TIERS) this.#tiers.set(name, this.#input(name, own.tiers?.[name], rule.tiers[name]));
-    for (const name of OF_KIND[rule.type]) this.#inputs.set(name, this.#input(name, own[name], rule[name]));
+    // What several terms come to together has no probability of its own to begin from.
+    const names = OF_KIND[rule.type].filter((name) => name !== "p_from" || !rule.all?.length);
+    for (const name of names) this.#inputs.set(name, this.#input(name, own[name], rule[name]));
     const fields = [...this.#tiers, ...this.#inputs].map(([name, input]) => field(word(`watch.rule_${name}`), input));
     const title = make("label", { class: "rule-name" }, this.box, rule.name || word("watch.rule_unnamed"));
     this.element = make("fieldset", { class: "rule" }, title, make("div", { class: "rule-fields" }, ...fields));

@@ -29,10 +29,16 @@ export const factsOf = (event, camera) => {
 
 const p2 = (p) => p.toFixed(2);
 
+const WHY = {
+  hysteresis: "events.why_incident", duration: "events.why_lasting",
+  sequence: "events.why_sequence", count: "events.why_count",
+};
+
 const ruleLine = (rule) => {
   if (!rule) return word("events.why_no_rule");
-  const said = { ...rule, from: p2(rule.opens_from) };
-  return word(rule.type === "hysteresis" ? "events.why_incident" : "events.why_lasting", said);
+  const terms = (rule.terms ?? []).map(({ label, holds }) => (holds ? label : word("events.term_not", { label })));
+  const label = terms.join(word(rule.type === "sequence" ? "events.terms_then" : "events.terms_and"));
+  return word(WHY[rule.type], { ...rule, label, from: p2(rule.opens_from) });
 };
 
 const votesLine = (why) => {

@@ -6,15 +6,20 @@ Each change of an event is an `EventChange`; the watcher stores it, then publish
 from vigil.events import ChangeKind, Event, EventChange, EventWindow, Tier, TierThresholds
 from vigil.rules.build import RuleSettings, build_rules, resolve_questions
 from vigil.rules.camera_rules import CameraRules, checked_rules, rules_of_camera, with_names
+from vigil.rules.condition import Term
+from vigil.rules.count import CountRule, CountSettings
 from vigil.rules.duration import DurationRule, DurationSettings
 from vigil.rules.hysteresis import HysteresisRule, HysteresisSettings
 from vigil.rules.rule import Rule, RuleSet
 from vigil.rules.schedule import WeeklySchedule
+from vigil.rules.sequence import SequenceRule, SequenceSettings
 from vigil.verdict import JudgedWindow
 
 __all__ = [
     "CameraRules",
     "ChangeKind",
+    "CountRule",
+    "CountSettings",
     "DurationRule",
     "DurationSettings",
     "Event",
@@ -26,6 +31,9 @@ __all__ = [
     "Rule",
     "RuleSet",
     "RuleSettings",
+    "SequenceRule",
+    "SequenceSettings",
+    "Term",
     "Tier",
     "TierThresholds",
     "WeeklySchedule",

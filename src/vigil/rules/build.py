@@ -1,21 +1,30 @@
 """Builds the rules of a source from their settings, and checks them against the questions they are about."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from vigil.errors import UsageError
 from vigil.events import EventChange
 from vigil.questions import Question, load_question
+from vigil.rules.condition import Term
+from vigil.rules.count import CountRule, CountSettings
 from vigil.rules.duration import DurationRule, DurationSettings
 from vigil.rules.hysteresis import HysteresisRule, HysteresisSettings
 from vigil.rules.rule import Guard, Rule, RuleSet, log_failures
 from vigil.rules.schedule import WeeklySchedule
+from vigil.rules.sequence import SequenceRule, SequenceSettings
 
-RuleSettings: TypeAlias = HysteresisSettings | DurationSettings
+RuleSettings: TypeAlias = HysteresisSettings | DurationSettings | SequenceSettings | CountSettings
 """The settings of one rule; `type` names its kind."""
+
+MADE_OF: Mapping[type[RuleSettings], Callable[..., Rule]] = {
+    HysteresisSettings: HysteresisRule,
+    DurationSettings: DurationRule,
+    SequenceSettings: SequenceRule,
+    CountSettings: CountRule,
+}
 
 
 def resolve_questions(
@@ -34,21 +43,22 @@ def resolve_questions(
     questions = {own.name: own}
     resolved: list[RuleSettings] = []
     for rule in rules:
-        if not isinstance(rule, DurationSettings):
+        if isinstance(rule, HysteresisSettings):
             resolved.append(rule)
             continue
-        question = _question_of(rule, own)
-        questions.setdefault(question.name, question)
-        resolved.append(replace(rule, question=question.name))
+        asked = [_question_of(term, own, rule=rule.name) for term in rule.terms]
+        for question in asked:
+            questions.setdefault(question.name, question)
+        resolved.append(rule.asking([question.name for question in asked]))
     return tuple(resolved), tuple(questions.values())
 
 
-def _question_of(rule: DurationSettings, own: Question) -> Question:
-    question = own if rule.question in ("", own.name) else load_question(rule.question)
-    if rule.label not in question.words():
+def _question_of(term: Term, own: Question, *, rule: str) -> Question:
+    question = own if term.question in ("", own.name) else load_question(term.question)
+    if term.label not in question.words():
         labels = ", ".join(question.words())
         raise UsageError(
-            f"the rule {rule.name} is about a label {rule.label!r}; the labels of {question.name} are: {labels}"
+            f"the rule {rule} is about a label {term.label!r}; the labels of {question.name} are: {labels}"
         )
     return question
 
@@ -81,12 +91,14 @@ class RuleMaker:
 
     def make(self, settings: RuleSettings, *, epoch_s: float | None) -> Rule:
         """A new rule."""
-        make: Callable[..., Rule] = (
-            partial(DurationRule, settings)
-            if isinstance(settings, DurationSettings)
-            else partial(HysteresisRule, settings)
+        return MADE_OF[type(settings)](
+            settings,
+            source=self.source,
+            task=self.task,
+            model=self.model,
+            camera_id=self.camera_id,
+            epoch_s=epoch_s,
         )
-        return make(source=self.source, task=self.task, model=self.model, camera_id=self.camera_id, epoch_s=epoch_s)
 
     def change(
         self, running: RuleSet, rules: Sequence[RuleSettings], *, schedule: WeeklySchedule | None
@@ -100,10 +112,7 @@ class RuleMaker:
         return running.go_on_with(going_on, schedule=schedule)
 
     def _changed(self, rule: Rule | None, settings: RuleSettings, epoch_s: float | None) -> Rule:
-        if isinstance(rule, HysteresisRule) and isinstance(settings, HysteresisSettings):
-            rule.change_to(settings)
-            return rule
-        if isinstance(rule, DurationRule) and isinstance(settings, DurationSettings):
-            rule.change_to(settings)
-            return rule
-        return self.make(settings, epoch_s=epoch_s)
+        if rule is None or type(rule) is not MADE_OF[type(settings)]:
+            return self.make(settings, epoch_s=epoch_s)
+        rule.change_to(settings)
+        return rule

@@ -17,9 +17,11 @@ from vigil.config import from_mapping
 from vigil.errors import ConfigError, UsageError
 from vigil.events import TierThresholds
 from vigil.rules.build import RuleSettings
+from vigil.rules.count import CountSettings
 from vigil.rules.duration import DurationSettings
 from vigil.rules.hysteresis import HysteresisSettings
 from vigil.rules.schedule import WeeklySchedule
+from vigil.rules.sequence import SequenceSettings
 
 MOST_RULES = 64
 LONGEST_RULE_NAME = 200
@@ -40,8 +42,7 @@ class OwnTiers:
 class OwnThresholds:
     """Thresholds of one rule at one camera, named as in the rule's settings; None is what the rule has.
 
-    `k`, `n`, `keep_from` and `quiet_s` are those of a hysteresis rule, `p_from`, `for_s` and `gap_s` those of a
-    duration rule.
+    `THRESHOLDS` says which of them each kind of rule has.
     """
 
     rule: str
@@ -53,6 +54,8 @@ class OwnThresholds:
     p_from: float | None = None
     for_s: float | None = None
     gap_s: float | None = None
+    within_s: float | None = None
+    times: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +185,8 @@ def _unknown_rule(name: str, known: Mapping[str, RuleSettings]) -> str:
 THRESHOLDS: Mapping[type[RuleSettings], tuple[str, ...]] = {
     HysteresisSettings: ("tiers", "k", "n", "keep_from", "quiet_s"),
     DurationSettings: ("tiers", "p_from", "for_s", "gap_s"),
+    SequenceSettings: ("tiers", "within_s", "quiet_s"),
+    CountSettings: ("tiers", "p_from", "times", "within_s", "gap_s"),
 }
 """The thresholds that a camera may have of its own, by the kind of rule."""
 

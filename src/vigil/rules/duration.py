@@ -1,7 +1,9 @@
-"""The duration rule: a label that holds for a time makes an event (loitering, a door that stays open).
+"""The duration rule: what holds for a time makes an event (loitering, lights that stay on with nobody there).
 
     settings = DurationSettings(name="loitering", for_s=300, schedule="22:00-06:00")
     rule = DurationRule(settings, source="door", task="person", epoch_s=time.time())
+
+It is one label, or several terms (`all`) that must hold together.
 
 Every second of a source is in one of three states. It is true or false if a judged window shows it, and unknown if no
 window does or its verdict is unknown (dropped, skipped, the camera away). Only true seconds add to the duration, each
@@ -11,23 +13,15 @@ nothing has been known for `unknown_timeout_s`. docs/rules.md explains the setti
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from vigil.errors import UsageError
 from vigil.events import Event, EventChange, EventWindow, OpenEvent, TierThresholds, new_id
+from vigil.rules.condition import Term, sight_of
 from vigil.rules.late_texts import LateTexts
-from vigil.rules.rule import (
-    EPSILON_S,
-    LOST_SIGHT,
-    OUT_OF_SCHEDULE,
-    QUIET,
-    TOO_LONG,
-    announced_s,
-    has_probabilities,
-    label_probability,
-)
+from vigil.rules.rule import EPSILON_S, LOST_SIGHT, OUT_OF_SCHEDULE, QUIET, TOO_LONG, announced_s
 from vigil.rules.schedule import WeeklySchedule
 from vigil.verdict import JudgedWindow
 
@@ -42,7 +36,8 @@ class DurationSettings:
     event opens, which began with the first of them. It closes after `gap_s` seconds of footage in which the label does
     not hold, after `unknown_timeout_s` without a known verdict, and when the `schedule` ends; one that has been open
     for `max_event_s` is split. An empty `question` is the task's own; an empty `schedule` is always open. `timezone`
-    is that of the schedule, empty for this machine's. Raises UsageError for inconsistent values.
+    is that of the schedule, empty for this machine's. Instead of one label, `all` names terms that must hold together.
+    Raises UsageError for inconsistent values.
     """
 
     type: Literal["duration"] = "duration"
@@ -50,6 +45,7 @@ class DurationSettings:
     question: str = ""
     label: str = "alarm"
     p_from: float = 0.5
+    all: tuple[Term, ...] = ()
     for_s: float = 60.0
     gap_s: float = 6.0
     schedule: str = ""
@@ -71,11 +67,27 @@ class DurationSettings:
                 f"max_event_s must be at least unknown_timeout_s, not {self.max_event_s}",
             ),
             (bool(self.schedule or not self.timezone), "timezone is that of a schedule, and there is none"),
+            (
+                not self.all or (self.question, self.label, self.p_from) == ("", "alarm", 0.5),
+                "with all, each of its terms has a question, label and p_from of its own; the rule has none",
+            ),
         )
         problems = [message for ok, message in checks if not ok]
         if problems:
             raise UsageError("; ".join(problems))
         self.weekly()
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """What must hold together."""
+        return self.all or (Term(question=self.question, label=self.label, p_from=self.p_from),)
+
+    def asking(self, questions: Sequence[str]) -> "DurationSettings":
+        """The same settings with these questions in place of those of `terms`, in their order."""
+        if not self.all:
+            return replace(self, question=questions[0])
+        named = zip(self.all, questions, strict=True)
+        return replace(self, all=tuple(replace(term, question=question) for term, question in named))
 
     def weekly(self) -> WeeklySchedule | None:
         """The schedule, None if it is always open; raises UsageError if it cannot be read."""
@@ -131,21 +143,19 @@ class DurationRule:
 
     def push(self, judged: JudgedWindow) -> list[EventChange]:
         """Processes the next window; returns the changes, in order."""
-        p = self._probability(judged)
-        evidence = EventWindow(
-            window=judged.window, start_s=judged.start_s, end_s=judged.end_s, p_alarm=self._measured(judged, p)
-        )
+        sight = sight_of(self.settings.terms, judged, task=self.task, tiers=self.settings.tiers)
+        evidence = EventWindow(window=judged.window, start_s=judged.start_s, end_s=judged.end_s, p_alarm=sight.p)
         self._texts.keep(judged.window, judged.verdict.text)
         if not (self._is_scheduled(evidence.start_s) and self._is_scheduled(evidence.end_s)):
             return self._reset(OUT_OF_SCHEDULE)
-        if p is None:
+        if sight.holds is None:
             changes = self.tick(evidence.end_s)
             self._add_pending(evidence, false_s=0.0)
             return changes
         changes = self.tick(evidence.start_s)
         new_s = max(0.0, evidence.end_s - max(evidence.start_s, self._known_until_s))
         self._known_until_s = max(self._known_until_s, evidence.end_s)
-        if p < self.settings.p_from:
+        if not sight.holds:
             return changes + self._count_false(evidence, new_s)
         return changes + self._count_true(evidence, judged, new_s)
 
@@ -184,20 +194,6 @@ class DurationRule:
     def _event(self) -> OpenEvent | None:
         """The run, if it has become an event."""
         return self._run if self._run is not None and self._run.id else None
-
-    def _probability(self, judged: JudgedWindow) -> float | None:
-        return label_probability(judged, question=self._question_of(judged), label=self.settings.label)
-
-    def _question_of(self, judged: JudgedWindow) -> str:
-        """The question whose answer counts; empty if the window has only a verdict, which answers the task."""
-        question = self.settings.question or self.task
-        return "" if question == self.task and question not in judged.answers else question
-
-    def _measured(self, judged: JudgedWindow, p: float | None) -> float | None:
-        """The probability to show in an event; without a measured one, at most the low tier, as with hysteresis."""
-        if p is None or has_probabilities(judged, question=self._question_of(judged)):
-            return p
-        return min(p, self.settings.tiers.low)
 
     def _is_scheduled(self, second: float) -> bool:
         if self._schedule is None:

@@ -11,7 +11,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from vigil.events import Event, EventChange
 from vigil.rules.schedule import WeeklySchedule
@@ -59,6 +59,9 @@ class Rule(Protocol):
 
     def suspend(self, because: str) -> list[EventChange]:
         """Closes the open event and forgets the windows so far, as the rule does not apply now; opens nothing."""
+
+    def change_to(self, settings: Any) -> None:
+        """Goes on under other settings of its kind from the next window on; an open event stays."""
 
     def finish(self, because: str) -> list[EventChange]:
         """Ends the source and closes the open event; a second call changes nothing."""

@@ -8,7 +8,6 @@ from vigil.events import TierThresholds
 from vigil.questions import Question
 from vigil.rules import (
     CameraRules,
-    DurationSettings,
     HysteresisSettings,
     RuleSettings,
     WeeklySchedule,
@@ -60,12 +59,13 @@ class LiveRules:
     def questions(self) -> Sequence[Question]:
         """The questions that its rules are about, the task's own first: that is always asked."""
         own, *others = self._of_watch.questions
-        needed = {rule.question for rule in self.settings if isinstance(rule, DurationSettings)}
+        others_of = [rule for rule in self.settings if not isinstance(rule, HysteresisSettings)]
+        needed = {term.question for rule in others_of for term in rule.terms}
         return [own, *(question for question in others if question.name in needed)]
 
     @property
     def windows_before_onset(self) -> int:
-        """The most windows of an event when it opens; a duration rule's has too many to keep their frames."""
+        """The most windows of an event when it opens; those of other rules have too many to keep their frames."""
         return max((rule.n for rule in self.settings if isinstance(rule, HysteresisSettings)), default=1)
 
     def begin(self, stored: str) -> None:

@@ -28,6 +28,22 @@ def test_a_text_that_is_set_stays_as_it_was_typed() -> None:
         load_watch_settings("default", {}, ["rules.0.k=1 #one"])
 
 
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("{type: duration, name: a, all: [{lable: on}]}", "unknown key 'lable' (did you mean 'label'?)"),
+        ("{type: duration, name: a, all: [{holds: maybe}]}", "holds must be true or false"),
+        ("{type: sequence, name: a, first: {label: x}, than: {}}", "unknown key 'than' (did you mean 'then'?)"),
+        ("{type: sequence, name: a, first: {label: x}}", "then is missing"),
+        ("{type: count, name: a, times: 1}", "times must be from 2 to 1000, not 1"),
+    ],
+)
+def test_a_rule_over_time_that_cannot_be_is_told_by_its_key(rule: str, said: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        load_watch_settings("default", {}, [f"rules.1={rule}"])
+    assert said in str(told.value)
+
+
 def test_a_key_that_no_setting_has_is_refused() -> None:
     with pytest.raises(ConfigError, match="did you mean 'in_flight'"):
         load_watch_settings("default", {"in_fligt": 3}, [])
@@ -50,7 +66,11 @@ def test_a_key_that_no_setting_has_is_refused() -> None:
             "--set rules.0.type=hysterese: rules.0: unknown type 'hysterese' (did you mean",
         ),
         ({}, ["rules={k: 2}"], "--set rules={k: 2}: rules must be a list"),
-        ({}, ["rules=[{k: 2}]"], "--set rules=[{k: 2}]: rules.0: type is missing; there are hysteresis, duration"),
+        (
+            {},
+            ["rules=[{k: 2}]"],
+            "--set rules=[{k: 2}]: rules.0: type is missing; there are hysteresis, duration, sequence, count",
+        ),
         ({}, ["rules=[7]"], "--set rules=[7]: rules.0 must be a group of `key: value` lines, not 7"),
         (
             {},
