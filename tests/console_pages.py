@@ -26,6 +26,8 @@ COUNTS = """
 """
 """Counts the tones that a page plays and the notifications that it shows."""
 
+HOLDS_RING = "navigator.locks.query().then(({ held }) => held.some(({ name }) => name.startsWith('vigil-ring')))"
+
 
 def open_page(visitors: Visitors, site: Site, place: str = "en/watch", **more: Any) -> Page:
     """A new visitor's page, once it can be used."""
@@ -50,6 +52,11 @@ def is_ready(page: Page) -> None:
 def card(page: Page, name: str) -> Locator:
     """The card of a camera, by the end of its name."""
     return page.locator(f".card[data-name$={name!r}]")
+
+
+def rings_for_all(page: Page) -> None:
+    """Waits until a page is the one that rings for all pages of its browser."""
+    until(lambda: page.evaluate(HOLDS_RING), every_s=0.05)
 
 
 def choose(page: Page, name: str, act: str) -> None:

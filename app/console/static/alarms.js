@@ -25,6 +25,8 @@ class Alarms extends EventTarget {
   #troubles = new Map();
   #loading = null;
   #waiting = [];
+  #hearing = new Set();
+  #looks = new Map();
   #stopped = 0;
   hasLoaded = false;
 
@@ -90,12 +92,11 @@ class Alarms extends EventTarget {
 
   async #load() {
     this.#waiting = [];
-    const [events, cameras] = await Promise.allSettled([
+    const [events] = await Promise.allSettled([
       ask("events", { query: { state: "alarm", limit: AT_ONCE } }),
-      ask("cameras"),
+      this.#askCameras(),
     ]);
     if (events.status === "fulfilled") this.#replace(events.value.events);
-    if (cameras.status === "fulfilled") this.#replaceCameras(cameras.value.cameras);
     this.hasLoaded = true;
     // Some of what came meanwhile may be newer than the answer.
     for (const each of this.#waiting) this.#apply(each);
@@ -117,6 +118,7 @@ class Alarms extends EventTarget {
   }
 
   #apply({ kind, event, written_utc: written }) {
+    this.#overtake(event.event);
     if (kind === "acknowledged" || (kind === "marked" && event.mark)) return this.#resolve(event);
     if (kind === "opened" || kind === "raised") return this.#open(kind, event, written);
     if (kind !== "described" && kind !== "closed") return this.#look(event.event);
@@ -135,8 +137,9 @@ class Alarms extends EventTarget {
   }
 
   async #look(id) {
+    if (this.#looks.has(id)) return;
     try {
-      const event = await ask(`events/${id}`);
+      const event = await this.#askUntilFresh(id);
       if (event.state === "alarm") this.#alarms.set(id, event);
       else this.#resolve(event);
       this.#tell();
@@ -145,7 +148,25 @@ class Alarms extends EventTarget {
     }
   }
 
+  // Once more where it was acknowledged, or rose, after the answer was made.
+  async #askUntilFresh(id) {
+    try {
+      for (;;) {
+        this.#looks.set(id, "asked");
+        const event = await ask(`events/${id}`);
+        if (this.#looks.get(id) === "asked") return event;
+      }
+    } finally {
+      this.#looks.delete(id);
+    }
+  }
+
+  #overtake(id) {
+    if (this.#looks.has(id)) this.#looks.set(id, "overtaken");
+  }
+
   #resolve(event) {
+    this.#overtake(event.event);
     if (!this.#alarms.delete(event.event)) return;
     this.dispatchEvent(new CustomEvent("resolved", { detail: event }));
     this.#tell();
@@ -163,6 +184,7 @@ class Alarms extends EventTarget {
   }
 
   #noteCamera({ camera_id: id, ...told }) {
+    for (const heard of this.#hearing) heard.set(id, told);
     const known = this.#cameras.get(id);
     if (!known) return this.load();
     this.#cameras.set(id, { ...known, ...told, isLost: this.#isLost(id, told.status) });
@@ -180,10 +202,20 @@ class Alarms extends EventTarget {
   }
 
   async #lookAtCameras() {
-    const told = await ask("cameras").catch(() => null);
-    if (!told) return;
-    this.#replaceCameras(told.cameras);
+    await this.#askCameras().catch(() => {});
     this.#tellTroubles();
+  }
+
+  async #askCameras() {
+    // What is told of a camera meanwhile may be newer than the answer.
+    const heard = new Map();
+    this.#hearing.add(heard);
+    try {
+      const { cameras } = await ask("cameras");
+      this.#replaceCameras(cameras.map((camera) => ({ ...camera, ...heard.get(camera.id) })));
+    } finally {
+      this.#hearing.delete(heard);
+    }
   }
 
   #found() {

@@ -21,7 +21,9 @@ class WatchRoom {
   #cards = new Map();
   #spare = [];
   #timer = 0;
-  #isAsking = false;
+  #asking = null;
+  #isStale = false;
+  #changes = 0;
 
   constructor() {
     this.bar = new StatusBar({ onAdd: () => this.#add(), onFull: () => this.#toggleFull() });
@@ -77,15 +79,27 @@ class WatchRoom {
     this.#timer = setTimeout(() => this.#ask(), SETTLE_MS);
   }
 
-  async #ask() {
-    if (this.#isAsking) return;
-    this.#isAsking = true;
-    try {
-      this.#take(await ask("cameras"));
-    } catch (problem) {
-      if (problem.status === 503 && !this.#cards.size) this.#showEmpty(problem.message);
-    } finally {
-      this.#isAsking = false;
+  // One question at a time, and another one where something happened meanwhile.
+  #ask() {
+    this.#isStale = true;
+    this.#asking ??= this.#askUntilFresh().finally(() => {
+      this.#asking = null;
+    });
+    return this.#asking;
+  }
+
+  async #askUntilFresh() {
+    while (this.#isStale) {
+      this.#isStale = false;
+      const changes = this.#changes;
+      try {
+        const told = await ask("cameras");
+        // An answer of before a change would show the camera as it was.
+        if (changes === this.#changes) this.#take(told);
+        else this.#isStale = true;
+      } catch (problem) {
+        if (problem.status === 503 && !this.#cards.size) this.#showEmpty(problem.message);
+      }
     }
   }
 
@@ -113,6 +127,7 @@ class WatchRoom {
 
   // A change is answered with the camera as it is then.
   #takeOne(card, answer) {
+    this.#changes += 1;
     if (answer?.id === card.id) card.take(answer);
     this.#askSoon();
   }

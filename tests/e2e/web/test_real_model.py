@@ -13,9 +13,11 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+import chat_pages
 import people
 import rtsp_server
 from browsing import Site, Visitors, site_at
+from chat_pages import attach, look_at_the_whole
 from process_group import living, wait_until_gone
 from vigil.frames import FrameSampling
 from vigil.questions import Question, load_question
@@ -43,12 +45,9 @@ def camera(clip: Path, camera_port: int) -> Iterator[rtsp_server.Running]:
 def ask(page: Page, question: str, *, number: int = 1, attached: Path | None = None) -> None:
     """Asks in the chat, once about all that is attached, and waits for the whole of the answer with this number."""
     if attached is not None:
-        page.locator("#chat-mode label").nth(2).click()
-        with page.expect_response(lambda response: "/upload" in response.url):
-            page.set_input_files("#chat-box input[type=file]", attached)
-        expect(page.locator("#chat-box .thumbnail-item")).to_have_count(1)
-    page.fill("#chat-box textarea", question)
-    page.keyboard.press("Enter")
+        look_at_the_whole(page)
+        attach(page, attached)
+    chat_pages.ask(page, question)
     expect(page.locator("#chat-log .bot")).to_have_count(number)
     expect(page.locator("#chat-box .submit-button")).to_be_visible()
     expect(page.locator("#chat-log .bot").last).not_to_be_empty()

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from browsing import Site, Visitors, chromium, site_at
+from chat_pages import ask, attach, look_at_the_whole
 from judging import IDS, tokenized
 from reverse_proxy import ReverseProxy, Way, reverse_proxy
 from rtsp_server import running
@@ -87,11 +88,9 @@ def page(proxy: ReverseProxy, visitors: Visitors) -> Iterator[Page]:
 
 
 def test_the_chat_answers_about_a_file_that_was_sent(page: Page, tmp_path: Path) -> None:
-    page.locator("#chat-mode label").nth(2).click()
-    with page.expect_response(lambda response: "/upload" in response.url):
-        page.set_input_files("#chat-box input[type=file]", film(tmp_path / "a.mp4", seconds=3, bright=[(0, 3)]))
-    page.fill("#chat-box textarea", "Who?")
-    page.keyboard.press("Enter")
+    look_at_the_whole(page)
+    attach(page, film(tmp_path / "a.mp4", seconds=3, bright=[(0, 3)]))
+    ask(page, "Who?")
     expect(page.locator("#chat-log .bot").last).to_contain_text("two people push")
 
 
