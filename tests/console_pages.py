@@ -1,8 +1,9 @@
 """What the console's tests share: opening its pages, and what is counted in them."""
 
+import re
 from typing import Any
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import APIResponse, Locator, Page, Route, expect
 
 from browsing import Site, Visitors
 from waiting import until
@@ -83,3 +84,34 @@ def rings_on(page: Page, more: int = 1) -> None:
 def beeps(page: Page) -> int:
     """The tones that a page has played."""
     return int(page.evaluate("window.beeps"))
+
+
+class HeldAnswer:
+    """The next answer to a request, as it is when it is asked for: it comes when it is let go, after later ones."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self._page = page
+        self._address = re.compile(address)
+        self._route: Route | None = None
+        self._answer: APIResponse | None = None
+        page.route(self._address, self._hold)
+
+    def _hold(self, route: Route) -> None:
+        if self._route is not None:
+            route.fallback()
+            return
+        self._route = route
+        self._answer = route.fetch()
+
+    def wait(self) -> None:
+        """Waits until it was asked for and answered."""
+        until(lambda: self._page.evaluate("1") and self._answer is not None, every_s=0.05)
+
+    def let_go(self) -> None:
+        """Lets it come; the page has taken it, or left it, at the end."""
+        self.wait()
+        assert self._route is not None
+        with self._page.expect_response(self._address):
+            self._route.fulfill(response=self._answer)
+        for _ in range(5):
+            self._page.evaluate("new Promise((done) => setTimeout(done, 20))")

@@ -5,6 +5,7 @@ import { pageOf } from "./alarm_strip.js";
 import { make, setText, tell } from "./dom.js";
 import { chanceOf, incidentName } from "./incidents.js";
 import { live } from "./live.js";
+import { onceMore } from "./once_more.js";
 import { may } from "./shell.js";
 import { shortName, spanOf, timeOf, word } from "./words.js";
 
@@ -86,7 +87,10 @@ export class AlarmQueue {
     return this.#sorted().find(({ event }) => event.camera_id === cameraId)?.event ?? null;
   }
 
-  async load() {
+  /** Asks for the latest events. */
+  load = onceMore(() => this.#load());
+
+  async #load() {
     const turns = new Map(this.#turns);
     const isNewer = (id) => this.#turns.has(id) && turns.get(id) !== this.#turns.get(id);
     try {

@@ -4,6 +4,7 @@
 // is an event of the tier high that nobody has acknowledged or marked; it rings until somebody does, wherever that is.
 import { ask, change } from "./api.js";
 import { live } from "./live.js";
+import { onceMore } from "./once_more.js";
 
 const LATE_MS = 60000;
 const AT_ONCE = 200;
@@ -23,7 +24,8 @@ class Alarms extends EventTarget {
   #alarms = new Map();
   #cameras = new Map();
   #troubles = new Map();
-  #loading = null;
+  #isLoading = false;
+  #loadOnceMore = onceMore(() => this.#load());
   #waiting = [];
   #hearing = new Set();
   #looks = new Map();
@@ -83,14 +85,12 @@ class Alarms extends EventTarget {
   }
 
   /** Asks for everything anew. */
-  async load() {
-    this.#loading ??= this.#load().finally(() => {
-      this.#loading = null;
-    });
-    return this.#loading;
+  load() {
+    return this.#loadOnceMore();
   }
 
   async #load() {
+    this.#isLoading = true;
     this.#waiting = [];
     const [events] = await Promise.allSettled([
       ask("events", { query: { state: "alarm", limit: AT_ONCE } }),
@@ -98,6 +98,7 @@ class Alarms extends EventTarget {
     ]);
     if (events.status === "fulfilled") this.#replace(events.value.events);
     this.hasLoaded = true;
+    this.#isLoading = false;
     // Some of what came meanwhile may be newer than the answer.
     for (const each of this.#waiting) this.#apply(each);
     this.#tellTroubles();
@@ -112,7 +113,7 @@ class Alarms extends EventTarget {
   }
 
   #follow(told) {
-    if (this.#loading) this.#waiting.push(told);
+    if (this.#isLoading) this.#waiting.push(told);
     this.#apply(told);
     this.#tell();
   }
@@ -198,7 +199,7 @@ class Alarms extends EventTarget {
     this.#tellTroubles();
     // Nothing is told when a camera is removed.
     const isLost = [...this.#cameras.values()].some((camera) => camera.isLost);
-    if (!this.#loading && this.hasLoaded && (isLost || cameras !== this.#cameras.size)) await this.#lookAtCameras();
+    if (!this.#isLoading && this.hasLoaded && (isLost || cameras !== this.#cameras.size)) await this.#lookAtCameras();
   }
 
   async #lookAtCameras() {

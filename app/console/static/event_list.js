@@ -66,11 +66,6 @@ export class EventList extends EventTarget {
     return true;
   }
 
-  /** Whether a page of the list is on its way, beside which no other one is read. */
-  get isReading() {
-    return this.#isReading;
-  }
-
   /**
    * Reads the newest page again and puts in what is new, while what is looked at stays where it is. `isLate()` tells
    * whether the answer was overtaken by something that was done here; false is returned if nothing was put in.

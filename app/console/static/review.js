@@ -11,6 +11,7 @@ import { EventList } from "./event_list.js";
 import { EventMarks } from "./event_marks.js";
 import { fullTime, offsetOf, zone } from "./event_times.js";
 import { live } from "./live.js";
+import { onceMore } from "./once_more.js";
 import { listen, makeHelp } from "./review_keys.js";
 import { isReady, may } from "./shell.js";
 import { word } from "./words.js";
@@ -27,8 +28,7 @@ class Review {
   #marks = new EventMarks();
   #count = make("span", { class: "quiet", id: "events-found", role: "status" });
   #chosen = make("div", { class: "chosen-bar", id: "chosen-bar", hidden: true });
-  #refreshing = null;
-  #isStale = false;
+  #refreshSoon = onceMore(() => this.#refresh());
   #isShownStale = false;
   #markings = 0;
   #asked = 0;
@@ -370,27 +370,17 @@ class Review {
     return record;
   }
 
-  // One after the other, and again where news or marks came meanwhile: no answer takes the place of a later one.
-  #refreshSoon() {
-    this.#isStale = true;
-    this.#refreshing ??= this.#refresh().finally(() => {
-      this.#refreshing = null;
-    });
-  }
-
+  // Again where marks or another list came meanwhile: what was asked for before them is not of now.
   async #refresh() {
-    while (this.#isStale) {
-      await pause(REFRESH_MS);
-      if (this.#marks.isBusy || this.list.isReading) continue;
-      this.#isStale = false;
-      const markings = this.#markings;
-      if (!(await this.list.refresh(() => markings !== this.#markings))) this.#isStale = true;
-      if (this.page.dataset.kind === "nothing" && this.list.items.length) this.#openFirst("");
-      this.#countSoon();
-      if (!this.#isShownStale) continue;
-      this.#isShownStale = false;
-      await this.#readShown();
-    }
+    await pause(REFRESH_MS);
+    const markings = this.#markings;
+    const isLate = () => this.#marks.isBusy || markings !== this.#markings;
+    if (isLate() || !(await this.list.refresh(isLate))) return void this.#refreshSoon();
+    if (this.page.dataset.kind === "nothing" && this.list.items.length) this.#openFirst("");
+    this.#countSoon();
+    if (!this.#isShownStale) return undefined;
+    this.#isShownStale = false;
+    return this.#readShown();
   }
 
   #countSoon() {

@@ -9,6 +9,7 @@ import { isTyped, make, setText } from "./dom.js";
 import { CameraGrid } from "./grid.js";
 import { live } from "./live.js";
 import { toggleMenu } from "./menu.js";
+import { onceMore } from "./once_more.js";
 import { isReady, may, showCount } from "./shell.js";
 import { StatusBar } from "./status_bar.js";
 import { word } from "./words.js";
@@ -21,9 +22,8 @@ class WatchRoom {
   #cards = new Map();
   #spare = [];
   #timer = 0;
-  #asking = null;
-  #isStale = false;
   #changes = 0;
+  #ask = onceMore(() => this.#askNow());
 
   constructor() {
     this.bar = new StatusBar({ onAdd: () => this.#add(), onFull: () => this.#toggleFull() });
@@ -79,27 +79,14 @@ class WatchRoom {
     this.#timer = setTimeout(() => this.#ask(), SETTLE_MS);
   }
 
-  // One question at a time, and another one where something happened meanwhile.
-  #ask() {
-    this.#isStale = true;
-    this.#asking ??= this.#askUntilFresh().finally(() => {
-      this.#asking = null;
-    });
-    return this.#asking;
-  }
-
-  async #askUntilFresh() {
-    while (this.#isStale) {
-      this.#isStale = false;
-      const changes = this.#changes;
-      try {
-        const told = await ask("cameras");
-        // An answer of before a change would show the camera as it was.
-        if (changes === this.#changes) this.#take(told);
-        else this.#isStale = true;
-      } catch (problem) {
-        if (problem.status === 503 && !this.#cards.size) this.#showEmpty(problem.message);
-      }
+  async #askNow() {
+    const changes = this.#changes;
+    try {
+      const told = await ask("cameras");
+      // An answer of before a change would show the camera as it was; after one it is asked again.
+      if (changes === this.#changes) this.#take(told);
+    } catch (problem) {
+      if (problem.status === 503 && !this.#cards.size) this.#showEmpty(problem.message);
     }
   }
 

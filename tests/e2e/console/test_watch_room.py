@@ -13,6 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 from browsing import PHONE, Site, Visitors, settle, site_at
 from console_pages import (
     COUNTS,
+    HeldAnswer,
     another_page,
     beeps,
     card,
@@ -302,6 +303,18 @@ def test_a_camera_is_tested_added_named_paused_resumed_and_removed(
     expect(yard.locator(".card-badge")).to_contain_text("Normal")
     rename_to_evil(page)
     remove(page, EVIL[:80])
+
+
+def test_an_answer_of_before_a_pause_does_not_show_the_camera_as_it_was(page: Page) -> None:
+    cameras = HeldAnswer(page, "/api/v1/cameras$")
+    cameras.wait()
+    choose(page, "/door", "Pause")
+    badge = card(page, "/door").locator(".card-badge")
+    expect(badge).to_have_text("paused")
+    cameras.let_go()
+    assert badge.text_content() == "paused"
+    choose(page, "/door", "Resume")
+    expect(badge).to_contain_text("Normal")
 
 
 def draw_a_mask(page: Page, name: str) -> None:
