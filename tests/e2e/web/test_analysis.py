@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import rtsp_server
+from analysis_pages import choose
 from browsing import PHONE, Site, Visitors, settle, site_at
 from films import shoot
 from judging import yes
@@ -81,11 +82,6 @@ def opened(visitors: Visitors, site: Site, **more: object) -> Page:
     page.locator("[role=tab]").nth(1).click()
     expect(page.locator("#analysis-question textarea")).not_to_have_value("")
     return page
-
-
-def choose(page: Page, path: Path) -> None:
-    page.locator("#analysis-file input[type=file]").set_input_files(str(path))
-    expect(page.locator("#analysis-file")).to_contain_text(path.stem[:8])
 
 
 def start(page: Page) -> None:

@@ -16,6 +16,7 @@ from playwright.sync_api import Page, expect
 import chat_pages
 import people
 import rtsp_server
+from analysis_pages import choose
 from browsing import Site, Visitors, site_at
 from chat_pages import attach, look_at_the_whole
 from process_group import living, wait_until_gone
@@ -117,8 +118,7 @@ def test_stop_ends_the_work_of_the_server(
     page = visitors.visit(site.url)
     page.click("#tab-analysis-button")
     expect(page.locator("#analysis-question textarea")).not_to_have_value("")
-    page.locator("#analysis-file input[type=file]").set_input_files(film(tmp_path / "long.mp4", seconds=3600, fps=4))
-    expect(page.locator("#analysis-file")).to_contain_text("long")
+    choose(page, film(tmp_path / "long.mp4", seconds=3600, fps=4))
     page.click("#analysis-start")
     page.locator("#analysis-stage .va-row").nth(3).wait_for()
     working = answered(server)
