@@ -168,6 +168,7 @@ class Alarms extends EventTarget {
 
   #resolve(event) {
     this.#overtake(event.event);
+    if (this.#isLoading) this.#waiting.push({ kind: "acknowledged", event });
     if (!this.#alarms.delete(event.event)) return;
     this.dispatchEvent(new CustomEvent("resolved", { detail: event }));
     this.#tell();

@@ -68,3 +68,11 @@ def test_an_alarm_that_comes_before_the_page_listens_is_heard(site: Site, store:
     for each in held:
         each.continue_()
     expect(strip_row(page, "alarm")).to_be_visible()
+
+
+def test_what_was_typed_just_before_another_filter_is_chosen_is_not_lost(site: Site, visitors: Visitors) -> None:
+    page = open_review(visitors, site)
+    page.fill("#filter-text", "scene 2")
+    page.select_option("#filter-tier", "high")
+    expect(page.locator(".event-row")).to_have_count(1)
+    expect(page.locator("#filter-text")).to_have_value("scene 2")
