@@ -13,7 +13,7 @@ COUNTS = """
   window.beeps = 0;
   const start = OscillatorNode.prototype.start;
   OscillatorNode.prototype.start = function (...at) {
-    window.beeps++;
+    if (this.frequency.value > 500) window.beeps++;
     return start.apply(this, at);
   };
   window.told = [];
@@ -25,7 +25,7 @@ COUNTS = """
   };
 })();
 """
-"""Counts the tones that a page plays and the notifications that it shows."""
+"""Counts the tones of alarms that a page plays, those of faults left out, and the notifications that it shows."""
 
 HOLDS_RING = "navigator.locks.query().then(({ held }) => held.some(({ name }) => name.startsWith('vigil-ring')))"
 
@@ -82,7 +82,7 @@ def rings_on(page: Page, more: int = 1) -> None:
 
 
 def beeps(page: Page) -> int:
-    """The tones that a page has played."""
+    """The tones of alarms that a page has played."""
     return int(page.evaluate("window.beeps"))
 
 

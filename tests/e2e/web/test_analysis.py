@@ -268,11 +268,11 @@ def says_yes(request: Request) -> Reply:
 
 
 def test_the_buttons_keep_their_words_over_a_switch_and_stop_ends_the_drawing_too(
-    scripted: ScriptedServer, scripted_site: Site, visitors: Visitors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scripted: ScriptedServer, scripted_site: Site, visitors: Visitors, long: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scripted, "default", lambda request: look(request, delay_s=0.2))
     page = opened(visitors, scripted_site)
-    choose(page, film(tmp_path / "long.mp4", seconds=400))
+    choose(page, long)
     start(page)
     page.locator("#analysis-stage .va-row").nth(2).wait_for()
     page.locator("#analysis-live").click()
@@ -286,7 +286,6 @@ def test_the_buttons_keep_their_words_over_a_switch_and_stop_ends_the_drawing_to
     until_done(page)
     page.locator("#analysis-draw").click()
     expect(page.locator("#analysis-draw")).to_contain_text("Creating")
-    visitors.shoot(page, "analysis-drawing")
     page.locator("#analysis-stop").click()
     expect(page.locator("#analysis-draw")).to_have_text("Create the annotated video")
     expect(page.locator("#analysis-film")).to_be_hidden()

@@ -52,7 +52,7 @@ def ask(page: Page, question: str, *, number: int = 1, attached: Path | None = N
     expect(page.locator("#chat-log .bot")).to_have_count(number)
     expect(page.locator("#chat-box .submit-button")).to_be_visible()
     expect(page.locator("#chat-log .bot").last).not_to_be_empty()
-    assert page.locator("#chat-notice [role=alert]").count() == 0
+    expect(page.locator("#chat-notice [role=alert]")).to_have_count(0)
 
 
 def answered(server: RunningServer) -> int:
@@ -89,7 +89,7 @@ def test_the_trained_question_about_a_longer_video_says_what_was_trained(
 ) -> None:
     page = visitors.visit(site.url)
     ask(page, load_question("fight").text, attached=film(tmp_path / "short.mp4", seconds=3))
-    assert page.locator("#chat-notice [role=status]").count() == 0
+    expect(page.locator("#chat-notice [role=status]")).to_have_count(0)
     ask(page, load_question("fight").text, number=2, attached=film(tmp_path / "long.mp4", seconds=6))
     expect(page.locator("#chat-notice [role=status]")).to_contain_text("12 frames at once; the model was trained on 6")
     visitors.shoot(page, "real-chat-longer")
