@@ -113,6 +113,7 @@ class Live extends EventTarget {
     this.#stream = stream;
     this.#streamKinds = kinds.join();
     stream.addEventListener("ready", ({ data }) => {
+      if (this.#stream !== stream) return;
       before?.close();
       // What happened between the first answers and this is neither in them nor in the stream.
       const isGap = this.#sequence === null && this.isUp;

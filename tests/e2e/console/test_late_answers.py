@@ -59,7 +59,7 @@ def test_an_alarm_that_comes_before_the_page_listens_is_heard(site: Site, store:
     for event_id in store.events.ids():
         store.acknowledgements.add(event_id, who="ann")
     held: list[Route] = []
-    page.route(STREAM, held.append)
+    page.route(STREAM, lambda route: held.append(route))
     page.goto(f"{site.url}en/watch")
     is_ready(page)
     until(lambda: page.evaluate("1") and held)
