@@ -115,3 +115,51 @@ class HeldAnswer:
             self._route.fulfill(response=self._answer)
         for _ in range(5):
             self._page.evaluate("new Promise((done) => setTimeout(done, 20))")
+
+
+def draw_a_mask(page: Page, name: str) -> None:
+    """Corner after corner on the picture, closed by a key."""
+    choose(page, name, "Masks")
+    canvas = page.locator("dialog .mask-canvas")
+    comes_true(page, "document.querySelector('.mask-picture').naturalWidth > 0")
+    box = canvas.bounding_box()
+    assert box is not None
+    for x, y in ((0.1, 0.1), (0.9, 0.1), (0.5, 0.8)):
+        canvas.click(position={"x": x * box["width"], "y": y * box["height"]})
+    canvas.press("Enter")
+    expect(page.locator("dialog .mask-list li")).to_have_text(["1 · Privacy mask · 3 cornersRemove"])
+    page.locator("dialog").get_by_role("button", name="Save").click()
+    expect(page.locator("dialog")).to_have_count(0)
+
+
+def take_the_mask_away(page: Page, name: str) -> None:
+    """It is there when the dialog is opened again."""
+    choose(page, name, "Masks")
+    page.locator("dialog .mask-list li").get_by_role("button", name="Remove").click()
+    expect(page.locator("dialog .mask-list li")).to_have_count(0)
+    page.locator("dialog").get_by_role("button", name="Save").click()
+    expect(page.locator("dialog")).to_have_count(0)
+
+
+def remove(page: Page, name: str) -> None:
+    """Removes a camera by its menu."""
+    shown = page.locator(".card").filter(has=page.locator(".card-name", has_text=name))
+    shown.locator(".card-menu").click()
+    page.get_by_role("menuitem", name="Remove").click()
+    page.locator("dialog").get_by_role("button", name="Remove").click()
+    expect(shown).to_have_count(0)
+
+
+def add(page: Page, address: str, name: str) -> None:
+    """Adds a camera, whose card is there in the end."""
+    fill_in(page, address, name)
+    expect(page.locator("dialog")).to_have_count(0)
+    expect(card(page, name)).to_be_visible()
+
+
+def fill_in(page: Page, address: str, name: str) -> None:
+    """Fills in the dialog that adds a camera, and sends it."""
+    page.click("#add-camera")
+    page.locator("dialog").get_by_label("Address").fill(address)
+    page.locator("dialog").get_by_label("Name").fill(name)
+    page.locator("dialog").get_by_role("button", name="Add a camera").click()

@@ -14,15 +14,20 @@ from browsing import PHONE, Site, Visitors, settle, site_at
 from console_pages import (
     COUNTS,
     HeldAnswer,
+    add,
     another_page,
     beeps,
     card,
     choose,
     comes_true,
+    draw_a_mask,
+    fill_in,
     open_page,
+    remove,
     rings_for_all,
     rings_on,
     strip_row,
+    take_the_mask_away,
 )
 from judging import no
 from rtsp_server import Running, running
@@ -317,30 +322,6 @@ def test_an_answer_of_before_a_pause_does_not_show_the_camera_as_it_was(page: Pa
     expect(badge).to_contain_text("Normal")
 
 
-def draw_a_mask(page: Page, name: str) -> None:
-    """Corner after corner on the picture, closed by a key."""
-    choose(page, name, "Masks")
-    canvas = page.locator("dialog .mask-canvas")
-    comes_true(page, "document.querySelector('.mask-picture').naturalWidth > 0")
-    box = canvas.bounding_box()
-    assert box is not None
-    for x, y in ((0.1, 0.1), (0.9, 0.1), (0.5, 0.8)):
-        canvas.click(position={"x": x * box["width"], "y": y * box["height"]})
-    canvas.press("Enter")
-    expect(page.locator("dialog .mask-list li")).to_have_text(["1 · Privacy mask · 3 cornersRemove"])
-    page.locator("dialog").get_by_role("button", name="Save").click()
-    expect(page.locator("dialog")).to_have_count(0)
-
-
-def take_the_mask_away(page: Page, name: str) -> None:
-    """It is there when the dialog is opened again."""
-    choose(page, name, "Masks")
-    page.locator("dialog .mask-list li").get_by_role("button", name="Remove").click()
-    expect(page.locator("dialog .mask-list li")).to_have_count(0)
-    page.locator("dialog").get_by_role("button", name="Save").click()
-    expect(page.locator("dialog")).to_have_count(0)
-
-
 def rename_to_evil(page: Page) -> None:
     """A name is what somebody typed, and stays text."""
     choose(page, "yard", "Name and place")
@@ -348,28 +329,6 @@ def rename_to_evil(page: Page) -> None:
     page.locator("dialog").get_by_role("button", name="Save").click()
     expect(page.locator(".card-name", has_text="<img src=x onerror")).to_be_visible()
     expect(page.locator(".card img")).to_have_count(0)
-
-
-def remove(page: Page, name: str) -> None:
-    shown = page.locator(".card").filter(has=page.locator(".card-name", has_text=name))
-    shown.locator(".card-menu").click()
-    page.get_by_role("menuitem", name="Remove").click()
-    page.locator("dialog").get_by_role("button", name="Remove").click()
-    expect(shown).to_have_count(0)
-
-
-def add(page: Page, address: str, name: str) -> None:
-    fill_in(page, address, name)
-    expect(page.locator("dialog")).to_have_count(0)
-    expect(card(page, name)).to_be_visible()
-
-
-def fill_in(page: Page, address: str, name: str) -> None:
-    """Fills in the dialog that adds a camera, and sends it."""
-    page.click("#add-camera")
-    page.locator("dialog").get_by_label("Address").fill(address)
-    page.locator("dialog").get_by_label("Name").fill(name)
-    page.locator("dialog").get_by_role("button", name="Add a camera").click()
 
 
 def test_a_camera_that_goes_away_is_seen_and_told_to_be_lost(
