@@ -19,6 +19,7 @@ from typing import Any
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
+from slow_host import slow_down, slow_pages, slow_process
 from vigil.serving.server import free_port
 from waiting import HANG_MS, HANG_S
 
@@ -80,7 +81,8 @@ def site_at(
     try:
         site = Site(f"{scheme}://127.0.0.1:{port}/", process, log)
         _wait_until_up(site)
-        yield site
+        with slow_process(process.pid):
+            yield site
     finally:
         _end(process)
 
@@ -127,7 +129,8 @@ def chromium(*flags: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = _launch(playwright, path, flags)
         try:
-            yield browser
+            with slow_pages():
+                yield browser
         finally:
             browser.close()
 
@@ -165,6 +168,7 @@ class Tabs:
         """A tab that is used once."""
         made = self.browser.new_context(locale=language, viewport={**size}, **more)  # type: ignore[typeddict-item]
         made.set_default_timeout(HANG_MS)
+        slow_down(made)
         if saves_data:
             made.add_init_script("Object.defineProperty(navigator, 'connection', {value: {saveData: true}});")
         return made.new_page()

@@ -5,6 +5,7 @@ import { pageOf } from "./alarm_strip.js";
 import { make, setText, tell } from "./dom.js";
 import { chanceOf, incidentName } from "./incidents.js";
 import { live } from "./live.js";
+import { onceMore } from "./once_more.js";
 import { may } from "./shell.js";
 import { shortName, spanOf, timeOf, word } from "./words.js";
 
@@ -63,6 +64,7 @@ class QueueRow {
 export class AlarmQueue {
   #rows = new Map();
   #timers = new Map();
+  #turns = new Map();
 
   constructor({ onUpdate }) {
     this.onUpdate = onUpdate;
@@ -85,19 +87,31 @@ export class AlarmQueue {
     return this.#sorted().find(({ event }) => event.camera_id === cameraId)?.event ?? null;
   }
 
-  async load() {
+  /** Asks for the latest events. */
+  load = onceMore(() => this.#load());
+
+  async #load() {
+    const turns = new Map(this.#turns);
+    const isNewer = (id) => this.#turns.has(id) && turns.get(id) !== this.#turns.get(id);
     try {
       const { events } = await ask("events", { query: { limit: SHOWN } });
       const known = new Set(events.map(({ event }) => event));
-      for (const [id, row] of this.#rows) if (!known.has(id)) this.#drop(id, row);
-      events.forEach((event) => this.#take(event));
+      // What came or changed meanwhile is newer than the answer.
+      for (const [id, row] of this.#rows) if (!known.has(id) && !isNewer(id)) this.#drop(id, row);
+      events.filter(({ event }) => !isNewer(event)).forEach((event) => this.#take(event));
       this.#arrange();
     } catch (problem) {
       setText(this.quiet, problem.message);
     }
   }
 
+  #turn(id) {
+    this.#turns.set(id, (this.#turns.get(id) ?? 0) + 1);
+    return this.#turns.get(id);
+  }
+
   #follow({ event }) {
+    this.#turn(event.event);
     const known = this.#rows.get(event.event)?.event;
     const state = known?.state ?? (event.tier === "high" ? "alarm" : "to_review");
     this.#take({ ...known, state, ...event });
@@ -116,8 +130,11 @@ export class AlarmQueue {
 
   async #look(id) {
     this.#timers.delete(id);
+    if (!this.#rows.has(id)) return;
+    const turn = this.#turn(id);
     const event = await ask(`events/${id}`).catch(() => null);
-    if (!event || !this.#rows.has(id)) return;
+    // A later look, or news, are newer than this answer; after news there is another look.
+    if (!event || !this.#rows.has(id) || turn !== this.#turns.get(id)) return;
     this.#take(event);
     this.#arrange();
   }
@@ -131,6 +148,7 @@ export class AlarmQueue {
   #drop(id, row) {
     row.element.remove();
     this.#rows.delete(id);
+    this.#turns.delete(id);
   }
 
   #drawAll() {

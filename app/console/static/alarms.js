@@ -4,6 +4,7 @@
 // is an event of the tier high that nobody has acknowledged or marked; it rings until somebody does, wherever that is.
 import { ask, change } from "./api.js";
 import { live } from "./live.js";
+import { onceMore } from "./once_more.js";
 
 const LATE_MS = 60000;
 const AT_ONCE = 200;
@@ -23,8 +24,11 @@ class Alarms extends EventTarget {
   #alarms = new Map();
   #cameras = new Map();
   #troubles = new Map();
-  #loading = null;
+  #isLoading = false;
+  #loadOnceMore = onceMore(() => this.#load());
   #waiting = [];
+  #hearing = new Set();
+  #looks = new Map();
   #stopped = 0;
   hasLoaded = false;
 
@@ -81,22 +85,20 @@ class Alarms extends EventTarget {
   }
 
   /** Asks for everything anew. */
-  async load() {
-    this.#loading ??= this.#load().finally(() => {
-      this.#loading = null;
-    });
-    return this.#loading;
+  load() {
+    return this.#loadOnceMore();
   }
 
   async #load() {
+    this.#isLoading = true;
     this.#waiting = [];
-    const [events, cameras] = await Promise.allSettled([
+    const [events] = await Promise.allSettled([
       ask("events", { query: { state: "alarm", limit: AT_ONCE } }),
-      ask("cameras"),
+      this.#askCameras(),
     ]);
     if (events.status === "fulfilled") this.#replace(events.value.events);
-    if (cameras.status === "fulfilled") this.#replaceCameras(cameras.value.cameras);
     this.hasLoaded = true;
+    this.#isLoading = false;
     // Some of what came meanwhile may be newer than the answer.
     for (const each of this.#waiting) this.#apply(each);
     this.#tellTroubles();
@@ -111,12 +113,13 @@ class Alarms extends EventTarget {
   }
 
   #follow(told) {
-    if (this.#loading) this.#waiting.push(told);
+    if (this.#isLoading) this.#waiting.push(told);
     this.#apply(told);
     this.#tell();
   }
 
   #apply({ kind, event, written_utc: written }) {
+    this.#overtake(event.event);
     if (kind === "acknowledged" || (kind === "marked" && event.mark)) return this.#resolve(event);
     if (kind === "opened" || kind === "raised") return this.#open(kind, event, written);
     if (kind !== "described" && kind !== "closed") return this.#look(event.event);
@@ -135,8 +138,9 @@ class Alarms extends EventTarget {
   }
 
   async #look(id) {
+    if (this.#looks.has(id)) return;
     try {
-      const event = await ask(`events/${id}`);
+      const event = await this.#askUntilFresh(id);
       if (event.state === "alarm") this.#alarms.set(id, event);
       else this.#resolve(event);
       this.#tell();
@@ -145,7 +149,26 @@ class Alarms extends EventTarget {
     }
   }
 
+  // Once more where it was acknowledged, or rose, after the answer was made.
+  async #askUntilFresh(id) {
+    try {
+      for (;;) {
+        this.#looks.set(id, "asked");
+        const event = await ask(`events/${id}`);
+        if (this.#looks.get(id) === "asked") return event;
+      }
+    } finally {
+      this.#looks.delete(id);
+    }
+  }
+
+  #overtake(id) {
+    if (this.#looks.has(id)) this.#looks.set(id, "overtaken");
+  }
+
   #resolve(event) {
+    this.#overtake(event.event);
+    if (this.#isLoading) this.#waiting.push({ kind: "acknowledged", event });
     if (!this.#alarms.delete(event.event)) return;
     this.dispatchEvent(new CustomEvent("resolved", { detail: event }));
     this.#tell();
@@ -163,6 +186,7 @@ class Alarms extends EventTarget {
   }
 
   #noteCamera({ camera_id: id, ...told }) {
+    for (const heard of this.#hearing) heard.set(id, told);
     const known = this.#cameras.get(id);
     if (!known) return this.load();
     this.#cameras.set(id, { ...known, ...told, isLost: this.#isLost(id, told.status) });
@@ -176,14 +200,24 @@ class Alarms extends EventTarget {
     this.#tellTroubles();
     // Nothing is told when a camera is removed.
     const isLost = [...this.#cameras.values()].some((camera) => camera.isLost);
-    if (!this.#loading && this.hasLoaded && (isLost || cameras !== this.#cameras.size)) await this.#lookAtCameras();
+    if (!this.#isLoading && this.hasLoaded && (isLost || cameras !== this.#cameras.size)) await this.#lookAtCameras();
   }
 
   async #lookAtCameras() {
-    const told = await ask("cameras").catch(() => null);
-    if (!told) return;
-    this.#replaceCameras(told.cameras);
+    await this.#askCameras().catch(() => {});
     this.#tellTroubles();
+  }
+
+  async #askCameras() {
+    // What is told of a camera meanwhile may be newer than the answer.
+    const heard = new Map();
+    this.#hearing.add(heard);
+    try {
+      const { cameras } = await ask("cameras");
+      this.#replaceCameras(cameras.map((camera) => ({ ...camera, ...heard.get(camera.id) })));
+    } finally {
+      this.#hearing.delete(heard);
+    }
   }
 
   #found() {

@@ -209,6 +209,8 @@ export class CameraStrip extends EventTarget {
 
   #changed(span) {
     this.dispatchEvent(new CustomEvent("missed", { detail: span }));
+    // Somebody may look at another camera by now.
+    if (this.#camera !== (span.camera_id || span.source)) return;
     this.#read();
     const [from, to] = [Date.parse(span.from_utc), Date.parse(span.to_utc)];
     this.#readMoment((from + to) / 2, Math.max(6, (to - from) / 2000 + 2));

@@ -4,19 +4,20 @@ export class ClipFrames {
   #video = null;
   #number = 0;
 
-  /** Draws the picture at each second into its canvas, one after the other; a later call ends this one. */
+  /** Draws the picture at each second into its canvas, one after the other; false if a later call has ended this one. */
   async read(url, wanted) {
-    if (!wanted.length) return;
+    if (!wanted.length) return true;
     const video = this.#opened(url);
     const number = ++this.#number;
-    if (!(await ready(video))) return;
+    if (!(await ready(video))) return number === this.#number;
     for (const { second, canvas, onDrawn } of [...wanted].sort((one, other) => one.second - other.second)) {
-      if (number !== this.#number) return;
+      if (number !== this.#number) return false;
       const isThere = await seeked(video, second);
-      if (number !== this.#number) return;
+      if (number !== this.#number) return false;
       if (isThere) draw(video, canvas);
       onDrawn?.();
     }
+    return true;
   }
 
   /** Lets go of the clip. */

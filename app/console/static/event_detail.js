@@ -25,6 +25,7 @@ export class EventDetail extends EventTarget {
   #timer = 0;
   #notes = new Map();
   #cameraOf;
+  #readRecord;
   #title = make("h1", { class: "detail-title", id: "detail-title", tabindex: "-1" });
   #line = make("p", { class: "detail-line", id: "detail-line" });
   #problem = make("p", { class: "notice is-problem", role: "alert", hidden: true });
@@ -39,10 +40,11 @@ export class EventDetail extends EventTarget {
   #saveNote = make("button", { type: "button", class: "button", id: "save-note", disabled: true }, word("events.save_note"));
   #downloads = make("div", { class: "downloads" });
 
-  /** `cameraOf(event)` is what is known of its camera. */
-  constructor({ cameraOf }) {
+  /** `cameraOf(event)` is what is known of its camera; `read(id)` asks for its record, and may resolve to null. */
+  constructor({ cameraOf, read }) {
     super();
     this.#cameraOf = cameraOf;
+    this.#readRecord = read;
     this.player = new EventPlayer({ onTime: (second) => this.#follow(second) });
     this.chart = new ProbabilityChart({ onSeek: (second) => this.#seek(second) });
     this.windows = new JudgedWindows({ onSeek: (second) => this.#seek(second) });
@@ -203,7 +205,7 @@ export class EventDetail extends EventTarget {
 
   async #readNow() {
     const { event } = this;
-    const now = await ask(`events/${event.event}`).catch(() => null);
+    const now = await this.#readRecord(event.event);
     if (now && this.event?.event === event.event) this.dispatchEvent(new CustomEvent("news", { detail: now }));
     if (this.event?.event === event.event) await this.#read();
   }

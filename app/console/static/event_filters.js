@@ -42,6 +42,11 @@ export class EventFilters extends EventTarget {
     return { ...this.#filters };
   }
 
+  // With what was typed a moment ago and is not told yet.
+  get #typed() {
+    return { ...this.#filters, text: this.text.value.trim() };
+  }
+
   /** Shows filters without telling of a change. */
   show(filters) {
     this.#filters = { ...filters };
@@ -102,7 +107,7 @@ export class EventFilters extends EventTarget {
     for (const since of PRESETS) {
       const text = word(since ? `events.since_${since}` : "events.since_ever");
       this.#presets.append(make("button", { type: "button", class: "segment", "data-since": since, "aria-pressed": "false",
-        onclick: () => this.#become({ ...this.#filters, since, until: "" }) }, text));
+        onclick: () => this.#become({ ...this.#typed, since, until: "" }) }, text));
     }
     const apply = make("button", { type: "button", class: "button is-main", onclick: () => this.#takeOwn() }, word("events.apply"));
     const summary = make("summary", { class: "segment" });
@@ -114,11 +119,11 @@ export class EventFilters extends EventTarget {
 
   #takeOwn() {
     this.#own.open = false;
-    this.#become({ ...this.#filters, since: utcOf(this.#since.value), until: utcOf(this.#until.value) });
+    this.#become({ ...this.#typed, since: utcOf(this.#since.value), until: utcOf(this.#until.value) });
   }
 
   #set(name, value) {
-    if ((this.#filters[name] ?? "") !== value) this.#become({ ...this.#filters, [name]: value });
+    if ((this.#filters[name] ?? "") !== value) this.#become({ ...this.#typed, [name]: value });
   }
 
   #become(filters) {

@@ -38,7 +38,7 @@ export class EventList extends EventTarget {
     }).observe(this.#end);
   }
 
-  /** Reads the list anew under these filters; resolves once its first page is there. A later call replaces this one. */
+  /** Reads the list anew under these filters; true once its first page is there, false if a later call replaced this. */
   async read(filters) {
     this.#asked?.abort();
     this.#asked = new AbortController();
@@ -49,32 +49,37 @@ export class EventList extends EventTarget {
     if (!this.items.length) setText(this.#end, word("events.loading"));
     try {
       const page = await this.#page("", signal);
+      if (signal.aborted) return false;
       this.#isReading = false;
       this.#place = 0;
       this.scroller.scrollTop = 0;
       this.#next = page.next;
       this.#show(page.items);
     } catch (problem) {
-      if (signal.aborted) return;
+      if (signal.aborted) return false;
       this.#isReading = false;
       this.#next = null;
       this.#show([]);
       this.#fail(problem);
     }
     this.scroller.classList.remove("is-reading");
+    return true;
   }
 
-  /** Reads the newest page again and puts in what is new, while what is looked at stays where it is. */
-  async refresh() {
-    if (this.#isReading || !this.#asked) return;
+  /**
+   * Reads the newest page again and puts in what is new, while what is looked at stays where it is. `isLate()` tells
+   * whether the answer was overtaken by something that was done here; false is returned if nothing was put in.
+   */
+  async refresh(isLate = () => false) {
+    if (this.#isReading || !this.#asked) return false;
     const { signal } = this.#asked;
     let page = null;
     try {
       page = await this.#page("", signal);
     } catch {
-      return; // The next news tries again; the strip of alarms says that the server is away.
+      return true; // The next news tries again; the strip of alarms says that the server is away.
     }
-    if (signal.aborted) return;
+    if (signal.aborted || this.#isReading || isLate()) return false;
     const fresh = new Set(page.items.map((item) => item.id));
     const last = page.items.at(-1)?.id;
     const at = page.next ? this.items.findIndex((item) => item.id === last) : this.items.length - 1;
@@ -84,6 +89,7 @@ export class EventList extends EventTarget {
     if (at < 0 && this.items.length) this.#next = page.next;
     this.#keepPlace(() => this.#show(at < 0 && this.items.length ? page.items : [...page.items, ...older]));
     if (count && this.scroller.scrollTop > 0) this.#sayNewer(count);
+    return true;
   }
 
   /** The record of an item, or undefined. */

@@ -43,13 +43,19 @@ export class JudgedWindows {
 
   /** Draws pictures of the clip for the windows whose frames were not kept. */
   useClip(url, span) {
-    const missing = this.#tiles.filter(({ window, canvas }) => canvas && middle(window) >= span[0] && middle(window) <= span[1]);
-    this.#clip.read(url, missing.map(({ window, canvas, element }) => ({
-      second: middle(window) - span[0], canvas, onDrawn: () => element.classList.remove("has-no-frame"),
-    })));
     this.#span = span;
     this.#url = url;
     if (this.#opened && this.#dialog.element.open) this.#open(this.#opened);
+    else this.#drawTiles();
+  }
+
+  #drawTiles() {
+    const [from, to] = this.#span ?? [Infinity, -Infinity];
+    const missing = this.#tiles.filter(({ window, canvas, element }) =>
+      canvas && element.classList.contains("has-no-frame") && middle(window) >= from && middle(window) <= to);
+    this.#clip.read(this.#url, missing.map(({ window, canvas, element }) => ({
+      second: middle(window) - from, canvas, onDrawn: () => element.classList.remove("has-no-frame"),
+    })));
   }
 
   #span = null;
@@ -137,7 +143,8 @@ export class JudgedWindows {
       wanted.push({ second: second - span[0], canvas });
       pictures.push(canvas);
     }
-    this.#clip.read(this.#url, wanted);
+    // The tiles whose pictures were still to be drawn come after those that somebody waits for.
+    this.#clip.read(this.#url, wanted).then((isOver) => isOver && this.#drawTiles());
     return pictures;
   }
 }

@@ -66,6 +66,9 @@ class Live extends EventTarget {
   #take(kind, data) {
     if (kind === "down") return this.#turn(false, data);
     if (kind === "up") return this.#turn(true);
+    if (kind === "gap") return this.dispatchEvent(new CustomEvent("up"));
+    // A page that listens once the one that did is closed goes on from here.
+    if (kind === "change" && data.sequence != null) this.#sequence = data.sequence;
     if (kind === "status") {
       this.status = data;
       this.#turn(true);
@@ -110,9 +113,13 @@ class Live extends EventTarget {
     this.#stream = stream;
     this.#streamKinds = kinds.join();
     stream.addEventListener("ready", ({ data }) => {
+      if (this.#stream !== stream) return;
       before?.close();
+      // What happened between the first answers and this is neither in them nor in the stream.
+      const isGap = this.#sequence === null && this.isUp;
       this.#sequence = JSON.parse(data).sequence;
       this.#isStreamOpen = true;
+      if (isGap) this.#tell("gap");
       if (this.#isAnswered) this.#judge();
       else this.#ask();
     });

@@ -13,8 +13,14 @@ const close = (focus = true) => {
 };
 
 addEventListener("pointerdown", ({ target }) => open && !open.menu.contains(target) && target !== open.button && close(false));
-addEventListener("resize", () => close(false));
-addEventListener("scroll", () => close(false), true);
+// What comes above it (an alarm) moves the page: the menu goes along with its button.
+const follow = () => {
+  if (!open) return;
+  if (open.button.isConnected) place(open.menu, open.button);
+  else close(false);
+};
+addEventListener("resize", follow);
+addEventListener("scroll", follow, true);
 
 const move = (menu, step) => {
   const items = [...menu.querySelectorAll("[role=menuitem]")];

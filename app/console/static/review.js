@@ -11,11 +11,13 @@ import { EventList } from "./event_list.js";
 import { EventMarks } from "./event_marks.js";
 import { fullTime, offsetOf, zone } from "./event_times.js";
 import { live } from "./live.js";
+import { onceMore } from "./once_more.js";
 import { listen, makeHelp } from "./review_keys.js";
 import { isReady, may } from "./shell.js";
 import { word } from "./words.js";
 
 const REFRESH_MS = 800;
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 const COUNT_MS = 300;
 const NARROW = matchMedia("(max-width: 720px)");
 
@@ -26,12 +28,16 @@ class Review {
   #marks = new EventMarks();
   #count = make("span", { class: "quiet", id: "events-found", role: "status" });
   #chosen = make("div", { class: "chosen-bar", id: "chosen-bar", hidden: true });
-  #refreshing = 0;
+  #refreshSoon = onceMore(() => this.#refresh());
+  #isShownStale = false;
+  #markings = 0;
+  #asked = 0;
+  #answered = 0;
   #counting = 0;
   #opening = null;
 
   constructor(main) {
-    this.detail = new EventDetail({ cameraOf: (event) => this.#cameraOf(event) });
+    this.detail = new EventDetail({ cameraOf: (event) => this.#cameraOf(event), read: (id) => this.#readRecord(id) });
     this.strip = new CameraStrip({ onOpen: (id) => this.openById(id) });
     this.help = makeHelp();
     this.left = make("section", { class: "list-panel", id: "list-panel", "aria-label": word("events.list") },
@@ -46,12 +52,14 @@ class Review {
     const { event, missed, filters } = readAddress();
     this.detail.readNotes();
     this.#filters.show(filters);
-    this.#shown = { event, missed };
+    const shown = { event, missed };
+    this.#shown = shown;
     const reading = this.list.read(filters);
     await this.#readChoices();
-    if (event) await this.openById(event);
-    await reading;
-    if (!event) this.#openFirst(missed);
+    // Who has opened another one meanwhile stays there.
+    if (event && this.#shown === shown) await this.openById(event);
+    const isRead = await reading;
+    if (isRead && !event && this.#shown === shown) this.#openFirst(missed);
     this.#countSoon();
     isReady();
   }
@@ -178,8 +186,11 @@ class Review {
     this.list.addEventListener("open", ({ detail }) => this.open(this.list.get(detail)));
     this.list.addEventListener("choose", () => this.#showChosen());
     this.#marks.addEventListener("update", ({ detail }) => this.#updated(detail));
-    this.#marks.addEventListener("change", () => this.detail.showUndo(this.#marks.canUndo));
-    this.#marks.addEventListener("refused", () => this.list.refresh());
+    this.#marks.addEventListener("change", () => {
+      this.#markings += 1;
+      this.detail.showUndo(this.#marks.canUndo);
+    });
+    this.#marks.addEventListener("refused", () => this.#refreshSoon());
     this.#marks.addEventListener("many", () => this.#refreshSoon());
     this.detail.addEventListener("mark", ({ detail }) => this.#markShown(detail));
     this.detail.addEventListener("acknowledge", () => this.acknowledge());
@@ -307,7 +318,7 @@ class Review {
     this.#write();
     this.#countSoon();
     this.list.chooseAll(false);
-    await this.list.read(this.#filters.now);
+    if (!(await this.list.read(this.#filters.now))) return;
     // What is shown stays, also if it is not of this list; an empty detail takes the first one.
     if (this.page.dataset.kind === "nothing" && this.list.items.length) this.#openFirst("");
     else this.list.select(this.#shown.event || this.#shown.missed);
@@ -327,32 +338,49 @@ class Review {
   }
 
   #missedChanged(span) {
-    if (isOfMissed(this.#filters.now)) this.list.read(this.#filters.now).then(() => this.#openFirst(span.taken_back_utc ? "" : span.missed));
+    if (isOfMissed(this.#filters.now))
+      this.list.read(this.#filters.now).then((isRead) => isRead && this.#openFirst(span.taken_back_utc ? "" : span.missed));
     this.#countSoon();
   }
 
   #news({ event }) {
-    const shown = this.detail.event;
     // The record of a change has neither windows nor files: what is shown is asked for whole.
-    if (shown && event?.event === shown.event && !this.#marks.isBusy) this.#readShown(shown.event);
+    if (event && event.event === this.detail.event?.event) this.#readShown();
     this.#refreshSoon();
   }
 
-  async #readShown(id) {
-    const record = await ask(`events/${id}`).catch(() => null);
-    if (record && !this.#marks.isBusy) this.#updated(record);
+  async #readShown() {
+    const shown = this.detail.event;
+    const record = shown && (await this.#readRecord(shown.event));
+    if (record) this.#updated(record);
   }
 
-  #refreshSoon() {
-    if (this.#refreshing) return;
-    this.#refreshing = setTimeout(async () => {
-      this.#refreshing = 0;
-      if (this.#marks.isBusy) return this.#refreshSoon();
-      await this.list.refresh();
-      if (this.page.dataset.kind === "nothing" && this.list.items.length) this.#openFirst("");
-      this.#countSoon();
-      return undefined;
-    }, REFRESH_MS);
+  /** The record of an event as it is now; null if it cannot be had, or was overtaken by a mark or a later answer. */
+  async #readRecord(id) {
+    const number = ++this.#asked;
+    const markings = this.#markings;
+    const record = await ask(`events/${encodeURIComponent(id)}`).catch(() => null);
+    if (record && (this.#marks.isBusy || markings !== this.#markings)) {
+      this.#isShownStale = true;
+      this.#refreshSoon();
+      return null;
+    }
+    if (!record || number < this.#answered) return null;
+    this.#answered = number;
+    return record;
+  }
+
+  // Again where marks or another list came meanwhile: what was asked for before them is not of now.
+  async #refresh() {
+    await pause(REFRESH_MS);
+    const markings = this.#markings;
+    const isLate = () => this.#marks.isBusy || markings !== this.#markings;
+    if (isLate() || !(await this.list.refresh(isLate))) return void this.#refreshSoon();
+    if (this.page.dataset.kind === "nothing" && this.list.items.length) this.#openFirst("");
+    this.#countSoon();
+    if (!this.#isShownStale) return undefined;
+    this.#isShownStale = false;
+    return this.#readShown();
   }
 
   #countSoon() {

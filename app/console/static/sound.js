@@ -29,6 +29,7 @@ class Sound extends EventTarget {
   #audio = null;
   #isRinger = false;
   #timer = 0;
+  #owesRing = false;
   #lastMs = -Infinity;
   #lastFaultMs = -Infinity;
   #channel = new BroadcastChannel(NAME);
@@ -77,20 +78,34 @@ class Sound extends EventTarget {
 
   /** One ring, so that somebody can hear that it works. */
   async test() {
+    this.#owesRing = true;
     await this.#try();
-    if (this.isAllowed) this.#play([880, 660], 0.35);
+    this.#pay();
+  }
+
+  #pay() {
+    if (!this.isAllowed || !this.#owesRing) return;
+    this.#owesRing = false;
+    this.#play([880, 660], 0.35);
   }
 
   // A page that may not sound is told so only by its not starting to.
   async #try() {
     if (this.isAllowed) return;
-    this.#audio ??= new AudioContext();
+    this.#audio ??= this.#open();
     const patience = new Promise((done) => setTimeout(done, ATTEMPT_MS));
     await Promise.race([this.#audio.resume().catch(() => {}), patience]);
     this.hasTried = true;
     if (this.#audio.state === "running") this.#allow();
     else await this.#noteOthers();
     this.#tell();
+  }
+
+  // On a busy machine a press may be followed late by its sound.
+  #open() {
+    const audio = new AudioContext();
+    audio.addEventListener("statechange", () => audio.state === "running" && this.#allow());
+    return audio;
   }
 
   #allow() {
@@ -103,7 +118,8 @@ class Sound extends EventTarget {
     };
     if (navigator.locks) navigator.locks.request(NAME, hold).catch(hold);
     else hold();
-    if (!this.isRinging) this.#audio.suspend();
+    if (this.#owesRing) this.#pay();
+    else if (!this.isRinging) this.#audio.suspend();
     this.#tell();
   }
 

@@ -9,6 +9,7 @@ import { isTyped, make, setText } from "./dom.js";
 import { CameraGrid } from "./grid.js";
 import { live } from "./live.js";
 import { toggleMenu } from "./menu.js";
+import { onceMore } from "./once_more.js";
 import { isReady, may, showCount } from "./shell.js";
 import { StatusBar } from "./status_bar.js";
 import { word } from "./words.js";
@@ -21,7 +22,8 @@ class WatchRoom {
   #cards = new Map();
   #spare = [];
   #timer = 0;
-  #isAsking = false;
+  #changes = 0;
+  #ask = onceMore(() => this.#askNow());
 
   constructor() {
     this.bar = new StatusBar({ onAdd: () => this.#add(), onFull: () => this.#toggleFull() });
@@ -77,15 +79,14 @@ class WatchRoom {
     this.#timer = setTimeout(() => this.#ask(), SETTLE_MS);
   }
 
-  async #ask() {
-    if (this.#isAsking) return;
-    this.#isAsking = true;
+  async #askNow() {
+    const changes = this.#changes;
     try {
-      this.#take(await ask("cameras"));
+      const told = await ask("cameras");
+      // An answer of before a change would show the camera as it was; after one it is asked again.
+      if (changes === this.#changes) this.#take(told);
     } catch (problem) {
       if (problem.status === 503 && !this.#cards.size) this.#showEmpty(problem.message);
-    } finally {
-      this.#isAsking = false;
     }
   }
 
@@ -113,6 +114,7 @@ class WatchRoom {
 
   // A change is answered with the camera as it is then.
   #takeOne(card, answer) {
+    this.#changes += 1;
     if (answer?.id === card.id) card.take(answer);
     this.#askSoon();
   }

@@ -1,14 +1,12 @@
 """Marks in a real Chromium: the ring in the list, what is shown and the address go on to the next event together."""
 
-from collections.abc import Iterator
-
 import httpx
 import pytest
 from playwright.sync_api import Page, Route, expect
 
 from api_service import vigil
 from browsing import Site, Visitors
-from review_pages import forget, is_ready, marks_in, open_review, open_row, review_site, row, stands_on
+from review_pages import forget, is_ready, marks_in, open_review, open_row, row, stands_on
 from reviewing import review_event
 from vigil.store import Store
 from waiting import HANG_S, until
@@ -16,24 +14,9 @@ from waiting import HANG_S, until
 pytestmark = pytest.mark.e2e
 
 
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Store]]:
-    with review_site(tmp_path_factory.mktemp("marks")) as made:
-        yield made
-
-
 @pytest.fixture
-def store(pages: tuple[Site, Store]) -> Store:
-    """Six events that nobody has marked."""
-    forget(pages[1])
-    return pages[1]
-
-
-@pytest.fixture
-def page(store: Store, pages: tuple[Site, Store], visitors: Visitors) -> Iterator[Page]:
-    visitors.complaints.clear()
-    yield open_review(visitors, pages[0])
-    assert visitors.complaints == []
+def page(site: Site, visitors: Visitors) -> Page:
+    return open_review(visitors, site)
 
 
 def unmarked_only(page: Page) -> None:
@@ -215,6 +198,7 @@ def test_a_viewer_sees_all_of_it_and_no_buttons_to_mark(
         for key in ("t", "x", "Backspace", "a", "n"):
             page.keyboard.press(key)
         stands_on(page, 3)
+        expect(page.locator("#strip-notice")).to_contain_text("windows, 6 events")
         page.locator("#strip-canvas").click()
         expect(page.locator("#moment")).to_be_visible()
         for name in (".mark-button", "#acknowledge", "#note", "#missed-form", "#choose-all", ".event-pick", "#undo"):

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import rtsp_server
+from analysis_pages import choose
 from browsing import PHONE, Site, Visitors, settle, site_at
 from films import shoot
 from judging import yes
@@ -83,11 +84,6 @@ def opened(visitors: Visitors, site: Site, **more: object) -> Page:
     return page
 
 
-def choose(page: Page, path: Path) -> None:
-    page.locator("#analysis-file input[type=file]").set_input_files(str(path))
-    expect(page.locator("#analysis-file")).to_contain_text(path.stem[:8])
-
-
 def start(page: Page) -> None:
     page.locator("#analysis-start").click()
 
@@ -109,6 +105,11 @@ def position(page: Page) -> float:
     return float(page.eval_on_selector("#analysis-stage .va-video", "video => video.currentTime"))
 
 
+def is_loaded(page: Page) -> None:
+    """Waits until the player can show its film, and so can be sent to a second of it."""
+    page.wait_for_function("document.querySelector('#analysis-stage .va-video').readyState > 1")
+
+
 def test_a_video_is_judged_window_by_window_and_a_click_leads_there(
     site: Site, visitors: Visitors, thirty: Path, tmp_path: Path
 ) -> None:
@@ -119,6 +120,7 @@ def test_a_video_is_judged_window_by_window_and_a_click_leads_there(
     visitors.shoot(page, "analysis-first-verdicts")
     until_done(page)
     assert [second for second, _ in rows(page)] == [*(2.0 * k for k in range(14)), 27.0]
+    is_loaded(page)
     assert page.eval_on_selector("#analysis-stage .va-video", "video => video.error === null && video.duration > 29")
     page.eval_on_selector("#analysis-stage .va-video", "video => video.pause()")
     page.locator("#analysis-stage .va-window").nth(6).click()
@@ -127,6 +129,7 @@ def test_a_video_is_judged_window_by_window_and_a_click_leads_there(
     expect(page.locator("#analysis-plot .js-plotly-plot")).to_be_visible()
     visitors.shoot(page, "analysis-done")
     page.locator("#analysis-results").scroll_into_view_if_needed()
+    expect(page.locator("#analysis-plot .js-plotly-plot")).to_have_attribute("data-leads", "here")
     page.locator("#analysis-plot .point").nth(3).click(force=True)
     page.wait_for_function("document.querySelector('#analysis-stage .va-video').currentTime === 6")
     visitors.shoot(page, "analysis-results")
@@ -192,6 +195,7 @@ def test_live_goes_on_from_the_player_and_back_to_every_window(site: Site, visit
     choose(page, thirty)
     start(page)
     until_done(page)
+    is_loaded(page)
     page.eval_on_selector("#analysis-stage .va-video", "video => { video.currentTime = 9 }")
     page.locator("#analysis-live").click()
     expect(page.locator("#analysis-stage .va-live")).to_be_visible()
@@ -201,10 +205,11 @@ def test_live_goes_on_from_the_player_and_back_to_every_window(site: Site, visit
           return rows > 5 && rows < 15;
         }"""
     )
-    # A busy machine drops some of the first live windows.
-    assert rows(page)[-1][0] <= 16.0
+    # What was of later seconds is gone, and a busy machine drops some of the first live windows.
+    listed = [second for second, _ in rows(page)]
     begun_s = position(page)
-    page.wait_for_function(FOLLOWS_TO, arg=begun_s + 8)
+    assert listed[:4] == [0.0, 2.0, 4.0, 6.0] and listed[-1] <= begun_s
+    page.wait_for_function(FOLLOWS_TO, arg=min(begun_s + 8, 26.0))
     visitors.shoot(page, "analysis-live")
     assert "dropped" in page.locator("#analysis-stage .va-facts").inner_text()
     page.locator("#analysis-live").click()
@@ -221,6 +226,7 @@ def test_live_leaves_out_what_the_server_was_too_slow_for(
     choose(page, film(tmp_path / "long.mp4", seconds=90))
     start(page)
     until_done(page)
+    is_loaded(page)
     page.eval_on_selector("#analysis-stage .va-video", "video => { video.currentTime = 3 }")
     # The question which form of the pictures the server takes is answered: without that nothing is asked.
     gate = Gate(look, answered=1)
@@ -262,11 +268,11 @@ def says_yes(request: Request) -> Reply:
 
 
 def test_the_buttons_keep_their_words_over_a_switch_and_stop_ends_the_drawing_too(
-    scripted: ScriptedServer, scripted_site: Site, visitors: Visitors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scripted: ScriptedServer, scripted_site: Site, visitors: Visitors, long: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scripted, "default", lambda request: look(request, delay_s=0.2))
     page = opened(visitors, scripted_site)
-    choose(page, film(tmp_path / "long.mp4", seconds=400))
+    choose(page, long)
     start(page)
     page.locator("#analysis-stage .va-row").nth(2).wait_for()
     page.locator("#analysis-live").click()
@@ -280,7 +286,6 @@ def test_the_buttons_keep_their_words_over_a_switch_and_stop_ends_the_drawing_to
     until_done(page)
     page.locator("#analysis-draw").click()
     expect(page.locator("#analysis-draw")).to_contain_text("Creating")
-    visitors.shoot(page, "analysis-drawing")
     page.locator("#analysis-stop").click()
     expect(page.locator("#analysis-draw")).to_have_text("Create the annotated video")
     expect(page.locator("#analysis-film")).to_be_hidden()
@@ -365,7 +370,7 @@ def test_a_camera_of_the_server_is_chosen_from_the_list_and_another_that_is_away
         expect(page.locator("#analysis-stage .va-name")).to_have_text(camera.address("yard"))
         expect(page.locator("#analysis-stage .va-live")).to_be_visible()
         expect(page.locator("#analysis-stage .va-facts")).to_contain_text("s behind")
-        assert page.eval_on_selector("#analysis-stage .va-picture", "image => image.naturalWidth") == 128
+        page.wait_for_function("document.querySelector('#analysis-stage .va-picture').naturalWidth === 128")
         moves(page)
         visitors.shoot(page, "analysis-server-camera")
         camera.process.kill()
@@ -400,6 +405,7 @@ def test_alarms_stand_out_with_their_words_which_are_never_html(
     expect(page.locator("#analysis-stage .va-row.is-alarm .va-words").first).to_contain_text("<img src=x")
     expect(page.locator("#analysis-events")).to_contain_text("<img src=x")
     assert page.locator("#analysis-stage .va-words img, #analysis-events img").count() == 0
+    is_loaded(page)
     page.eval_on_selector("#analysis-stage .va-video", "video => video.pause()")
     page.locator("#analysis-events .va-jump").first.click()
     assert position(page) == pytest.approx(8.0, abs=0.1)
@@ -436,7 +442,7 @@ def test_a_video_that_no_browser_plays_is_shown_in_a_copy(
     start(page)
     until_done(page)
     assert [second for second, _ in rows(page)] == [0.0, 2.0, 3.0]
-    page.wait_for_function("document.querySelector('#analysis-stage .va-video').readyState > 1")
+    is_loaded(page)
     page.locator("#analysis-stage .va-window").nth(1).click()
     page.wait_for_function("document.querySelector('#analysis-stage .va-video').currentTime >= 2")
     visitors.shoot(page, "analysis-avi")

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 import rtsp_server
 from browsing import DESK, PHONE, Site, Visitors, settle, site_at
+from chat_pages import ask, attach, look_at_the_whole
 from films import shoot
 from scripted_server import Reply, Request, ScriptedServer, error, stream
 from vigil.serving.server import free_port
@@ -68,25 +69,6 @@ def page(chat: Site, scripted: ScriptedServer, visitors: Visitors) -> Iterator[P
     assert visitors.complaints == []
 
 
-def attach(page: Page, *files: Path) -> None:
-    """Puts files into the box, as the button does."""
-    with page.expect_response(lambda response: "/upload" in response.url):
-        page.set_input_files("#chat-box input[type=file]", list(files))
-    expect(page.locator("#chat-box .thumbnail-item")).to_have_count(len(files))
-
-
-def whole(page: Page) -> None:
-    """Chooses to ask once about all of what is attached."""
-    page.locator("#chat-mode label").nth(2).click()
-
-
-def ask(page: Page, question: str) -> None:
-    # Where an answer is not quite over, Enter leaves the question in the box.
-    expect(page.locator("#chat-box .submit-button")).to_be_visible()
-    page.fill("#chat-box textarea", question)
-    page.keyboard.press("Enter")
-
-
 def answer(page: Page, text: str) -> None:
     expect(page.locator("#chat-log .bot").last).to_have_text(text)
 
@@ -134,7 +116,7 @@ def test_a_picture_stays_attached_over_the_turns(
 def test_a_video_goes_as_one_list_of_frames(
     page: Page, scripted: ScriptedServer, visitors: Visitors, tmp_path: Path
 ) -> None:
-    whole(page)
+    look_at_the_whole(page)
     attach(page, film(tmp_path / "yard.mp4", seconds=6, bright=[(2, 4)]))
     ask(page, "What happens?")
     answer(page, "Two people stand there.")
@@ -164,7 +146,7 @@ def test_a_camera_is_looked_at_anew_for_each_question(
         film(tmp_path / "yard.mp4", seconds=20, fps=10), port=camera_port, options=["--login", "admin:right"]
     ) as yard:
         (tmp_path / "camera.txt").write_text(f"rtsp://admin:right@127.0.0.1:{yard.port}/yard  # the yard\n")
-        whole(page)
+        look_at_the_whole(page)
         attach(page, tmp_path / "camera.txt")
         ask(page, "What happens there?")
         answer(page, "Two people stand there.")
@@ -181,7 +163,7 @@ def test_a_camera_is_looked_at_anew_for_each_question(
 def test_a_video_is_handed_over_to_the_analysis_under_its_own_name(
     page: Page, visitors: Visitors, tmp_path: Path
 ) -> None:
-    whole(page)
+    look_at_the_whole(page)
     attach(page, film(tmp_path / "后院 <b>yard (1).mp4", seconds=6))
     ask(page, "Is there a dog?")
     page.click("#chat-analyse")
@@ -202,7 +184,7 @@ def test_a_video_is_handed_over_to_the_analysis_under_its_own_name(
 def test_a_file_that_is_gone_cannot_be_handed_over_and_that_is_told(
     chat: Site, page: Page, visitors: Visitors, tmp_path: Path
 ) -> None:
-    whole(page)
+    look_at_the_whole(page)
     attach(page, film(tmp_path / "yard.mp4", seconds=3))
     ask(page, "Is there a dog?")
     answer(page, "Two people stand there.")
@@ -240,7 +222,7 @@ def test_the_box_is_in_the_window_with_a_notice_and_a_video(
     scripted.default = stream(*["Two people stand there. "] * 60)
     page = visitors.visit(chat.url, language=language, size=size)
     in_the_window(page)
-    whole(page)
+    look_at_the_whole(page)
     attach(page, film(tmp_path / "yard.mp4", seconds=3))
     page.locator("#chat-box .submit-button").click()
     notice(page)
@@ -260,7 +242,8 @@ def test_the_box_is_in_the_window_while_the_endpoint_is_away(visitors: Visitors,
         page = visitors.visit(away.url, size=PHONE)
         expect(page.locator("#vigil-status .vigil-lamp.is-down")).to_be_visible()
         attach(page, film(tmp_path / "yard.mp4", seconds=3))
-        ask(page, "Who?")
+        page.fill("#chat-box textarea", "Who?")  # nobody knows which models there are
+        page.keyboard.press("Enter")
         notice(page)
         in_every_window(page, visitors, "endpoint-away")
         visitors.leave(page)
@@ -268,7 +251,7 @@ def test_the_box_is_in_the_window_while_the_endpoint_is_away(visitors: Visitors,
 
 def test_a_video_that_no_browser_plays_shows_its_first_frame(page: Page, visitors: Visitors, tmp_path: Path) -> None:
     shoot(tmp_path / "old.avi", format="avi", codec="mpeg4", frames=50)
-    whole(page)
+    look_at_the_whole(page)
     attach(page, tmp_path / "old.avi")
     ask(page, "What happens?")
     answer(page, "Two people stand there.")
@@ -360,7 +343,7 @@ def test_stop_works_at_once_while_a_camera_is_waited_for(
     yard = film(tmp_path / "yard.mp4", seconds=2)
     with rtsp_server.running(yard, port=camera_port, options=["--mute"]) as silent:
         (tmp_path / "camera.txt").write_text(silent.address() + "\n")
-        whole(page)
+        look_at_the_whole(page)
         attach(page, tmp_path / "camera.txt")
         ask(page, "What happens there?")
         expect(page.locator("#chat-notice")).to_contain_text("Looking at")
@@ -520,7 +503,7 @@ def test_a_conversation_that_is_left_while_it_is_answered_does_not_come_back(
 def test_the_chat_fits_a_phone(chat: Site, visitors: Visitors, scripted: ScriptedServer, tmp_path: Path) -> None:
     scripted.default = stream("Two people ", "stand there.")
     phone = visitors.visit(chat.url, language="zh-CN", size=PHONE, has_touch=True)
-    whole(phone)
+    look_at_the_whole(phone)
     attach(phone, film(tmp_path / "yard.mp4", seconds=3))
     ask(phone, "发生了什么？")
     answer(phone, "Two people stand there.")

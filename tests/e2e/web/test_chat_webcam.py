@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from browsing import PHONE, Site, Visitors
+from chat_pages import ask
 from webcams import chromium_with_webcam
 
 pytestmark = pytest.mark.e2e
@@ -25,8 +26,7 @@ def test_ones_own_webcam_is_judged_in_the_conversation_until_stop(site: Site, vi
     webcam = page.locator("#chat-webcam")
     webcam.get_by_text(re.compile("access", re.I)).first.click()
     webcam.locator("video").wait_for()
-    page.fill("#chat-box textarea", "Is there a fight? Answer Yes or No.")
-    page.keyboard.press("Enter")
+    ask(page, "Is there a fight? Answer Yes or No.")
     expect(page.locator("#chat-log .user").first).to_contain_text("My webcam")
     webcam.locator("button[aria-label='capture photo'], .button-wrap button").first.click()
     page.locator("#chat-log .vc-window").nth(2).wait_for()

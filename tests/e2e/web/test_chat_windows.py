@@ -265,6 +265,7 @@ def test_a_clicked_window_a_marked_range_and_a_range_in_words_are_what_is_sent(
     sent(page, scripted, "Describe the people", "6 frames, 0.5 s apart, from 8.0 s to 10.5 s")
     expect(page.locator("#chat-log .user").filter(has_text="8.0–10.5 s · 6 frames of 128×96")).to_have_count(1)
     # The strip is marked from a third to two thirds of its width: 10 s to 20 s.
+    page.locator("#chat-stage .va-strip").hover()  # once the page has scrolled to the answer, and stands still
     box = page.locator("#chat-stage .va-strip").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 3, box["y"] + 10)

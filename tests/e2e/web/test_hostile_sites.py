@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from playwright.sync_api import Error as PlaywrightError
 
 from browsing import Site, chromium, site_at
+from slow_host import slow_down
 from waiting import HANG_MS, HANG_S
 
 pytestmark = pytest.mark.e2e
@@ -111,7 +112,7 @@ def users_pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def visit(names: Browser, url: str) -> Page:
-    page = names.new_context().new_page()
+    page = slow_down(names.new_context()).new_page()
     page.set_default_timeout(HANG_MS)
     page.goto(url)
     return page
@@ -208,7 +209,7 @@ def test_nothing_that_a_visitor_sends_runs_in_the_name_of_the_pages(
     assert answer.status_code == 200 and answer.headers["content-security-policy"].startswith("sandbox;")
     is_shown = answer.headers["content-disposition"].startswith("inline")
     assert is_shown == name.endswith((".png", ".mp4"))
-    page = names.new_context().new_page()
+    page = slow_down(names.new_context()).new_page()
     page.set_default_timeout(HANG_MS)
     if is_shown:
         page.goto(address)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from browsing import Site, Visitors, gradio_config, site_at
+from chat_pages import ask, attach, look_at_the_whole
 from scripted_server import ScriptedServer, stream
 from waiting import HANG_S
 from watching import film
@@ -147,19 +148,16 @@ def test_the_page_tells_a_visitor_who_is_above_the_quota(
     for _ in range(3):
         assert send(pages, 2 * MB + MB // 2).status_code == 200
     page = visitors.visit(pages.url, language=language)
-    page.locator("#chat-mode label").nth(2).click()  # one answer about all of it
+    look_at_the_whole(page)
     large = film(tmp_path / "large.mp4", seconds=3)
     with large.open("ab") as file:
         file.write(b"\0" * MB)
-    attach(page, large)
+    page.set_input_files("#chat-box input[type=file]", large)
     expect(page.get_by_text(words)).to_be_visible()
     visitors.shoot(page, f"no-room-{language}")
     small = film(tmp_path / "small.mp4", seconds=3)
-    with page.expect_response(lambda answer: "/upload" in answer.url) as sent:
-        attach(page, small)
-    assert sent.value.status == 200
-    page.fill("#chat-box textarea", "Who?")
-    page.keyboard.press("Enter")
+    attach(page, small)
+    ask(page, "Who?")
     expect(page.locator("#chat-log .bot").last).to_have_text("Two people stand there.")
 
 
@@ -215,7 +213,3 @@ def join_often(url: str, times: int) -> list[int]:
             join = {**page, "data": data, "fn_index": asked["id"], "trigger_id": box}
             statuses.append(client.post(f"{url}/gradio_api/queue/join", json=join).status_code)
         return statuses
-
-
-def attach(page: Page, path: Path) -> None:
-    page.set_input_files("#chat-box input[type=file]", path)

@@ -13,9 +13,12 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+import chat_pages
 import people
 import rtsp_server
+from analysis_pages import choose
 from browsing import Site, Visitors, site_at
+from chat_pages import attach, look_at_the_whole
 from process_group import living, wait_until_gone
 from vigil.frames import FrameSampling
 from vigil.questions import Question, load_question
@@ -43,16 +46,13 @@ def camera(clip: Path, camera_port: int) -> Iterator[rtsp_server.Running]:
 def ask(page: Page, question: str, *, number: int = 1, attached: Path | None = None) -> None:
     """Asks in the chat, once about all that is attached, and waits for the whole of the answer with this number."""
     if attached is not None:
-        page.locator("#chat-mode label").nth(2).click()
-        with page.expect_response(lambda response: "/upload" in response.url):
-            page.set_input_files("#chat-box input[type=file]", attached)
-        expect(page.locator("#chat-box .thumbnail-item")).to_have_count(1)
-    page.fill("#chat-box textarea", question)
-    page.keyboard.press("Enter")
+        look_at_the_whole(page)
+        attach(page, attached)
+    chat_pages.ask(page, question)
     expect(page.locator("#chat-log .bot")).to_have_count(number)
     expect(page.locator("#chat-box .submit-button")).to_be_visible()
     expect(page.locator("#chat-log .bot").last).not_to_be_empty()
-    assert page.locator("#chat-notice [role=alert]").count() == 0
+    expect(page.locator("#chat-notice [role=alert]")).to_have_count(0)
 
 
 def answered(server: RunningServer) -> int:
@@ -89,7 +89,7 @@ def test_the_trained_question_about_a_longer_video_says_what_was_trained(
 ) -> None:
     page = visitors.visit(site.url)
     ask(page, load_question("fight").text, attached=film(tmp_path / "short.mp4", seconds=3))
-    assert page.locator("#chat-notice [role=status]").count() == 0
+    expect(page.locator("#chat-notice [role=status]")).to_have_count(0)
     ask(page, load_question("fight").text, number=2, attached=film(tmp_path / "long.mp4", seconds=6))
     expect(page.locator("#chat-notice [role=status]")).to_contain_text("12 frames at once; the model was trained on 6")
     visitors.shoot(page, "real-chat-longer")
@@ -118,8 +118,7 @@ def test_stop_ends_the_work_of_the_server(
     page = visitors.visit(site.url)
     page.click("#tab-analysis-button")
     expect(page.locator("#analysis-question textarea")).not_to_have_value("")
-    page.locator("#analysis-file input[type=file]").set_input_files(film(tmp_path / "long.mp4", seconds=3600, fps=4))
-    expect(page.locator("#analysis-file")).to_contain_text("long")
+    choose(page, film(tmp_path / "long.mp4", seconds=3600, fps=4))
     page.click("#analysis-start")
     page.locator("#analysis-stage .va-row").nth(3).wait_for()
     working = answered(server)

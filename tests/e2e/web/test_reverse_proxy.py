@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from analysis_pages import choose
 from browsing import Site, Visitors, chromium, site_at
+from chat_pages import ask, attach, look_at_the_whole
 from judging import IDS, tokenized
 from reverse_proxy import ReverseProxy, Way, reverse_proxy
 from rtsp_server import running
@@ -87,19 +89,15 @@ def page(proxy: ReverseProxy, visitors: Visitors) -> Iterator[Page]:
 
 
 def test_the_chat_answers_about_a_file_that_was_sent(page: Page, tmp_path: Path) -> None:
-    page.locator("#chat-mode label").nth(2).click()
-    with page.expect_response(lambda response: "/upload" in response.url):
-        page.set_input_files("#chat-box input[type=file]", film(tmp_path / "a.mp4", seconds=3, bright=[(0, 3)]))
-    page.fill("#chat-box textarea", "Who?")
-    page.keyboard.press("Enter")
+    look_at_the_whole(page)
+    attach(page, film(tmp_path / "a.mp4", seconds=3, bright=[(0, 3)]))
+    ask(page, "Who?")
     expect(page.locator("#chat-log .bot").last).to_contain_text("two people push")
 
 
 def test_a_clip_is_analysed_played_and_taken_along(page: Page, visitors: Visitors, tmp_path: Path) -> None:
     page.click("#tab-analysis-button")
-    sent = film(tmp_path / "b.mp4", seconds=6, bright=[(3, 6)])
-    page.locator("#analysis-file input[type=file]").set_input_files(str(sent))
-    expect(page.locator("#analysis-file")).to_contain_text("b")
+    choose(page, film(tmp_path / "bright.mp4", seconds=6, bright=[(3, 6)]))
     page.locator("#analysis-start").click()
     expect(page.locator("#analysis-jsonl")).to_be_visible()
     page.wait_for_function("document.querySelector('#analysis-stage .va-video').duration > 5")

@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from browsing import PHONE, ROOT, Site, Visitors, gradio_config, settle, site_at
+from chat_pages import ask, attach, look_at_the_whole
 from console_pages import is_ready
 from scripted_server import ScriptedServer, stream
 from waiting import HANG_S
@@ -105,6 +106,7 @@ def test_a_wrong_start_is_refused_on_one_line() -> None:
 def test_the_first_page_needs_few_and_small_files(pages: Site, visitors: Visitors) -> None:
     page = visitors.visit(pages.url, first=True)
     expect(page.locator("#chat-box textarea")).to_be_visible()
+    page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
     files, sent_bytes, shown_ms = page.evaluate(FIRST_PAGE)
     print(f"first page: {files} files, {sent_bytes / 1024**2:.2f} MiB, first contents after {shown_ms:.0f} ms")
     assert 0 < files < FIRST_PAGE_FILES
@@ -188,8 +190,7 @@ def test_another_address_asks_for_the_password(scripted: ScriptedServer, visitor
         visitors.sign_in(page, "ada", "wrong horse")
         expect(page.get_by_role("alert")).to_contain_text("Wrong name or password")
         visitors.sign_in(page, "ada", "correct horse")
-        page.fill("#chat-box textarea", "Who?")
-        page.keyboard.press("Enter")
+        ask(page, "Who?")
         expect(page.locator("#chat-log .bot").last).to_have_text("Two people stand there.")
         other = page.context.new_page()
         other.goto(site.url)
@@ -316,11 +317,9 @@ def test_ctrl_c_ends_the_pages_quietly_while_one_listens_and_removes_what_was_se
     with site_at(scripted.url, folder=tmp_path) as site:
         page = visitors.visit(site.url)
         page.wait_for_function(LISTENS)
-        page.locator("#chat-mode label").nth(2).click()
-        with page.expect_response(lambda response: "/upload" in response.url):
-            page.set_input_files("#chat-box input[type=file]", film(tmp_path / "a.mp4", seconds=3))
-        page.fill("#chat-box textarea", "Who?")
-        page.keyboard.press("Enter")
+        look_at_the_whole(page)
+        attach(page, film(tmp_path / "a.mp4", seconds=3))
+        ask(page, "Who?")
         expect(page.locator("#chat-log .bot").last).to_have_text("Two people stand there.")
         assert len(list((tmp_path / "uploads").rglob("*.mp4"))) >= 2
         site.process.send_signal(signal.SIGINT)

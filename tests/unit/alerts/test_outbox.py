@@ -310,14 +310,14 @@ def ended_within() -> Callable[[Callable[[], object]], None]:
 def test_a_program_that_hangs_is_ended_and_tried_again(store: Store, tmp_path: Path) -> None:
     ran = tmp_path / "ran"
     script = f"echo $$ >> {ran}; [ $(wc -l < {ran}) -gt 1 ] || {{ sleep 600 & echo $! > {ran}.child; wait; }}"
-    sink = CommandSettings(name="siren", argv=("sh", "-c", script), deadline_s=0.5)
+    sink = CommandSettings(name="siren", argv=("sh", "-c", script), deadline_s=2.0)
     with Outbox(alerts_to(sink), store) as outbox:
         save(store, alarm(), outbox)
         until(lambda: [each for each in store.deliveries.find() if each.state == "delivered"])
-    assert len(ran.read_text().splitlines()) == 2
+    assert len(ran.read_text().splitlines()) >= 2
     child = int((tmp_path / "ran.child").read_text())
     until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
-    assert "no answer within 0.5 s" in store.deliveries.get(1)[1][0].detail
+    assert "no answer within 2 s" in store.deliveries.get(1)[1][0].detail
 
 
 def test_a_neighbour_that_sees_it_while_the_first_event_goes_on_adds_to_its_incident(store: Store) -> None:
