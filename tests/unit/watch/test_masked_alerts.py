@@ -10,7 +10,7 @@ from typing import Any
 from aiosmtpd.controller import Controller
 
 from alerting import Posted, alerts_to, receiver, webhook
-from judging import SAMPLING, yes
+from judging import SAMPLING, tokenized, yes
 from services import free_port
 from vigil.alerts.settings import MailSettings
 from vigil.frames import RGB, decode_jpeg
@@ -76,6 +76,7 @@ def test_a_mask_is_painted_in_the_attachments_of_mails_and_webhooks(tmp_path: Pa
         with bright_server() as server, receiver() as got:
             # Half of the picture is black for the model too, so any picture is an alarm here.
             server.default = lambda request: yes(-0.02, -4.0)
+            server.routes["/tokenize"] = tokenized({"是的": [7], "没有": [9]})
             server.models.append(Contract.of(load_question("fight"), SAMPLING).alias)
             hook = webhook(got.url, media="parts", media_wait_s=HANG_S, clip_wait_s=HANG_S)
             mail = MailSettings(
