@@ -109,7 +109,8 @@ class AlarmStrip {
   /** Acknowledges the alarm that is shown. */
   acknowledge() {
     const shown = alarms.list.slice(0, 1);
-    if (shown.length && this.#mayAct) this.#acknowledge(shown);
+    // A key that is pressed again while the first press is under way is not for the same alarm once more.
+    if (shown.length && this.#mayAct && !this.one.disabled) this.#acknowledge(shown);
   }
 
   async #acknowledge(events) {

@@ -79,3 +79,17 @@ def test_what_was_typed_just_before_another_filter_is_chosen_is_not_lost(site: S
     page.select_option("#filter-tier", "high")
     expect(page.locator(".event-row")).to_have_count(1)
     expect(page.locator("#filter-text")).to_have_value("scene 2")
+
+
+def test_a_key_that_is_pressed_again_while_it_is_waited_for_asks_once(site: Site, visitors: Visitors) -> None:
+    page = open_review(visitors, site)
+    expect(strip_row(page, "alarm")).to_be_visible()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    answer = HeldAnswer(page, "/acknowledge$")
+    for _ in range(3):
+        page.keyboard.press("a")
+    answer.wait()
+    page.keyboard.press("a")
+    assert len([url for url in asked if url.endswith("/acknowledge")]) == 1
+    answer.let_go()
