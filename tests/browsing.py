@@ -172,7 +172,7 @@ class Tabs:
 
     def make(self, *, saves_data: bool, language: str, size: Mapping[str, int], **more: Any) -> Page:
         """A tab that is used once."""
-        made = self.browser.new_context(locale=language, viewport={**size}, **more)  # type: ignore[typeddict-item]
+        made = self.browser.new_context(locale=language, viewport={**size}, **more)  # type: ignore[arg-type]
         made.set_default_timeout(HANG_MS)
         if saves_data:
             made.add_init_script("Object.defineProperty(navigator, 'connection', {value: {saveData: true}});")
