@@ -19,8 +19,10 @@ from app.passwords import Users
 from app.web.root_path import BelowRootPath, RootPath, WithRootPath
 from fastapi import FastAPI
 
+from cheap_passwords import users_of
 from rooms import context_of
 
+with_users = users_of({"ada": "correct horse", "bob": "battery staple"}, viewers=frozenset({"bob"}))
 BASE = "http://127.0.0.1:7860"
 PAGES = ("/en/watch", "/zh/watch", "/en/events", "/zh/events/e0001")
 
@@ -49,12 +51,6 @@ async def _ask(app: Any, path: str, sign_in: tuple[str, str] | None, headers: di
 
 def get(app: Any, path: str, *, sign_in: tuple[str, str] | None = None, **headers: str) -> httpx.Response:
     return asyncio.run(_ask(app, path, sign_in, headers))
-
-
-@pytest.fixture(scope="module")
-def with_users() -> Users:
-    """An operator and a viewer; hashing their passwords is made to cost CPU."""
-    return Users.of({"ada": "correct horse", "bob": "battery staple"}, viewers=frozenset({"bob"}))
 
 
 @pytest.fixture(scope="module")
@@ -145,16 +141,12 @@ def test_without_users_nobody_is_named_and_everything_is_allowed(app: Any) -> No
 @pytest.mark.parametrize(
     ("name", "password", "role"), [("ada", "correct horse", "admin"), ("bob", "battery staple", "viewer")]
 )
-def test_with_users_a_page_says_who_is_signed_in(
-    tmp_path: Path, with_users: Users, name: str, password: str, role: str
-) -> None:
+def test_with_users_a_page_says_who_is_signed_in(tmp_path: Path, name: str, password: str, role: str) -> None:
     page = get(console(tmp_path, users=with_users), "/en/watch", sign_in=(name, password)).text
     assert f'data-role="{role}"' in page and f'data-name="{name}"' in page and 'action="/sign-out"' in page
 
 
-def test_a_browser_that_is_not_signed_in_is_led_to_the_page_to_do_so_and_back(
-    tmp_path: Path, with_users: Users
-) -> None:
+def test_a_browser_that_is_not_signed_in_is_led_to_the_page_to_do_so_and_back(tmp_path: Path) -> None:
     browser = {"user-agent": "Mozilla/5.0", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
     app = console(tmp_path, users=with_users)
     answer = get(app, "/en/events/e0001", **browser)
@@ -162,7 +154,7 @@ def test_a_browser_that_is_not_signed_in_is_led_to_the_page_to_do_so_and_back(
     assert get(app, "/console/static/x/api.js", **browser).status_code == 401
 
 
-def test_below_a_path_of_a_proxy_every_address_begins_with_it(tmp_path: Path, with_users: Users) -> None:
+def test_below_a_path_of_a_proxy_every_address_begins_with_it(tmp_path: Path) -> None:
     app = console(tmp_path, users=with_users, root="/vigil")
     page = asyncio.run(_ask(app, "/vigil/en/watch", None, {"authorization": "Basic YWRhOmNvcnJlY3QgaG9yc2U="})).text
     addresses = re.findall(r'(?:src|href|action)="(/[^"]*)"', page)
