@@ -251,7 +251,7 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str, with_p
 
 
 def _builder(*, with_pages: bool) -> Callable[[SiteContext], ASGIApp]:
-    """What builds the application; Gradio is loaded for the pages only."""
+    """What builds the application; Gradio is loaded later, at the first visit of a page of its own."""
     if with_pages:
         with gc_frozen():
             from .web.site import build_app

@@ -24,7 +24,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
-from ingest import FOOTAGE, shoot  # noqa: E402
+from footage import FOOTAGE, shoot  # noqa: E402
 
 from rtsp_server import running as camera  # noqa: E402
 from vigil.errors import VigilError  # noqa: E402

@@ -127,14 +127,14 @@ def out_of_fold(rows: Row, truth: NDArray[np.bool_], groups: NDArray[np.str_], *
 
 def clip_features(clip: EvalClip) -> Row:
     """The mean over a clip's windows of the mean, spread and maximum of each pair's flow statistics."""
-    return np.mean([window_features(sample.jpegs) for sample in clip.windows()], axis=0)
+    found: Row = np.mean([window_features(sample.jpegs) for sample in clip.windows()], axis=0)
+    return found
 
 
 def window_features(jpegs: Sequence[bytes]) -> Row:
     greys = [cv2.cvtColor(decode_jpeg(jpeg), cv2.COLOR_RGB2GRAY) for jpeg in jpegs]
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    # The stubs of OpenCV know no missing first guess, and no type of pixel.
-    pairs = [pair_features(a, b, dis.calc(a, b, None)) for a, b in itertools.pairwise(greys)]  # type: ignore
+    pairs = [pair_features(a, b, dis.calc(a, b, None)) for a, b in itertools.pairwise(greys)]
     table = np.stack(pairs)
     return np.concatenate([table.mean(axis=0), table.std(axis=0), table.max(axis=0)])
 

@@ -68,7 +68,7 @@ def live(path: Path) -> int:
     with av.open(str(path)) as container:
         stream = pick_stream(container, path)
         replay = Replay(container, stream)
-        network.time = replay  # type: ignore[assignment]
+        network.time = replay  # type: ignore[assignment, attr-defined]
         camera = network.StreamReader(
             replay,
             stream,

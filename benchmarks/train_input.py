@@ -18,7 +18,8 @@ from typing import Any
 
 from tools.demo import TINY_BASE, TINY_SAMPLING
 
-from vigil.dataset.build import BuildSettings, ExtractSettings, build_dataset
+from vigil.dataset.build import BuildSettings, build_dataset
+from vigil.dataset.extract import ExtractSettings
 from vigil.dataset.splits import SplitSettings
 from vigil.environments import environment
 from vigil.errors import VigilError

@@ -121,7 +121,8 @@ class Result:
         self.first_word_ms: dict[str, list[float]] = defaultdict(list)
 
     def median(self, share: float, way: str, figure: str) -> float:
-        return statistics.median(getattr(one, figure) for one in self.rounds[share, way])
+        figures: list[float] = [getattr(one, figure) for one in self.rounds[share, way]]
+        return statistics.median(figures)
 
     @property
     def ratios(self) -> dict[str, float]:

@@ -115,7 +115,8 @@ def alerts_to(*sinks: AnySink, **settings: Any) -> AlertSettings:
 
 def alarm(**fields: Any) -> Event:
     """An event of the high tier that goes on."""
-    return make_event(**{"tier": Tier.HIGH, "epoch_s": 1_795_967_266.0} | fields)
+    values: dict[str, Any] = {"tier": Tier.HIGH, "epoch_s": 1_795_967_266.0}
+    return make_event(**values | fields)
 
 
 def save(store: Store, event: Event, outbox: Outbox | None = None) -> Event:

@@ -29,6 +29,15 @@ PHONE = {"width": 390, "height": 844}
 ANY_CERTIFICATE = ssl.create_default_context()
 ANY_CERTIFICATE.check_hostname, ANY_CERTIFICATE.verify_mode = False, ssl.CERT_NONE
 
+
+class _StaysHere(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: the first page is Gradio's, which is built when it is asked for."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+LOOKING = urllib.request.build_opener(_StaysHere, urllib.request.HTTPSHandler(context=ANY_CERTIFICATE))
 LOOK_S = 10.0
 """Of one look whether the pages are up; another one follows."""
 
@@ -103,9 +112,9 @@ def _wait_until_up(site: Site) -> None:
         if site.process.poll() is not None:
             raise AssertionError(f"web.py ended by itself:\n{site.log.read_text(errors='replace')}")
         try:
-            urllib.request.urlopen(site.url, timeout=LOOK_S, context=ANY_CERTIFICATE).close()  # a 401 is an answer too
+            LOOKING.open(site.url, timeout=LOOK_S).close()
             return
-        except urllib.error.HTTPError:
+        except urllib.error.HTTPError:  # a 401 is an answer too, and so is the way to the first page
             return
         except OSError:
             time.sleep(0.1)
@@ -166,7 +175,7 @@ class Tabs:
 
     def make(self, *, saves_data: bool, language: str, size: Mapping[str, int], **more: Any) -> Page:
         """A tab that is used once."""
-        made = self.browser.new_context(locale=language, viewport={**size}, **more)  # type: ignore[typeddict-item]
+        made = self.browser.new_context(locale=language, viewport={**size}, **more)  # type: ignore[arg-type]
         made.set_default_timeout(HANG_MS)
         slow_down(made)
         if saves_data:

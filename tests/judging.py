@@ -55,5 +55,5 @@ def no() -> Reply:
 
 
 async def connect(server: ScriptedServer, *, task: Question = TASK, **settings: Any) -> Judge:
-    settings = {"media": "video", "retries": 0} | settings
-    return await Judge.connect(Endpoint(url=server.url), task, SAMPLING, **settings)
+    options: dict[str, Any] = {"media": "video", "retries": 0} | settings
+    return await Judge.connect(Endpoint(url=server.url), task, SAMPLING, **options)

@@ -12,7 +12,7 @@ import cv2
 
 from vigil.frames import Frame, FrameSampling
 from vigil.sources.address import find_sources
-from vigil.sources.open_capture import Capture, CaptureItem, CaptureSettings, Connected, Disconnected, open_capture
+from vigil.sources.open_capture import Capture, CaptureItem, CaptureSettings, Disconnected, open_capture
 from waiting import HANG_S
 
 UNHURRIED = CaptureSettings(
@@ -77,7 +77,7 @@ class Seen:
         return [signal for _, signal in self.told if isinstance(signal, Frame)]
 
     @property
-    def others(self) -> list[Connected | Disconnected]:
+    def others(self) -> list[CaptureItem]:
         return [signal for _, signal in self.told if not isinstance(signal, Frame)]
 
     @property

@@ -5,7 +5,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from app.web.site import build_app
+from app.console.assets import ConsoleAssets
+from app.language import LANGUAGES
+from app.web.late_app import LateApp
+from app.web.site import build_app, gradio_page
 
 from rooms import context_of
 
@@ -22,6 +25,15 @@ def mounted(routes: Iterable[Any], prefix: str = "") -> Iterator[tuple[str, str]
             yield method, prefix + route.path
 
 
+def every_route(folder: Path) -> Iterator[tuple[str, str]]:
+    """Method and path of all that the pages mount, those that are built at their first visit too."""
+    context = context_of(folder)
+    built = [route for route in build_app(context).routes if not isinstance(getattr(route, "app", None), LateApp)]
+    yield from mounted(built)
+    for language in LANGUAGES:
+        yield from mounted(gradio_page(context, language, ConsoleAssets.read()).routes)
+
+
 if __name__ == "__main__":
-    for method, path in mounted(build_app(context_of(Path(sys.argv[1]))).routes):
+    for method, path in every_route(Path(sys.argv[1])):
         print(method, path)

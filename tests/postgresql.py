@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -84,7 +85,9 @@ class PostgresServer:
         return (self._folder / "log").read_text(encoding="utf-8", errors="replace")
 
     def _begin(self, program: str, *words: str, most_bytes: int = resource.RLIM_INFINITY) -> "subprocess.Popen[bytes]":
-        own = {"user": self._user, "group": pwd.getpwnam(self._user).pw_gid, "extra_groups": ()} if self._user else {}
+        own: dict[str, Any] = {}
+        if self._user:
+            own = {"user": self._user, "group": pwd.getpwnam(self._user).pw_gid, "extra_groups": ()}
         with (self._folder / "log").open("ab") as log:
             return subprocess.Popen(
                 [str(self._programs / program), *words],
@@ -93,7 +96,7 @@ class PostgresServer:
                 cwd=self._folder,
                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, resource.RLIM_INFINITY)),
                 env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
-                **own,  # type: ignore[arg-type]
+                **own,
             )
 
     def _answers(self) -> bool:

@@ -135,7 +135,8 @@ async def watched(
     """Watches sources with a judge on this server."""
     made = WatchSettings(**{"deadline_s": HANG_S} | settings)
     addresses: list[Address] = find_sources([str(source) for source in sources])
-    options = {"media": "video", "retries": 0, "alarm_from": made.tiers.low, "deadline_s": made.deadline_s}
+    options: dict[str, Any] = {"media": "video", "retries": 0}
+    options |= {"alarm_from": made.tiers.low, "deadline_s": made.deadline_s}
     async with await Judge.connect(Endpoint(url=server.url), TASK, sampling, **options | (judge or {})) as asked:
         watch = Watcher(addresses, judge=asked, settings=made, store=store, observers=[notes])
         if on_start is not None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import typer
 
+from vigil.environments import gc_frozen
 from vigil.errors import UsageError
 
 PASS_THROUGH: dict[str, Any] = {
@@ -40,8 +41,13 @@ def web(context: typer.Context) -> None:
 def load_app(module: str) -> Any:
     """A module of the package of the pages; raises UsageError if this installation has none."""
     if find_spec("vigil.app") is not None:
-        return import_module(f"vigil.app.{module}")
+        return _load(f"vigil.app.{module}")
     if not (CHECKOUT / "app" / "server.py").is_file():
         raise UsageError("this installation of vigil has no web pages; install the wheel, or run web.py in a checkout")
     sys.path.insert(0, str(CHECKOUT))
-    return import_module(f"app.{module}")
+    return _load(f"app.{module}")
+
+
+def _load(name: str) -> Any:
+    with gc_frozen():
+        return import_module(name)

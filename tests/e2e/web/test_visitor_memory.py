@@ -27,9 +27,14 @@ SIDE_PX = 9000
 KEPT_SESSIONS = """
 import sys
 from pathlib import Path
-from app.web.site import build_app
+from app.console.assets import ConsoleAssets
+from app.web.site import gradio_page
 from rooms import context_of
-for route in build_app(context_of(Path(sys.argv[1]))).routes:
+for route in [
+    route
+    for language in ("en", "zh")
+    for route in gradio_page(context_of(Path(sys.argv[1])), language, ConsoleAssets.read()).routes
+]:
     holder = getattr(getattr(route, "app", None), "state_holder", None)
     if holder is not None:
         print(holder.capacity)

@@ -17,9 +17,10 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from cheap_passwords import users_of
 from vigil.errors import UsageError
 
-USERS = Users.of({"ada": "correct horse", "bob": "battery staple"})
+USERS = users_of({"ada": "correct horse", "bob": "battery staple"})
 NOBODY = Users()
 BROWSER = {"user-agent": "Mozilla/5.0", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
 BASE = "http://127.0.0.1:7860"

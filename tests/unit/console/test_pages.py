@@ -19,9 +19,10 @@ from app.passwords import Users
 from app.web.root_path import BelowRootPath, RootPath, WithRootPath
 from fastapi import FastAPI
 
+from cheap_passwords import users_of
 from rooms import context_of
 
-with_users = Users.of({"ada": "correct horse", "bob": "battery staple"}, viewers=frozenset({"bob"}))
+with_users = users_of({"ada": "correct horse", "bob": "battery staple"}, viewers=frozenset({"bob"}))
 BASE = "http://127.0.0.1:7860"
 PAGES = ("/en/watch", "/zh/watch", "/en/events", "/zh/events/e0001")
 

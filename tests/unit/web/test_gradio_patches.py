@@ -2,7 +2,7 @@ import asyncio
 
 import httpx
 import pytest
-from app.web.gradio_patches import HeadScriptMiddleware
+from app.web.head_script import HeadScriptMiddleware
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse

@@ -10,9 +10,8 @@ from app.trusted_proxies import TrustedProxies
 from app.web.root_path import BelowRootPath, RootPath, WithRootPath
 from starlette.types import Receive, Scope, Send
 
+from cheap_passwords import users_of
 from vigil.errors import UsageError
-
-USERS = Users.of({"ada": "correct horse"})
 
 
 @pytest.mark.parametrize("word", ["/vigil", "/apps/vigil", "/a.b-c_d~e/1", "/en/vigil", "/..a", "/vigil2/.well"])
@@ -68,7 +67,7 @@ def test_no_path_is_the_whole_host() -> None:
 def test_a_path_needs_users_as_every_proxy_does() -> None:
     with pytest.raises(UsageError, match="--root-path /vigil is for pages behind a proxy"):
         check_host("127.0.0.1", Users(), TrustedProxies(), RootPath("/vigil"))
-    check_host("127.0.0.1", USERS, TrustedProxies(), RootPath("/vigil"))
+    check_host("127.0.0.1", users_of({"ada": "correct horse"}), TrustedProxies(), RootPath("/vigil"))
     check_host("127.0.0.1", Users(), TrustedProxies(), RootPath())
 
 
