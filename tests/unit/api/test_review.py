@@ -93,9 +93,9 @@ def test_why_an_event_alarmed(asking: httpx.Client) -> None:
 
 def test_the_windows_that_opened_an_event_are_told_under_its_rule(service: Service, asking: httpx.Client) -> None:
     with Store.open(service.store) as store:
-        store.events.save(event(30, rule="fight", end_s=None, closed_because=""))
+        store.events.save(event(30, rule="fight_en", end_s=None, closed_because=""))
     told = asking.get("/events/e0030/why").json()
-    assert told["rule"] == {**told["rule"], "name": "fight", "type": "hysteresis", "k": 2, "n": 3, "opens_from": 0.75}
+    assert told["rule"] == {**told["rule"], "name": "fight_en", "type": "hysteresis", "k": 2, "n": 3, "opens_from": 0.75}
     assert [each["voted"] for each in told["windows"]] == [True] and not told["are_kept"]
     assert told["clip"]["state"] == "open"
     with Store.open(service.store) as store:
