@@ -95,7 +95,14 @@ def test_the_windows_that_opened_an_event_are_told_under_its_rule(service: Servi
     with Store.open(service.store) as store:
         store.events.save(event(30, rule="fight_en", end_s=None, closed_because=""))
     told = asking.get("/events/e0030/why").json()
-    assert told["rule"] == {**told["rule"], "name": "fight_en", "type": "hysteresis", "k": 2, "n": 3, "opens_from": 0.75}
+    assert told["rule"] == {
+        **told["rule"],
+        "name": "fight_en",
+        "type": "hysteresis",
+        "k": 2,
+        "n": 3,
+        "opens_from": 0.75,
+    }
     assert [each["voted"] for each in told["windows"]] == [True] and not told["are_kept"]
     assert told["clip"]["state"] == "open"
     with Store.open(service.store) as store:
