@@ -52,9 +52,10 @@ export class JudgedWindows {
   #drawTiles() {
     const [from, to] = this.#span ?? [Infinity, -Infinity];
     const missing = this.#tiles.filter(({ window, canvas, element }) =>
-      canvas && element.classList.contains("has-no-frame") && middle(window) >= from && middle(window) <= to);
+      canvas && element.classList.contains("has-no-frame") && window.end_s > from && window.start_s < to);
+    // Of a window that the clip cuts off, the picture of it that is nearest to its middle.
     this.#clip.read(this.#url, missing.map(({ window, canvas, element }) => ({
-      second: middle(window) - from, canvas, onDrawn: () => element.classList.remove("has-no-frame"),
+      second: Math.min(Math.max(middle(window), from), to) - from, canvas, onDrawn: () => element.classList.remove("has-no-frame"),
     })));
   }
 

@@ -140,6 +140,7 @@ def test_a_pause_is_shown_before_the_service_has_answered_and_put_back_if_it_ref
     held.pop().fulfill(status=409, json=refusal, content_type="application/problem+json")
     expect(page.locator(".toast.is-problem")).to_contain_text("it has ended")
     expect(badge).to_contain_text("Normal")
+    page.locator(".toast.is-problem").click()  # it stays until then, and may lie over the menu
     page.unroute("**/api/v1/cameras/*/pause")
     choose(page, "yard", "Pause")
     expect(page.locator(".toast:not(.is-problem)")).to_contain_text("yard is paused")
