@@ -484,7 +484,7 @@ def test_a_new_conversation_forgets_the_old_one(page: Page, scripted: ScriptedSe
 def test_a_conversation_that_is_left_while_it_is_answered_does_not_come_back(
     page: Page, scripted: ScriptedServer, button: str
 ) -> None:
-    scripted.default = stream(*[f"word{number} " for number in range(400)], event_delay_s=0.05)
+    scripted.default = ENDLESS
     before = scripted.ended_early
     ask(page, "Tell me much")
     expect(page.locator("#chat-log .bot").last).to_contain_text("word3")
