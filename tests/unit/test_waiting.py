@@ -24,6 +24,8 @@ def own_limits(text: str) -> list[str]:
 
 
 def _is_bounded(call: ast.Call) -> bool:
+    if _makes_settings(call):
+        return False
     bounds = [word.value for word in call.keywords if word.arg in LIMITS]
     if isinstance(call.func, ast.Attribute) and call.func.attr in WAITS and ast.unparse(call.func.value) not in CLOCKS:
         bounds += call.args
@@ -31,6 +33,12 @@ def _is_bounded(call: ast.Call) -> bool:
         isinstance(bound, ast.Constant) and isinstance(bound.value, int | float) and bound.value >= 1
         for bound in bounds
     )
+
+
+def _makes_settings(call: ast.Call) -> bool:
+    """A rule has a `within_s` too, which nobody waits for."""
+    name = ast.unparse(call.func)
+    return name == "replace" or name.endswith("Settings")
 
 
 def _goes_by_httpx(call: ast.Call) -> bool:
@@ -44,6 +52,10 @@ def _goes_by_httpx(call: ast.Call) -> bool:
 )
 def test_a_limit_of_its_own_is_found(text: str) -> None:
     assert own_limits(text) == [text]
+
+
+def test_a_setting_of_that_name_is_none() -> None:
+    assert own_limits("CountSettings(within_s=60.0)") == own_limits("replace(settings, within_s=60.0)") == []
 
 
 def test_every_wait_that_ends_a_hang_goes_by_the_limit_of_all() -> None:
