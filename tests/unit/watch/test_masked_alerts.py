@@ -11,12 +11,12 @@ from aiosmtpd.controller import Controller
 
 from alerting import Posted, alerts_to, receiver, webhook
 from judging import SAMPLING, tokenized, yes
-from services import free_port
 from vigil.alerts.settings import MailSettings
 from vigil.frames import RGB, decode_jpeg
 from vigil.manifest import Contract
 from vigil.masks import Mask
 from vigil.questions import load_question
+from vigil.serving.server import free_port
 from vigil.sources.address import SourceEntry
 from vigil.sources.video_file import read_frames
 from vigil.store import Store
