@@ -11,6 +11,7 @@ from aiosmtpd.controller import Controller
 
 from alerting import Posted, alerts_to, receiver, webhook
 from judging import SAMPLING, tokenized, yes
+from vigil.alerts.outbox import Outbox
 from vigil.alerts.settings import MailSettings
 from vigil.frames import RGB, decode_jpeg
 from vigil.manifest import Contract
@@ -22,7 +23,7 @@ from vigil.sources.video_file import read_frames
 from vigil.store import Store
 from vigil.watch import WatchSettings
 from vigil.watch.run import run_watch
-from waiting import HANG_S
+from waiting import HANG_S, until
 from watching import bright_server, film
 
 LEFT = Mask(kind="privacy", points=((0, 0), (0.5, 0), (0.5, 1), (0, 1)))
@@ -84,6 +85,9 @@ def test_a_mask_is_painted_in_the_attachments_of_mails_and_webhooks(tmp_path: Pa
                 to=("guard@example.org",), media_wait_s=HANG_S,
             )  # fmt: skip
             watched_with((hook, mail), path, url=server.url)
+            # What still waited for the clip when the file ended is sent at the next start.
+            with Store.open(tmp_path / "events.db") as store, Outbox(alerts_to(hook, mail), store):
+                until(lambda: any("clip" in parts_of(each) for each in got.taken))
     finally:
         mails.stop()
     with Store.open(tmp_path / "events.db") as store:
