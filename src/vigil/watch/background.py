@@ -314,7 +314,9 @@ class BackgroundWatcher:
         while self.settings.model_dir is None:
             await asyncio.sleep(ASK_AGAIN_S)
             watch = self._watch
-            if watch is None or watch.breaker.state == "closed" or watch.breaker.cause is not Cause.EXCHANGED:
+            if watch is None or watch.is_stopping:
+                continue
+            if watch.breaker.state == "closed" or watch.breaker.cause is not Cause.EXCHANGED:
                 continue
             log.warning("the watch begins anew: %s", watch.breaker.reason)
             self.problem = EXCHANGED
@@ -335,10 +337,12 @@ class BackgroundWatcher:
         self.problem = why
 
     def _end(self) -> None:
+        """Ends what runs, in the event loop; called again, for a watcher that began meanwhile, it ends that."""
         assert self._stopped is not None
-        if self._watch is not None and not self._stopped.is_set():
-            self._watch.stop()
         self._stopped.set()
+        # Stopped a second time, a watcher would not finish its windows.
+        if self._watch is not None and not self._watch.is_stopping:
+            self._watch.stop()
 
     def _reconcile(self) -> None:
         """Adds, removes, pauses and resumes sources until the watcher matches the camera list."""

@@ -133,6 +133,11 @@ class Watcher:
             failures=self.supervisor.failures.total(),
         )
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether `stop` has been called."""
+        return self._stopped.is_set()
+
     def stop(self) -> None:
         """Stops in order: reading ends, pending windows are finished or marked unknown, and everything is stored.
 

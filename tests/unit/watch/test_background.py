@@ -1,3 +1,4 @@
+import asyncio
 import os
 import socket
 import stat
@@ -15,6 +16,7 @@ from scripted_server import Reply, Request, ScriptedServer, error
 from vigil.errors import ConfigError, SourceError, UsageError, VigilError
 from vigil.events import EventChange
 from vigil.frames import decode_jpeg
+from vigil.judge import Judge
 from vigil.judge.circuit_breaker import ENDPOINT_CAUSES
 from vigil.manifest import Contract, Manifest
 from vigil.questions import load_question
@@ -109,6 +111,30 @@ def test_a_service_watches_beside_the_program_and_stops_in_order(
     service.start()
     until(lambda: state_of(service).judged)
     service.stop()
+
+
+def test_a_stop_that_arrives_just_before_the_watcher_begins_ends_it(
+    server: ScriptedServer, tmp_path: Path, bright: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher, "GRACE_S", 3600.0)
+    service = BackgroundWatcher(settings_for(server.url, tmp_path, bright))
+    stopping = threading.Thread(target=service.stop)
+    connect = Judge.connect
+
+    async def connect_and_be_stopped(*words: Any, **named: Any) -> Judge:
+        judge = await connect(*words, **named)
+        stopping.start()
+        assert service._stopped is not None
+        # The watcher begins in the same turn of the event loop in which the stop is told.
+        while not service._stopped.is_set():
+            await asyncio.sleep(0)
+        return judge
+
+    monkeypatch.setattr(Judge, "connect", connect_and_be_stopped)
+    service.start()
+    until(lambda: stopping.ident is not None)
+    stopping.join(HANG_S)
+    assert not stopping.is_alive() and service.problem == watch_service.STOPPED and service.watch is None
 
 
 def test_a_server_that_comes_back_with_another_contract_is_watched_by_that(
