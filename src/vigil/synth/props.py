@@ -172,7 +172,7 @@ def _with_fault(image: Image, fault: Fault, time_s: float) -> Image:
     if fault.kind == "dazzled":
         return np.asarray(np.clip(image * 0.25 + 150 + 90 * fault.strength, 0, 255), dtype=np.uint8)
     if fault.kind == "snow":
-        rng = np.random.default_rng((fault.seed, round(time_s * 1000)))
+        rng = np.random.default_rng((fault.seed, abs(round(time_s * 1000))))
         snow = rng.integers(0, 256, (height, width, 1)) * np.ones(3)
         share = 0.45 + 0.5 * fault.strength
         return np.asarray(image * (1 - share) + snow * share, dtype=np.uint8)

@@ -15,6 +15,7 @@ import pytest
 from scripted_server import ScriptedServer, chat
 from vigil.cli.dataset_report import meaning_of
 from vigil.cli.main import main
+from vigil.questions import load_question
 from waiting import HANG_S, until
 
 
