@@ -11,8 +11,8 @@ class DemoTask:
     """What a demo asks, and what it draws and trains for it.
 
     `file` is the task file, `shares` those of the splits of drawn clips, `samples` the training windows over all
-    epochs, `overrides` those of configs/train/tiny_lora.yaml. `is_calibrated` fits a calibration to a split that is kept
-    for it.
+    epochs, `overrides` those of configs/train/tiny_lora.yaml. `is_calibrated` fits a calibration to a split that is
+    kept for it.
     """
 
     question: str
