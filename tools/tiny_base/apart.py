@@ -1,9 +1,9 @@
 """Gives label words that the tiny base has never said rows of their own, so that a LoRA can tell them apart.
 
-A token that no training text holds is only ever pushed down, and all such tokens in the same direction: after a training
-their embedding rows are alike (cosine above 0.97), and no hidden state prefers one of them to another. Qwen3-VL, which has
-read all of them, has no such rows. Here each gets a random part across that common direction. The common part stays, so a
-base that is not trained on these words says them as seldom as before.
+A token that no training text holds is only ever pushed down, and all such tokens in the same direction: after a
+training their embedding rows are alike (cosine above 0.97), and no hidden state prefers one of them to another.
+Qwen3-VL, which has read all of them, has no such rows. Here each gets a random part across that common direction. The
+common part stays, so a base that is not trained on these words says them as seldom as before.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 WEIGHTS_NAME: Final = "model.safetensors"
 ROWS_NAME: Final = "model.language_model.embed_tokens.weight"
 ALIKE: Final = 0.9
-"""Rows with a higher cosine to the mean of unused rows than this are untrained; those of trained words have far less."""
+"""Rows with a higher cosine than this to the common direction are untrained; those of trained words have far less."""
 
 OWN_LENGTH: Final = 2.0
 """The length of the part of its own; rows of trained tokens are about 1.3 long, common parts about 2.5."""
