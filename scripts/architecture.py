@@ -21,7 +21,7 @@ PICTURE = ROOT / "docs" / "architecture.svg"
 FLOORS = (
     "vigil.errors vigil.counted vigil.csv_text vigil.tiny",
     "vigil.file_names vigil.hosts",
-    "vigil.config vigil.files vigil.environments vigil.frames vigil.events vigil.label_tokens",
+    "vigil.config vigil.files vigil.environments vigil.frames vigil.events vigil.observation vigil.label_tokens",
     "vigil.windows vigil.questions vigil.download vigil.gpus vigil.masks",
     "vigil.verdict",
     "vigil.manifest vigil.store vigil.rules",
@@ -29,7 +29,7 @@ FLOORS = (
     "vigil.models vigil.alerts",
     "vigil.judge",
     "vigil.dataset vigil.serving vigil.chat",
-    "vigil.synth vigil.score vigil.training",
+    "vigil.synth vigil.score vigil.training vigil.history",
     "vigil.parity vigil.report",
     "vigil.watch",
     "vigil.analysis",
