@@ -21,7 +21,7 @@ PICTURE = ROOT / "docs" / "architecture.svg"
 FLOORS = (
     "vigil.errors vigil.counted vigil.csv_text vigil.tiny",
     "vigil.file_names vigil.hosts",
-    "vigil.config vigil.files vigil.environments vigil.frames vigil.events vigil.label_tokens",
+    "vigil.config vigil.files vigil.environments vigil.frames vigil.events vigil.observation vigil.label_tokens",
     "vigil.answer_schema",
     "vigil.windows vigil.questions vigil.picture_change vigil.download vigil.gpus vigil.masks",
     "vigil.verdict",

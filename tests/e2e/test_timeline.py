@@ -16,6 +16,7 @@ pytestmark = pytest.mark.e2e
 def test_the_answers_of_a_real_model_have_the_form_whatever_it_says(server: RunningServer, tmp_path: Path) -> None:
     video, key = film(tmp_path / "a.mp4", seconds=9, bright=[(3, 6)]), tmp_path / "key"
     key.write_text(server.key)
+    key.chmod(0o600)
     words = ["--url", server.url, "--key-file", str(key), "--out", str(tmp_path / "out"), "--max-pixels", "12288"]
     assert main(["timeline", str(video), *words, "--json", str(tmp_path / "a.json")]) == 0
     found = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))

@@ -26,7 +26,7 @@ MOST_ACTIONS = 4
 LONGEST_TEXT = 32
 """Characters of an actor, action or intent."""
 
-TOKENS_PER_ACTION = 3 * LONGEST_TEXT + 32
+TOKENS_PER_ACTION = 3 * LONGEST_TEXT + 64
 """Enough for the longest texts at a token a character, so that no answer of the form is cut off."""
 
 

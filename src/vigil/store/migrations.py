@@ -239,6 +239,30 @@ MIGRATIONS = (
             "ALTER TABLE cameras ADD COLUMN source_rules TEXT NOT NULL DEFAULT ''",
         ),
     ),
+    Migration(
+        14,
+        "observations, the lines of the semantic log",
+        (
+            """CREATE TABLE observations (
+                number {NUMBERED}, id VARCHAR NOT NULL UNIQUE, camera_id VARCHAR NOT NULL, source VARCHAR NOT NULL,
+                session_id VARCHAR NOT NULL, start_s DOUBLE PRECISION NOT NULL, end_s DOUBLE PRECISION NOT NULL,
+                happened_utc VARCHAR NOT NULL, text TEXT NOT NULL, fields TEXT NOT NULL, question VARCHAR NOT NULL,
+                model VARCHAR NOT NULL, tokens INTEGER NOT NULL, words TEXT NOT NULL)""",
+            "CREATE INDEX observations_by_time ON observations (happened_utc)",
+            "CREATE INDEX observations_of_camera ON observations (camera_id, happened_utc)",
+        ),
+        only={
+            # It keeps no terms and no lengths, which would be most of its size.
+            "sqlite": (
+                """CREATE VIRTUAL TABLE observation_terms USING fts5
+                    (terms, tokenize = 'ascii', detail = 'none', content = '', columnsize = 0)""",
+            ),
+            "postgresql": (
+                "ALTER TABLE observations ADD COLUMN terms TEXT[] NOT NULL DEFAULT '{}'",
+                "CREATE INDEX observations_by_term ON observations USING gin (terms) WITH (fastupdate = off)",
+            ),
+        },
+    ),
 )
 
 NUMBERED = {"sqlite": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}

@@ -13,7 +13,8 @@ holds each attempt to send it. `begins_s` of a clip is the second of the source 
 row of `missed_spans` is an incident without an event; its `taken_back_utc` is empty while it counts. `masks` is JSON
 (`vigil.masks`), and so is `rules` (`vigil.rules.camera_rules`); `source_name`,
 `source_place`, `source_masks` and `source_rules` of `cameras` are what the list of sources said last.
-`digest` is the SHA-256 of an API key, and empty times mean never.
+`digest` is the SHA-256 of an API key, and empty times mean never. `fields` of `observations` is JSON, empty if the
+answer was held to no schema.
 """
 
 from typing import Any
@@ -189,7 +190,30 @@ event_search = Table(
 """The folded text of each event.
 
 Its parts are indexed in a table `event_terms` of SQLite's FTS5, or on PostgreSQL in an array `terms` of this table;
-only `vigil.store.search` knows them.
+only `vigil.store.term_index` knows them.
+"""
+
+observations = Table(
+    "observations",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("camera_id", String, nullable=False),
+    Column("source", SafeText, nullable=False),
+    Column("session_id", String, nullable=False),
+    Column("start_s", Double, nullable=False),
+    Column("end_s", Double, nullable=False),
+    Column("happened_utc", String, nullable=False),
+    Column("text", SafeText, nullable=False),
+    Column("fields", SafeText, nullable=False),
+    Column("question", SafeText, nullable=False),
+    Column("model", SafeText, nullable=False),
+    Column("tokens", Integer, nullable=False),
+    Column("words", SafeText, nullable=False),
+)
+"""The lines of the semantic log; `words` is the folded text that is searched, its parts are in `observation_terms`.
+
+No session or camera is referenced by a key: a line outlives the watch it is of.
 """
 
 acknowledgements = Table(
