@@ -24,7 +24,7 @@ FLOORS = (
     "vigil.config vigil.files vigil.environments vigil.frames vigil.events vigil.observation vigil.label_tokens",
     "vigil.answer_schema",
     "vigil.windows vigil.questions vigil.picture_change vigil.download vigil.gpus vigil.masks",
-    "vigil.verdict",
+    "vigil.verdict vigil.scene",
     "vigil.manifest vigil.store vigil.rules",
     "vigil.sources vigil.calibration",
     "vigil.models vigil.alerts",

@@ -5,6 +5,8 @@ when its tier rises and when it ends: `event` is its id, `end_s` is null while i
 the change in the store. `late` is true, and otherwise absent, if an earlier watcher was killed before it published the
 change.
 
+A line of the semantic log has `observation`, its id.
+
 If lines cannot be written, as on a full disk, they are buffered in memory and written in order once there is room.
 """
 
@@ -18,6 +20,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 from vigil.errors import StoreError
 from vigil.events import Event, EventChange, TierThresholds
+from vigil.observation import Observation
 from vigil.report.subtitles import SrtWriter
 from vigil.store.event_record import event_record, rounded
 from vigil.verdict import JudgedWindow
@@ -98,6 +101,17 @@ class JsonLinesWriter(WatchObserver):
             tier=tier,
             latency_ms=round(verdict.latency_ms, 1),
             text=verdict.text,
+        )
+
+    def on_observation(self, observation: Observation) -> None:
+        self._write(
+            observation=observation.id,
+            source=observation.source,
+            **({"camera_id": observation.camera_id} if observation.camera_id else {}),
+            start_s=rounded(observation.start_s),
+            end_s=rounded(observation.end_s),
+            text=observation.text,
+            fields=observation.fields,
         )
 
     def on_change(self, change: EventChange) -> None:

@@ -121,6 +121,11 @@ class SourcePipeline:
         return self.state.name
 
     @property
+    def model(self) -> str:
+        """The name of the model that judges it."""
+        return self._rule_maker.model
+
+    @property
     def now_s(self) -> float:
         """The current time in seconds of the source; live sources only."""
         return time.time() - (self.capture.started_utc_s or time.time())

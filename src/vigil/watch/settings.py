@@ -19,6 +19,7 @@ from vigil.sources.address import Source, SourceEntry
 from vigil.sources.open_capture import CaptureSettings
 from vigil.store import DEFAULT_STORE
 from vigil.store.retention import RetentionSettings
+from vigil.watch.observe_settings import ObserveSettings
 
 CUT_WITHIN_S = 15.0
 """How late a clip may be written on a busy machine."""
@@ -95,6 +96,7 @@ class WatchSettings:
     clips: ClipSettings = field(default_factory=ClipSettings)
     rules: tuple[RuleSettings, ...] = (HysteresisSettings(),)
     capture: CaptureSettings = field(default_factory=CaptureSettings)
+    observe: ObserveSettings = field(default_factory=ObserveSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
 
