@@ -183,6 +183,10 @@ class SourcePipeline:
         """Processes the next window's verdict under the rules that hold now."""
         return [*self._take_over_rules(), *self.rules.push(judged)]
 
+    def observe(self, judged: JudgedWindow) -> list[EventChange]:
+        """Processes a window's observation under the rules that hold now."""
+        return [*self._take_over_rules(), *self.rules.observe(judged)]
+
     def tick(self, now_s: float) -> list[EventChange]:
         """Closes what is due at `now_s` under the rules that hold now."""
         return [*self._take_over_rules(), *self.rules.tick(now_s)]

@@ -30,7 +30,7 @@ from vigil.sources.address import Address
 from vigil.sources.live_masks import LiveMasks
 from vigil.sources.open_capture import open_capture
 from vigil.store import Store
-from vigil.verdict import Answer, Cause, JudgedWindow, Verdict, WindowAnswers
+from vigil.verdict import Answer, Cause, JudgedWindow, Outcome, Verdict, WindowAnswers
 from vigil.watch.camera_ids import CameraIds, record_of
 from vigil.watch.camera_lookup import look_up_camera
 from vigil.watch.descriptions import AlarmDescriber, await_description, with_text
@@ -386,6 +386,10 @@ class Watcher:
         if self.writer is not None:
             self.writer.queue_observation(observation)
         self.observers.on_observation(observation)
+        verdict = Verdict(outcome=Outcome.UNKNOWN, cause=Cause.WORDS_ONLY, text=observation.text)
+        judged = source.judged(window, WindowAnswers(verdict, {answer.question or observation.question: answer}))
+        with self.supervisor.survives(source.name, f"applying the rules to the observation of window {window.index}"):
+            await self._apply(source, partial(source.observe, judged))
 
     def _log(self, judged: JudgedWindow) -> None:
         if self.writer is not None:
