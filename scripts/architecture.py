@@ -30,7 +30,7 @@ FLOORS = (
     "vigil.models vigil.alerts",
     "vigil.judge",
     "vigil.dataset vigil.serving vigil.chat vigil.actions",
-    "vigil.synth vigil.score vigil.training",
+    "vigil.synth vigil.score vigil.training vigil.history",
     "vigil.parity vigil.report",
     "vigil.watch",
     "vigil.analysis",

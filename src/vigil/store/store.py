@@ -35,6 +35,7 @@ from vigil.store.migrations import NEWEST, migrate, version_of
 from vigil.store.missed_spans import MissedSpanTable
 from vigil.store.observations import ObservationTable
 from vigil.store.postgresql import DatabaseTimeouts
+from vigil.store.ranked_search import RankedSearch
 from vigil.store.rejected_rows import RejectedRows
 from vigil.store.search import SearchIndex
 from vigil.store.sessions import SessionTable, SourceLocks
@@ -66,6 +67,7 @@ class Store:
         self.missed_spans = MissedSpanTable(database)
         self.search = SearchIndex(database)
         self.observations = ObservationTable(database)
+        self.ranked = RankedSearch(database)
         self.acknowledgements = AcknowledgementTable(database)
         self.media = MediaTable(database, files or FolderMediaStore(folder))
         self.users = UserTable(database)

@@ -12,11 +12,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, TextClause, column, literal, text
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Double,
+    Select,
+    Subquery,
+    Table,
+    TextClause,
+    bindparam,
+    column,
+    func,
+    literal,
+    select,
+    text,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text
 
 WORD = re.compile(r"[^\W_]+")
+RUN = re.compile(r"[\x00-\x1f\x21-\x7f]+|[^\x00-\x7f]+")
+"""Neighbours that are all ASCII, or none of them."""
+
 PAIR, TRIPLE = 2, 3
 
 
@@ -50,6 +69,22 @@ def asked_terms(folded: str) -> set[str]:
     return {term for term in found if not any(term in other and term != other for other in found)}
 
 
+def asked_units(folded: str) -> dict[str, tuple[str, ...]]:
+    """What a question asks for, and the terms of each: its words, or pairs of characters where none are divided.
+
+    A word of ASCII letters has the triples in it, so that `fighting` is found where `fight` is asked for. Single
+    letters are left out.
+    """
+    units: dict[str, tuple[str, ...]] = {}
+    for run in RUN.findall(" ".join(WORD.findall(folded))):
+        if not run.isascii():
+            units |= {run[i : i + PAIR]: (run[i : i + PAIR],) for i in range(max(1, len(run) - 1))}
+        elif len(run) >= PAIR:
+            length = min(TRIPLE, len(run))
+            units[run] = tuple(dict.fromkeys(run[i : i + length] for i in range(len(run) - length + 1)))
+    return units
+
+
 @dataclass(frozen=True, slots=True)
 class TermIndex:
     """The index of a table with a numeric key `number` and the folded text of each row in `words`.
@@ -80,6 +115,18 @@ class TermIndex:
             return found.where(text(indexed).bindparams(terms=" ".join(map(_token, terms))))
         return found.where(column("terms", ARRAY(Text)).contains(literal(terms, ARRAY(Text))))
 
+    def count(self, connection: Connection, term: str) -> int:
+        """In how many rows a term is."""
+        having = self._having(connection, term)
+        return int(connection.execute(select(func.count()).select_from(having)).scalar_one())
+
+    def scores(self, connection: Connection, weights: Mapping[str, float]) -> Subquery:
+        """A subquery of `number` and `score`: the rows with any of the terms, and the sum of the weights of those."""
+        having = [(self._having(connection, term), weight) for term, weight in weights.items()]
+        parts = [select(rows.c.number, literal(weight, Double).label("weight")) for rows, weight in having]
+        every = union_all(*parts).subquery()
+        return select(every.c.number, func.sum(every.c.weight).label("score")).group_by(every.c.number).subquery()
+
     def insert(self, connection: Connection, words: Mapping[int, str]) -> None:
         """Indexes the folded texts of new rows, by their numbers, in the caller's transaction."""
         if words:
@@ -94,6 +141,15 @@ class TermIndex:
             return
         rows = [{"number": number, "terms": _tokens(folded)} for number, folded in words.items()]
         connection.execute(self._fts_delete(), rows)
+
+    def _having(self, connection: Connection, term: str) -> Subquery:
+        """A subquery of the numbers of the rows with a term."""
+        if connection.dialect.name != "sqlite":
+            holds = column("terms", ARRAY(Text)).contains(literal([term], ARRAY(Text)))
+            return select(self.table.c.number).where(holds).subquery()
+        found = text(f"SELECT rowid AS number FROM {self.fts} WHERE {self.fts} MATCH :term")
+        bound = found.bindparams(bindparam("term", _token(term), unique=True))
+        return bound.columns(column("number", BigInteger)).subquery()
 
     def _fts_insert(self) -> TextClause:
         return text(f"INSERT INTO {self.fts} (rowid, terms) VALUES (:number, :terms)")

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 from vigil.errors import StoreError
 from vigil.events import Event, EventChange, TierThresholds
-from vigil.observation import Observation
+from vigil.observation import Observation, observation_record
 from vigil.report.subtitles import SrtWriter
 from vigil.store.event_record import event_record, rounded
 from vigil.verdict import JudgedWindow
@@ -104,15 +104,9 @@ class JsonLinesWriter(WatchObserver):
         )
 
     def on_observation(self, observation: Observation) -> None:
-        self._write(
-            observation=observation.id,
-            source=observation.source,
-            **({"camera_id": observation.camera_id} if observation.camera_id else {}),
-            start_s=rounded(observation.start_s),
-            end_s=rounded(observation.end_s),
-            text=observation.text,
-            fields=observation.fields,
-        )
+        times = {"start_s": rounded(observation.start_s), "end_s": rounded(observation.end_s)}
+        record = observation_record(observation) | times
+        self._write(**{key: value for key, value in record.items() if value or key not in ("camera_id", "place")})
 
     def on_change(self, change: EventChange) -> None:
         if change.kind == "grew" or (change.late and (change.event.id, change.sequence) in self._written_before):
