@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from vigil.errors import StoreError
-from vigil.rules import CameraRules, RuleSettings, checked_rules, rules_of_camera, with_names
+from vigil.rules import CameraRules, ObservationSettings, RuleSettings, checked_rules, rules_of_camera, with_names
 from vigil.rules.camera_rules import stored_rules
 from vigil.store.cameras import CameraRecord
 
@@ -105,4 +105,7 @@ def rules_router(context: ApiContext) -> APIRouter:
 def _settings(rule: RuleSettings) -> RuleSettingsOut:
     tiers = {"low": rule.tiers.low, "medium": rule.tiers.medium, "high": rule.tiers.high}
     told = {name: getattr(rule, name, None) for name in RuleSettingsOut.model_fields}
+    if isinstance(rule, ObservationSettings):
+        # Its terms are about words and fields, and have no probability.
+        told |= {"all": None, "label": rule.shown}
     return RuleSettingsOut.model_validate(told | {"tiers": tiers})

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from vigil.errors import VigilError
 from vigil.events import Event
 from vigil.manifest import calibration_in
-from vigil.rules import HysteresisSettings, RuleSettings, SequenceSettings
+from vigil.rules import HysteresisSettings, ObservationSettings, RuleSettings, SequenceSettings
 from vigil.store import Store
 from vigil.store.deliveries import Delivery, DeliveryAttempt
 from vigil.store.missed_spans import MissedFilter
@@ -158,6 +158,8 @@ def _told(rule: RuleSettings, *, name: str) -> RuleOut:
             n=rule.n,
             quiet_s=rule.quiet_s,
         )
+    if isinstance(rule, ObservationSettings):
+        return RuleOut(name=name, type="observation", opens_from=rule.tiers.low, label=rule.shown, times=rule.times)
     terms = rule.terms
     return RuleOut(
         name=name,

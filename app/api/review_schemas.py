@@ -73,7 +73,7 @@ class RuleOut(BaseModel):
     """
 
     name: str
-    type: Literal["hysteresis", "duration", "sequence", "count"]
+    type: Literal["hysteresis", "duration", "sequence", "count", "observation"]
     opens_from: float
     keep_from: float | None = None
     k: int | None = None

@@ -89,7 +89,7 @@ class RuleSettingsOut(BaseModel):
     """
 
     name: str
-    type: Literal["hysteresis", "duration", "sequence", "count"]
+    type: Literal["hysteresis", "duration", "sequence", "count", "observation"]
     tiers: dict[Literal["low", "medium", "high"], float]
     k: int | None = None
     n: int | None = None

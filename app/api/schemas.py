@@ -108,6 +108,30 @@ class EventList(BaseModel):
     next: str | None
 
 
+class ObservationOut(BaseModel):
+    """A line of the semantic log. `fields` is null unless the model was held to a form, and its answer had it."""
+
+    observation: str
+    camera_id: str
+    source: str
+    place: str
+    start_s: float
+    end_s: float
+    happened_utc: str
+    text: str
+    fields: dict[str, Any] | None
+    question: str
+    model: str
+    tokens: int
+
+
+class ObservationList(BaseModel):
+    """Observations, the latest first. `next` is the cursor of the next page, null on the last one."""
+
+    observations: list[ObservationOut]
+    next: str | None
+
+
 class NewMark(Form):
     """A mark to be added; the empty mark takes the valid one back."""
 
@@ -190,7 +214,8 @@ class CameraOut(BaseModel):
 
     `unknown` counts windows without a verdict by cause; `dropped` are those that gave way to newer ones. `rules`
     (empty: all), `thresholds` and `schedule` are its own; outside of the schedule (`is_scheduled`) nothing opens.
-    `tiers` are those of the first rule that holds.
+    `tiers` are those of the first rule that holds. `observation` is the last line of the semantic log, of the window
+    that ended at second `observed_s`; `observations_skipped` counts those that were due and left out.
     """
 
     id: str
@@ -224,6 +249,11 @@ class CameraOut(BaseModel):
     unknown: dict[str, int]
     events: int
     open_event: str
+    observation: str
+    observed_s: float | None
+    observations: int
+    observations_skipped: int
+    observations_as_words: int
     connections: int
     problems: list[str]
 

@@ -12,6 +12,7 @@ const OF_KIND = {
   duration: ["p_from", "for_s", "gap_s"],
   sequence: ["within_s", "quiet_s"],
   count: ["p_from", "times", "within_s", "gap_s"],
+  observation: ["times"],
 };
 
 const numberIn = (input) => (input.value.trim() === "" ? null : Number(input.value));

@@ -31,13 +31,13 @@ const p2 = (p) => p.toFixed(2);
 
 const WHY = {
   hysteresis: "events.why_incident", duration: "events.why_lasting",
-  sequence: "events.why_sequence", count: "events.why_count",
+  sequence: "events.why_sequence", count: "events.why_count", observation: "events.why_observation",
 };
 
 const ruleLine = (rule) => {
   if (!rule) return word("events.why_no_rule");
   const terms = (rule.terms ?? []).map(({ label, holds }) => (holds ? label : word("events.term_not", { label })));
-  const label = terms.join(word(rule.type === "sequence" ? "events.terms_then" : "events.terms_and"));
+  const label = rule.type === "observation" ? rule.label : terms.join(word(rule.type === "sequence" ? "events.terms_then" : "events.terms_and"));
   return word(WHY[rule.type], { ...rule, label, from: p2(rule.opens_from) });
 };
 

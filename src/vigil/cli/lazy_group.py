@@ -21,6 +21,7 @@ SUMMARIES = {
     "compose": "Compose one long video with incidents at known times.",
     "parity": "Check that a server reads windows exactly as training did.",
     "score": "Score a served model on labelled clips or long videos.",
+    "timeline": "List who does what in a film, with seconds.",
     "watch": "Watch sources and report events.",
     "web": "Serve the web pages: chat, analysis, watch room and review.",
     "service": "Watch cameras and serve the REST and event API.",

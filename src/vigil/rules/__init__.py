@@ -10,6 +10,7 @@ from vigil.rules.condition import Term
 from vigil.rules.count import CountRule, CountSettings
 from vigil.rules.duration import DurationRule, DurationSettings
 from vigil.rules.hysteresis import HysteresisRule, HysteresisSettings
+from vigil.rules.observation import ObservationRule, ObservationSettings, ObservedTerm
 from vigil.rules.rule import Rule, RuleSet
 from vigil.rules.schedule import WeeklySchedule
 from vigil.rules.sequence import SequenceRule, SequenceSettings
@@ -28,6 +29,9 @@ __all__ = [
     "HysteresisRule",
     "HysteresisSettings",
     "JudgedWindow",
+    "ObservationRule",
+    "ObservationSettings",
+    "ObservedTerm",
     "Rule",
     "RuleSet",
     "RuleSettings",

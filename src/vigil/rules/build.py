@@ -12,11 +12,12 @@ from vigil.rules.condition import Term
 from vigil.rules.count import CountRule, CountSettings
 from vigil.rules.duration import DurationRule, DurationSettings
 from vigil.rules.hysteresis import HysteresisRule, HysteresisSettings
+from vigil.rules.observation import ObservationRule, ObservationSettings
 from vigil.rules.rule import Guard, Rule, RuleSet, log_failures
 from vigil.rules.schedule import WeeklySchedule
 from vigil.rules.sequence import SequenceRule, SequenceSettings
 
-RuleSettings: TypeAlias = HysteresisSettings | DurationSettings | SequenceSettings | CountSettings
+RuleSettings: TypeAlias = HysteresisSettings | DurationSettings | SequenceSettings | CountSettings | ObservationSettings
 """The settings of one rule; `type` names its kind."""
 
 MADE_OF: Mapping[type[RuleSettings], Callable[..., Rule]] = {
@@ -24,6 +25,7 @@ MADE_OF: Mapping[type[RuleSettings], Callable[..., Rule]] = {
     DurationSettings: DurationRule,
     SequenceSettings: SequenceRule,
     CountSettings: CountRule,
+    ObservationSettings: ObservationRule,
 }
 
 
@@ -43,7 +45,7 @@ def resolve_questions(
     questions = {own.name: own}
     resolved: list[RuleSettings] = []
     for rule in rules:
-        if isinstance(rule, HysteresisSettings):
+        if isinstance(rule, HysteresisSettings | ObservationSettings):
             resolved.append(rule)
             continue
         asked = [_question_of(term, own, rule=rule.name) for term in rule.terms]

@@ -20,6 +20,7 @@ from vigil.rules.build import RuleSettings
 from vigil.rules.count import CountSettings
 from vigil.rules.duration import DurationSettings
 from vigil.rules.hysteresis import HysteresisSettings
+from vigil.rules.observation import ObservationSettings
 from vigil.rules.schedule import WeeklySchedule
 from vigil.rules.sequence import SequenceSettings
 
@@ -186,6 +187,7 @@ THRESHOLDS: Mapping[type[RuleSettings], tuple[str, ...]] = {
     HysteresisSettings: ("tiers", "k", "n", "keep_from", "quiet_s"),
     DurationSettings: ("tiers", "p_from", "for_s", "gap_s"),
     SequenceSettings: ("tiers", "within_s", "quiet_s"),
+    ObservationSettings: ("tiers", "times"),
     CountSettings: ("tiers", "p_from", "times", "within_s", "gap_s"),
 }
 """The thresholds that a camera may have of its own, by the kind of rule."""

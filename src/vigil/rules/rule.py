@@ -11,7 +11,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from vigil.events import Event, EventChange
 from vigil.rules.schedule import SourceSchedule, WeeklySchedule
@@ -65,6 +65,14 @@ class Rule(Protocol):
 
     def finish(self, because: str) -> list[EventChange]:
         """Ends the source and closes the open event; a second call changes nothing."""
+
+
+@runtime_checkable
+class ReadsObservations(Protocol):
+    """A rule that is about the semantic log, whose lines come later than the verdicts of their windows."""
+
+    def observe(self, judged: JudgedWindow) -> list[EventChange]:
+        """Processes the next window with its observation; returns the changes, in order."""
 
 
 @contextmanager
@@ -123,6 +131,17 @@ class RuleSet:
         if not self._schedule.is_open(judged.start_s, judged.end_s, epoch_s=self.epoch_s):
             return self.suspend(OUT_OF_SCHEDULE)
         return self._each(lambda rule: rule.push(judged))
+
+    def observe(self, judged: JudgedWindow) -> list[EventChange]:
+        """Processes a window with its observation, later than its verdict, under the rules that are about those."""
+        if not self._schedule.is_open(judged.start_s, judged.end_s, epoch_s=self.epoch_s):
+            return []
+        changes: list[EventChange] = []
+        for rule in self.rules:
+            if isinstance(rule, ReadsObservations):
+                with self._guard(rule.name):
+                    changes += rule.observe(judged)
+        return changes
 
     def tick(self, now_s: float) -> list[EventChange]:
         """Closes what is due at `now_s` under every rule."""

@@ -5,6 +5,8 @@ when its tier rises and when it ends: `event` is its id, `end_s` is null while i
 the change in the store. `late` is true, and otherwise absent, if an earlier watcher was killed before it published the
 change.
 
+A line of the semantic log has `observation`, its id.
+
 If lines cannot be written, as on a full disk, they are buffered in memory and written in order once there is room.
 """
 
@@ -18,6 +20,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 from vigil.errors import StoreError
 from vigil.events import Event, EventChange, TierThresholds
+from vigil.observation import Observation, observation_record
 from vigil.report.subtitles import SrtWriter
 from vigil.store.event_record import event_record, rounded
 from vigil.verdict import JudgedWindow
@@ -99,6 +102,11 @@ class JsonLinesWriter(WatchObserver):
             latency_ms=round(verdict.latency_ms, 1),
             text=verdict.text,
         )
+
+    def on_observation(self, observation: Observation) -> None:
+        times = {"start_s": rounded(observation.start_s), "end_s": rounded(observation.end_s)}
+        record = observation_record(observation) | times
+        self._write(**{key: value for key, value in record.items() if value or key not in ("camera_id", "place")})
 
     def on_change(self, change: EventChange) -> None:
         if change.kind == "grew" or (change.late and (change.event.id, change.sequence) in self._written_before):

@@ -9,6 +9,7 @@ from vigil.questions import Question
 from vigil.rules import (
     CameraRules,
     HysteresisSettings,
+    ObservationSettings,
     RuleSettings,
     WeeklySchedule,
     resolve_questions,
@@ -59,7 +60,7 @@ class LiveRules:
     def questions(self) -> Sequence[Question]:
         """The questions that its rules are about, the task's own first: that is always asked."""
         own, *others = self._of_watch.questions
-        others_of = [rule for rule in self.settings if not isinstance(rule, HysteresisSettings)]
+        others_of = [rule for rule in self.settings if not isinstance(rule, HysteresisSettings | ObservationSettings)]
         needed = {term.question for rule in others_of for term in rule.terms}
         return [own, *(question for question in others if question.name in needed)]
 

@@ -15,14 +15,11 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from vigil.errors import SourceError
 from vigil.events import EventChange, Tier
-from vigil.frames import RGB, Frame
+from vigil.frames import Frame
 from vigil.judge import Judge
+from vigil.picture_change import Grey, grey_thumbnail, mean_difference
 from vigil.rules import RuleSet
 from vigil.rules.build import RuleMaker
 from vigil.rules.rule import Guard, log_failures
@@ -41,15 +38,12 @@ from vigil.windows import Window, Windower
 log = logging.getLogger(__name__)
 
 
-SIDE_PX = 64
-
-
 class MotionGate:
     """Detects windows in which no frame differs from the previous one by `threshold` grey levels (of 255)."""
 
     def __init__(self, threshold: float) -> None:
         self.threshold = threshold
-        self._small: dict[float, NDArray[np.uint8]] = {}
+        self._small: dict[float, Grey] = {}
 
     def is_still(self, window: Window) -> bool:
         """Returns True if nothing moves in a window; always False if the gate is off (`threshold` is 0)."""
@@ -59,16 +53,12 @@ class MotionGate:
         """The largest mean absolute difference between two neighbouring frames, in grey levels."""
         cached = self._small
         self._small = {
-            shot.time_s: cached[shot.time_s] if shot.time_s in cached else _small(shot.image) for shot in window.shots
+            shot.time_s: cached[shot.time_s] if shot.time_s in cached else grey_thumbnail(shot.image)
+            for shot in window.shots
         }
         frames = [self._small[shot.time_s] for shot in window.shots]
         pairs = pairwise(frames)
-        return max((float(cv2.norm(a, b, cv2.NORM_L1)) / SIDE_PX**2 for a, b in pairs), default=0.0)
-
-
-def _small(image: RGB) -> NDArray[np.uint8]:
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.resize(grey, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        return max((mean_difference(a, b) for a, b in pairs), default=0.0)
 
 
 UNKNOWN_BETWEEN = 8
@@ -131,6 +121,11 @@ class SourcePipeline:
         return self.state.name
 
     @property
+    def model(self) -> str:
+        """The name of the model that judges it."""
+        return self._rule_maker.model
+
+    @property
     def now_s(self) -> float:
         """The current time in seconds of the source; live sources only."""
         return time.time() - (self.capture.started_utc_s or time.time())
@@ -187,6 +182,10 @@ class SourcePipeline:
     def push(self, judged: JudgedWindow) -> list[EventChange]:
         """Processes the next window's verdict under the rules that hold now."""
         return [*self._take_over_rules(), *self.rules.push(judged)]
+
+    def observe(self, judged: JudgedWindow) -> list[EventChange]:
+        """Processes a window's observation under the rules that hold now."""
+        return [*self._take_over_rules(), *self.rules.observe(judged)]
 
     def tick(self, now_s: float) -> list[EventChange]:
         """Closes what is due at `now_s` under the rules that hold now."""

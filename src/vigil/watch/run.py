@@ -22,6 +22,7 @@ from vigil.store import Store
 from vigil.watch.alert_observer import AlertObserver
 from vigil.watch.live_rules import WatchRules
 from vigil.watch.observers import WatchObserver
+from vigil.watch.semantic_log import OBSERVATIONS_AT_ONCE
 from vigil.watch.settings import WatchSettings
 from vigil.watch.state import WatchSummary
 from vigil.watch.watcher import Watcher
@@ -103,6 +104,12 @@ def _open_store(settings: WatchSettings) -> Store | None:
     return Store.open(settings.store, folder=settings.store_folder) if settings.store else None
 
 
+def _longest_answer(settings: WatchSettings) -> int:
+    """The most tokens of an answer, for which the server's context must have room."""
+    observed = settings.observe.scene_question().answer_tokens if settings.observe.is_on else 0
+    return max(settings.describe_tokens, observed)
+
+
 async def _connect(endpoint: Endpoint, settings: WatchSettings, *, wait_s: float) -> Judge:
     """Connects to the judge under the model's own contract; retries for `wait_s`, then raises EndpointError."""
     named = None if settings.task is None else load_question(settings.task)
@@ -119,10 +126,10 @@ async def _connect(endpoint: Endpoint, settings: WatchSettings, *, wait_s: float
                 **resolved.for_judge(),
                 deadline_s=settings.deadline_s,
                 min_label_probability=settings.min_label_probability,
-                # The watcher limits its own requests, fairly among the sources; descriptions come on top.
-                max_in_flight=settings.in_flight + settings.describe_in_flight,
+                # The watcher limits its own requests, fairly among the sources; the others come on top.
+                max_in_flight=settings.in_flight + settings.describe_in_flight + OBSERVATIONS_AT_ONCE,
                 retries=0,
-                answer_tokens=settings.describe_tokens,
+                answer_tokens=_longest_answer(settings),
                 alarm_from=settings.tiers.low,
             )
         except EndpointError as error:

@@ -14,11 +14,12 @@ from vigil.errors import UsageError
 from vigil.events import TierThresholds
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.judge.verdict_reader import MIN_LABEL_PROBABILITY
-from vigil.rules import HysteresisSettings, RuleSettings, checked_rules
+from vigil.rules import HysteresisSettings, ObservationSettings, RuleSettings, checked_rules
 from vigil.sources.address import Source, SourceEntry
 from vigil.sources.open_capture import CaptureSettings
 from vigil.store import DEFAULT_STORE
 from vigil.store.retention import RetentionSettings
+from vigil.watch.observe_settings import ObserveSettings
 
 CUT_WITHIN_S = 15.0
 """How late a clip may be written on a busy machine."""
@@ -95,6 +96,7 @@ class WatchSettings:
     clips: ClipSettings = field(default_factory=ClipSettings)
     rules: tuple[RuleSettings, ...] = (HysteresisSettings(),)
     capture: CaptureSettings = field(default_factory=CaptureSettings)
+    observe: ObserveSettings = field(default_factory=ObserveSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
 
@@ -122,6 +124,7 @@ class WatchSettings:
         problems += ["alerts need a store; name one, or remove the sinks"] * bool(self.alerts.sinks and not self.store)
         problems += ["rules must hold at least one rule; without one there are no events"] * (not self.rules)
         problems += _source_problems(self.sources, self.rules)
+        problems += _observation_problems(self.observe, self.rules)
         if problems:
             raise UsageError("; ".join(problems))
 
@@ -134,6 +137,16 @@ class WatchSettings:
     def hysteresis(self) -> HysteresisSettings:
         """The first hysteresis rule, or its defaults if there is none."""
         return next((rule for rule in self.rules if isinstance(rule, HysteresisSettings)), HysteresisSettings())
+
+
+def _observation_problems(observe: ObserveSettings, rules: Sequence[RuleSettings]) -> Iterator[str]:
+    """Rules that are about observations where none are made, or about fields of observations in words."""
+    about = [rule for rule in rules if isinstance(rule, ObservationSettings)]
+    if about and not observe.is_on:
+        yield f"the rule {about[0].name} is about observations, and observe.every_s is 0: none are made"
+    for rule in about:
+        if rule.needs_fields and observe.form == "words":
+            yield f"the rule {rule.name} is about a field, and observe.form is words; say json"
 
 
 def _source_problems(sources: Sequence[Source], rules: Sequence[RuleSettings]) -> Iterator[str]:

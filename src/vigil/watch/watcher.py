@@ -25,11 +25,12 @@ from vigil.events import EventChange
 from vigil.judge import Judge
 from vigil.judge.circuit_breaker import CircuitBreaker
 from vigil.manifest import Contract
+from vigil.observation import Observation
 from vigil.sources.address import Address
 from vigil.sources.live_masks import LiveMasks
 from vigil.sources.open_capture import open_capture
 from vigil.store import Store
-from vigil.verdict import Cause, JudgedWindow, Verdict, WindowAnswers
+from vigil.verdict import Answer, Cause, JudgedWindow, Outcome, Verdict, WindowAnswers
 from vigil.watch.camera_ids import CameraIds, record_of
 from vigil.watch.camera_lookup import look_up_camera
 from vigil.watch.descriptions import AlarmDescriber, await_description, with_text
@@ -37,6 +38,7 @@ from vigil.watch.live_rules import LiveRules, WatchRules
 from vigil.watch.media_recorder import MediaRecorder
 from vigil.watch.observers import ObserverGroup, WatchObserver
 from vigil.watch.pipeline import FAILED, OpenCapture, SourcePipeline, build_pipeline
+from vigil.watch.semantic_log import SemanticLog, observation_tokens
 from vigil.watch.settings import WatchSettings
 from vigil.watch.source_set import ManagedSource, SourceSet
 from vigil.watch.state import SourceState, SourceStatus, WatchSummary
@@ -91,6 +93,13 @@ class Watcher:
         self._files = asyncio.Semaphore(settings.files_at_once)
         self._describer = AlarmDescriber(self.breaker, settings)
         self._recorder = MediaRecorder(store, settings)
+        self._semantic_log = SemanticLog(
+            self.breaker,
+            settings.observe,
+            stride_s=judge.sampling.stride / judge.sampling.fps,
+            expected_tokens=observation_tokens(judge.sampling, settings.observe.scene_question()),
+            on_observation=self._record_observation,
+        )
         self._answers: set[asyncio.Task[WindowAnswers]] = set()
         for number, address in enumerate(addresses):
             self._sources.add(address, starts_after_s=self._start_delay_s(number / len(addresses)))
@@ -118,6 +127,7 @@ class Watcher:
             self._publish_late()
             for name, task in self._background_tasks().items():
                 stack.callback(asyncio.create_task(self.supervisor.keep(name, task)).cancel)
+            stack.push_async_callback(self._semantic_log.close)
             stack.callback(self._sources.close)
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
@@ -305,7 +315,8 @@ class Watcher:
         wait_s = 0.0 if source.state.live else self.settings.file_wait_s
         questions, tiers = source.live_rules.questions, source.live_rules.tiers
         asking = (self.breaker.ask(entry.window, question, wait_s=wait_s) for question in questions)
-        own, *others = await asyncio.gather(*asking)
+        with self._semantic_log.making_way(is_live=source.state.live):
+            own, *others = await asyncio.gather(*asking)
         verdict = own.verdict(self.judge.question, alarm_from=tiers.low)
         return WindowAnswers(verdict, {answer.question: answer for answer in (own, *others)})
 
@@ -316,6 +327,7 @@ class Watcher:
             judged = source.judged(window, await self._await_answers(source, asking))
             with self.supervisor.survives(source.name, f"applying the rules to window {window.index}"):
                 await results.put((judged, await self._apply_rule(source, window, judged)))
+        await self._semantic_log.finish(source)
         with self.supervisor.survives(source.name, "closing the open event"):
             await self._apply(source, partial(source.rules.finish, source.end_reason))
         await results.put(None)
@@ -329,6 +341,7 @@ class Watcher:
         self._log(judged)
         self.observers.on_verdict(judged)
         changes = await self._apply(source, partial(source.push, judged))
+        await self._semantic_log.offer(source, window, judged)
         return await self._describer.start(window, judged, changes, source.state)
 
     async def _await_answers(self, source: SourcePipeline, asking: "asyncio.Task[WindowAnswers]") -> WindowAnswers:
@@ -363,6 +376,20 @@ class Watcher:
         judged = replace(judged, verdict=with_text(judged.verdict, answer))
         self._log(judged)
         return judged
+
+    async def _record_observation(
+        self, source: SourcePipeline, window: Window, observation: Observation, answer: Answer
+    ) -> None:
+        """Stores and publishes a line of the semantic log, and applies the rules that are about it."""
+        source.state.observations += 1
+        source.state.observation, source.state.observed_s = observation.text, observation.end_s
+        if self.writer is not None:
+            self.writer.queue_observation(observation)
+        self.observers.on_observation(observation)
+        verdict = Verdict(outcome=Outcome.UNKNOWN, cause=Cause.WORDS_ONLY, text=observation.text)
+        judged = source.judged(window, WindowAnswers(verdict, {answer.question or observation.question: answer}))
+        with self.supervisor.survives(source.name, f"applying the rules to the observation of window {window.index}"):
+            await self._apply(source, partial(source.observe, judged))
 
     def _log(self, judged: JudgedWindow) -> None:
         if self.writer is not None:
@@ -449,6 +476,7 @@ class Watcher:
     def _cancel_all(self) -> None:
         """Cancels answers and descriptions and closes all queues, even if a reader thread still hangs."""
         self._describer.cancel()
+        self._semantic_log.cancel_all()
         for source in self._sources.sources:
             source.queue.close()
         for answer in self._answers:
