@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 
 from vigil.errors import UsageError
 from vigil.events import Event, Mark, Tier
+from vigil.questions import load_question
 from vigil.store import EventFilter, MediaFile, Store
 from vigil.store.event_record import EventState, full_record, rounded
 from vigil.store.times import parse_time
@@ -64,6 +65,9 @@ class EventFilters:
         Literal["true", "false_alarm", "unsure", "unmarked"] | None, Query(description="With this valid mark.")
     ] = None
     rule: Annotated[str, Query(max_length=LONGEST_TEXT, description="Made by this rule.")] = ""
+    label: Annotated[
+        str, Query(max_length=LONGEST_TEXT, description="Of this class, as users corrected it.", examples=["烟雾"])
+    ] = ""
     text: Annotated[
         str, Query(max_length=LONGEST_TEXT, description="With this text in the words, a note or the camera's name.")
     ] = ""
@@ -80,6 +84,7 @@ class EventFilters:
             state=self.state,
             mark=self.mark,
             rule=self.rule,
+            label=self.label,
             text=self.text.strip(),
             open_only=self.is_open is True,
             closed_only=self.is_open is False,
@@ -226,7 +231,23 @@ def added_marks(store: Store, made: Sequence[Mark]) -> list[AddedMark]:
 
 
 def _mark_out(mark: Mark) -> MarkOut:
-    return MarkOut(mark=mark.mark, note=mark.note, who=mark.who, marked_utc=mark.marked_utc)
+    return MarkOut(mark=mark.mark, note=mark.note, who=mark.who, marked_utc=mark.marked_utc, label=mark.label)
+
+
+def classes_of(task: str) -> list[str]:
+    """The classes that events of a task can have, if it is one of the installed ones; empty with two labels."""
+    try:
+        question = load_question(task)
+    except UsageError:
+        return []
+    return [] if question.has_two_labels else list(question.alarm_labels)
+
+
+def require_class(event: Event, label: str) -> None:
+    """Raises UsageError for a class that the event's task does not have, if the task is known here."""
+    known = classes_of(event.task)
+    if label and known and label not in known:
+        raise UsageError(f"label: the task {event.task} has no class {label!r}; its classes are: {', '.join(known)}")
 
 
 def _add_marking(router: APIRouter, context: ApiContext) -> None:
@@ -238,11 +259,15 @@ def _add_marking(router: APIRouter, context: ApiContext) -> None:
 
     @router.post("/events/{event}/marks", status_code=201, response_model=AddedMark, responses=problems(404, 503))
     def add_mark(caller: EventOperator, event: EventPath, said: NewMark) -> AddedMark:
-        """Marks an event as a true alarm, a false alarm or unsure; earlier marks stay in its history."""
+        """Marks an event as a true alarm, a false alarm or unsure; earlier marks stay in its history.
+
+        `label` corrects the class of a true alarm.
+        """
         store = context.store
         found = find_event(store, event)
+        require_class(found, said.label)
         write_down("mark an event", caller, event=found.id, mark=said.mark or "none")
-        mark = store.marks.add(found.id, said.mark, who=caller.name, note=said.note)
+        mark = store.marks.add(found.id, said.mark, who=caller.name, note=said.note, label=said.label)
         [added] = added_marks(store, [mark])
         return added
 

@@ -19,7 +19,7 @@ from .auth import EventOperator, EventReader, write_down
 from .camera_rules import RulesInForce, rules_at
 from .clip_state import clip_state
 from .context import ApiContext
-from .events import EventFilters, EventPath, added_marks, event_records, find_event
+from .events import EventFilters, EventPath, added_marks, classes_of, event_records, find_event, require_class
 from .media import files_of
 from .review_schemas import (
     AttemptOut,
@@ -48,6 +48,13 @@ RULES_OF_EVENTS = text("""WITH RECURSIVE found (rule) AS (
     SELECT rule FROM found WHERE rule IS NOT NULL AND rule <> ''""")
 """The rules that occur among events, each by one step in an index."""
 
+LABELS_OF_EVENTS = text("""WITH RECURSIVE found (label) AS (
+    SELECT min(label) FROM events UNION ALL
+    SELECT (SELECT min(label) FROM events WHERE label > found.label) FROM found WHERE found.label IS NOT NULL)
+    SELECT label FROM found WHERE label IS NOT NULL AND label <> ''
+    UNION SELECT label FROM marks WHERE label <> ''""")
+"""The classes that occur among events, each by one step in an index, and those that users corrected them to."""
+
 
 def review_router(context: ApiContext) -> APIRouter:
     """The routes of the review; before those of single events, whose paths would take theirs for ids."""
@@ -60,7 +67,7 @@ def review_router(context: ApiContext) -> APIRouter:
 def _add_lists(router: APIRouter, context: ApiContext) -> None:
     @router.get("/events/choices", response_model=EventChoices, responses=problems(503))
     def choices(caller: EventReader) -> EventChoices:
-        """What events can be filtered by: cameras, places and rules."""
+        """What events can be filtered by: cameras, places, rules and classes."""
         store = context.store
         among = set(store.events.sources())
         found = [camera for camera in store.cameras.all() if camera.name in among]
@@ -68,7 +75,7 @@ def _add_lists(router: APIRouter, context: ApiContext) -> None:
         strangers = sorted(among - {each.name for each in found})
         cameras += [CameraChoice(id=name, name=name, place="") for name in strangers]
         places = sorted({camera.place for camera in cameras if camera.place})
-        return EventChoices(cameras=cameras, places=places, rules=_rules(store))
+        return EventChoices(cameras=cameras, places=places, rules=_rules(store), labels=_labels(store))
 
     @router.get("/events/count", response_model=EventCount, responses=problems(400, 503))
     def count(caller: EventReader, filters: Annotated[EventFilters, Depends()]) -> EventCount:
@@ -83,13 +90,20 @@ def _add_lists(router: APIRouter, context: ApiContext) -> None:
     def mark_many(caller: EventOperator, said: NewMarks) -> MarkedEvents:
         """Marks up to 500 events at once: all those that exist, in one transaction."""
         wanted = list(dict.fromkeys(said.events))
-        made = context.store.marks.add_to_all(wanted, said.mark, who=caller.name, note=said.note)
+        for found in context.store.events.by_ids(wanted) if said.label else ():
+            require_class(found, said.label)
+        made = context.store.marks.add_to_all(wanted, said.mark, who=caller.name, note=said.note, label=said.label)
         for mark in made:
             write_down("mark an event", caller, event=mark.event_id, mark=said.mark or "none", among=str(len(made)))
         added = zip(made, added_marks(context.store, made), strict=True)
         marked = [MarkedEvent(event=each.event_id, **dict(mark)) for each, mark in added]
         known = {each.event for each in marked}
         return MarkedEvents(marked=marked, missing=[event_id for event_id in wanted if event_id not in known])
+
+
+def _labels(store: Store) -> list[str]:
+    with store.database.reading("reading classes") as connection:
+        return sorted(connection.execute(LABELS_OF_EVENTS).scalars())
 
 
 def _rules(store: Store) -> list[str]:
@@ -116,6 +130,7 @@ def _add_reasons(router: APIRouter, context: ApiContext) -> None:
             event=found.id,
             model=found.model,
             task=found.task,
+            classes=classes_of(found.task),
             rule=rule,
             tiers=tiers,
             calibration=_calibration(context),

@@ -15,6 +15,7 @@ from .rule_schemas import CameraRulesForm, ThresholdsForm
 EXAMPLE_EVENT = "20261120T115033123Z-9f3c21ab"
 EXAMPLE_CAMERA = "door"
 LONGEST_NOTE = 4000
+LONGEST_LABEL = 200
 LONGEST_ADDRESS = 500
 LONGEST_NAME = 80
 
@@ -45,12 +46,13 @@ class Problem(BaseModel):
 
 
 class MarkOut(BaseModel):
-    """One mark of an event; the empty mark takes the one before it back."""
+    """One mark of an event; the empty mark takes the one before it back. `label` is the corrected class, if any."""
 
     mark: MarkName
     note: str
     who: str
     marked_utc: str
+    label: str = ""
 
 
 class AddedMark(MarkOut):
@@ -66,10 +68,14 @@ class WindowOut(BaseModel):
     start_s: float
     end_s: float
     p_alarm: float | None
+    label: str = ""
 
 
 class EventOut(BaseModel):
-    """One event. Times in `_s` are seconds of the source; `mark` is the valid mark, empty if there is none."""
+    """One event. Times in `_s` are seconds of the source; `mark` is the valid mark, empty if there is none.
+
+    `label` is its class and `marked_label` a user's correction; both are left out where a task has two labels only.
+    """
 
     event: str
     source: str
@@ -88,8 +94,10 @@ class EventOut(BaseModel):
     task: str
     model: str
     rule: str
+    label: str = ""
     text: str
     mark: MarkName
+    marked_label: str = ""
     note: str
     marked_by: str
     marked_utc: str
@@ -137,6 +145,7 @@ class NewMark(Form):
 
     mark: MarkName = Field(examples=["false_alarm"])
     note: str = Field("", max_length=LONGEST_NOTE, examples=["two boys play"])
+    label: str = Field("", max_length=LONGEST_LABEL, examples=["烟雾"])
 
 
 class VerdictOut(BaseModel):

@@ -99,6 +99,7 @@ def task_texts() -> Iterator[list[str]]:
         data = read_yaml(path)
         texts = list(_strings(data))
         words = [data[key] for key in ("alarm_word", "normal_word") if key in data]
+        words += [label["word"] for label in data.get("labels", ())]
         answers = [
             f"{word}{mark}{text}" for word in words for mark in ("，", ", ", ",", "。", ".") for text in ("", *texts)
         ]
@@ -112,12 +113,13 @@ def _with_openings(texts: list[str]) -> Iterator[str]:
 
 
 def _strings(data: Any) -> Iterator[str]:
-    """Every string in YAML data, at any depth."""
+    """Every string in YAML data, at any depth, but the names of folders, which no model reads."""
     if isinstance(data, str):
         yield data
     elif isinstance(data, dict):
-        for value in data.values():
-            yield from _strings(value)
+        for key, value in data.items():
+            if not str(key).endswith("folders"):
+                yield from _strings(value)
     elif isinstance(data, list):
         for value in data:
             yield from _strings(value)

@@ -42,6 +42,9 @@ COLUMNS = (
     "media",
 )
 
+LABEL_COLUMNS = ("label", "marked_label")
+"""Columns of tables in which an event has a class."""
+
 MISSED_COLUMNS = (
     "missed",
     "source",
@@ -86,7 +89,9 @@ def as_json(
 def as_csv(events: Sequence[Event], media: EventMediaFiles, marks: EventMarks) -> str:
     """A table with a header row and each event's valid mark; media paths are separated by spaces."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    has_labels = any(event.label for event in events)
+    columns = (*COLUMNS, *LABEL_COLUMNS) if has_labels else COLUMNS
+    writer = csv.DictWriter(out, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     for event in events:
         paths = " ".join(file.place for file in media.get(event.id, ()))

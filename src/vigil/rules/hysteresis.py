@@ -135,6 +135,7 @@ class HysteresisRule:
             start_s=judged.start_s,
             end_s=judged.end_s,
             p_alarm=self.rules.weight(judged.verdict),
+            label=judged.verdict.alarm_label,
         )
         self._note_window(judged)
         known = evidence.p_alarm is not None
@@ -259,7 +260,13 @@ class HysteresisRule:
 
     def _close_short_source(self, because: str) -> list[EventChange]:
         evidence = [
-            EventWindow(window=j.window, start_s=j.start_s, end_s=j.end_s, p_alarm=self.rules.weight(j.verdict))
+            EventWindow(
+                window=j.window,
+                start_s=j.start_s,
+                end_s=j.end_s,
+                p_alarm=self.rules.weight(j.verdict),
+                label=j.verdict.alarm_label,
+            )
             for j in self._first
         ]
         known = [e for e in evidence if e.p_alarm is not None]

@@ -182,12 +182,14 @@ LABELS = ("alarm", "normal")
 def label_probability(judged: JudgedWindow, *, question: str, label: str) -> float | None:
     """The probability of a label of a question's answer on a window; None if it is not known.
 
-    An empty `question` is the one that the verdict answers, with the labels `alarm` and `normal`. An answer without
-    probabilities counts as 1 for the stated label and 0 for the others.
+    An empty `question` is the one that the verdict answers, with the labels `alarm` and `normal` or those of its
+    probabilities. An answer without probabilities counts as 1 for the stated label and 0 for the others.
     """
     if question:
         answer = judged.answers.get(question)
         return None if answer is None else _p_label(answer, label)
+    if label in judged.verdict.probabilities:
+        return judged.verdict.probabilities[label]
     p_alarm = _p_alarm(judged.verdict)
     if p_alarm is None or label not in LABELS:
         return None

@@ -9,8 +9,8 @@ incomplete last line, as left by `kill -9`, is dropped.
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -24,7 +24,10 @@ from vigil.verdict import Cause, Outcome, Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
-    """One window's verdict, with what is needed to score it; `asked_s` and `answered_s` are `time.time()`."""
+    """One window's verdict, with what is needed to score it; `asked_s` and `answered_s` are `time.time()`.
+
+    `probabilities` and `raw_probabilities` are those of the labels, if there are others than alarm and normal.
+    """
 
     digest: str
     clip: str
@@ -40,6 +43,8 @@ class JournalEntry:
     asked_s: float = 0.0
     answered_s: float = 0.0
     detail: str = ""
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    raw_probabilities: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, verdict: Verdict, *, digest: str, clip: str, window: int, **times: float) -> "JournalEntry":
@@ -57,18 +62,28 @@ class JournalEntry:
             end_s=verdict.end_s,
             latency_ms=verdict.latency_ms,
             detail=verdict.detail,
+            probabilities=verdict.probabilities,
+            raw_probabilities=verdict.raw_probabilities,
             **times,
         )
 
+    def to_json(self) -> dict[str, Any]:
+        """The entry as plain data, without probabilities of labels if it has none."""
+        return {key: value for key, value in asdict(self).items() if value or not key.endswith("probabilities")}
+
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "JournalEntry":
-        """The entry that `asdict` wrote; raises TypeError or ValueError if it is not one."""
+        """The entry that `to_json` made; raises TypeError or ValueError if it is not one."""
         cause = data.get("cause")
         return cls(**{**data, "outcome": Outcome(data["outcome"]), "cause": Cause(cause) if cause else None})
 
     def uncalibrated(self) -> "JournalEntry":
-        """The same verdict with the uncalibrated probability."""
-        return replace(self, p_alarm=self.p_raw if self.p_raw is not None else self.p_alarm)
+        """The same verdict with the uncalibrated probabilities."""
+        return replace(
+            self,
+            p_alarm=self.p_raw if self.p_raw is not None else self.p_alarm,
+            probabilities=self.raw_probabilities,
+        )
 
 
 class Journal:
@@ -93,7 +108,7 @@ class Journal:
         ):
             _write(file, {"journal": self._header})
             for record in self.completed.values():
-                _write(file, asdict(record))
+                _write(file, record.to_json())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -108,7 +123,7 @@ class Journal:
 
         Raises JobError if it cannot be written.
         """
-        self._append(asdict(record))
+        self._append(record.to_json())
 
     def close_run(self) -> None:
         """Marks the run as complete, so that the next one starts over."""

@@ -263,6 +263,17 @@ MIGRATIONS = (
             ),
         },
     ),
+    Migration(
+        15,
+        "classes of events, of their windows, and of marks that correct them",
+        (
+            "ALTER TABLE events ADD COLUMN label VARCHAR NOT NULL DEFAULT ''",
+            "ALTER TABLE event_windows ADD COLUMN label VARCHAR NOT NULL DEFAULT ''",
+            "ALTER TABLE marks ADD COLUMN label VARCHAR NOT NULL DEFAULT ''",
+            "CREATE INDEX events_by_label ON events (label, happened_utc, id)",
+            "CREATE INDEX marks_by_label ON marks (label)",
+        ),
+    ),
 )
 
 NUMBERED = {"sqlite": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}

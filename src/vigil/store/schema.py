@@ -120,6 +120,7 @@ events = Table(
     Column("untold", String, nullable=False, server_default=""),
     Column("camera_id", String, nullable=False),
     Column("rule", SafeText, nullable=False),
+    Column("label", SafeText, nullable=False, server_default=""),
 )
 
 event_windows = Table(
@@ -130,6 +131,7 @@ event_windows = Table(
     Column("start_s", Double, nullable=False),
     Column("end_s", Double, nullable=False),
     Column("p_alarm", Double),
+    Column("label", SafeText, nullable=False, server_default=""),
 )
 
 media = Table(
@@ -152,6 +154,7 @@ marks = Table(
     Column("who", SafeText, nullable=False),
     Column("note", SafeText, nullable=False),
     Column("marked_utc", String, nullable=False),
+    Column("label", SafeText, nullable=False, server_default=""),
 )
 
 missed_spans = Table(

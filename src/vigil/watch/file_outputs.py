@@ -29,8 +29,12 @@ from vigil.watch.observers import WatchObserver
 log = logging.getLogger(__name__)
 
 
-EVENT_KEYS = ("event", "source", "camera_id", "place", "onset_s", "end_s", "peak", "tier", "announced_s", "rule")
-"""The fields of an event's line; `camera_id` and `place` are left out if they are unknown."""
+EVENT_KEYS = (
+    "event", "source", "camera_id", "place", "onset_s", "end_s", "peak", "tier", "announced_s", "rule", "label",
+)  # fmt: skip
+"""The fields of an event's line; `camera_id`, `place` and `label` are left out if there is none."""
+
+OPTIONAL_KEYS = frozenset({"camera_id", "place", "label"})
 
 MOST_WAITING = 20_000
 """Lines buffered while they cannot be written, about three hours of one camera; beyond that the oldest are lost."""
@@ -101,6 +105,7 @@ class JsonLinesWriter(WatchObserver):
             tier=tier,
             latency_ms=round(verdict.latency_ms, 1),
             text=verdict.text,
+            **({"probabilities": verdict.probabilities} if verdict.probabilities else {}),
         )
 
     def on_observation(self, observation: Observation) -> None:
@@ -112,7 +117,7 @@ class JsonLinesWriter(WatchObserver):
         if change.kind == "grew" or (change.late and (change.event.id, change.sequence) in self._written_before):
             return
         record = event_record(change.event)
-        line = {key: record[key] for key in EVENT_KEYS if record[key] or key not in ("camera_id", "place")}
+        line = {key: record.get(key) for key in EVENT_KEYS if record.get(key) or key not in OPTIONAL_KEYS}
         if change.sequence is not None:
             line["sequence"] = change.sequence
         self._write(**line, **({"late": True} if change.late else {}))
