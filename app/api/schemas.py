@@ -10,7 +10,7 @@ from vigil.store.event_record import EventState
 from vigil.verdict import Cause, Outcome
 
 from .form import Form
-from .rule_schemas import CameraRulesForm, ThresholdsForm
+from .rule_schemas import CameraRulesForm, TaskOut, ThresholdsForm
 
 EXAMPLE_EVENT = "20261120T115033123Z-9f3c21ab"
 EXAMPLE_CAMERA = "door"
@@ -189,7 +189,8 @@ class CameraOut(BaseModel):
     """One camera and what it does now; figures that are no longer true (`is_current`) are null.
 
     `unknown` counts windows without a verdict by cause; `dropped` are those that gave way to newer ones. `rules`
-    (empty: all), `thresholds` and `schedule` are its own; outside of the schedule (`is_scheduled`) nothing opens.
+    (empty: all), `thresholds`, `schedule` and `tasks` are its own; outside of the schedule (`is_scheduled`) nothing
+    opens.
     `tiers` are those of the first rule that holds.
     """
 
@@ -201,6 +202,7 @@ class CameraOut(BaseModel):
     thresholds: list[ThresholdsForm]
     schedule: str
     timezone: str
+    tasks: list[TaskOut]
     is_scheduled: bool
     tiers: dict[TierName, float]
     kind: str

@@ -27,12 +27,16 @@ class Tier(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventWindow:
-    """A window that belongs to an event; `p_alarm` is None if its verdict was unknown."""
+    """A window that belongs to an event; `p_alarm` is None if its verdict was unknown.
+
+    `p_raw` is the probability before calibration, None if it is not known.
+    """
 
     window: int
     start_s: float
     end_s: float
     p_alarm: float | None
+    p_raw: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

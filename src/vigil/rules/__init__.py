@@ -5,7 +5,8 @@ Each change of an event is an `EventChange`; the watcher stores it, then publish
 
 from vigil.events import ChangeKind, Event, EventChange, EventWindow, Tier, TierThresholds
 from vigil.rules.build import RuleSettings, build_rules, resolve_questions
-from vigil.rules.camera_rules import CameraRules, checked_rules, rules_of_camera, with_names
+from vigil.rules.camera_rules import CameraRules, HeldRules, checked_rules, rules_of_camera, with_names
+from vigil.rules.camera_tasks import CameraTask, ResolvedTask
 from vigil.rules.condition import Term
 from vigil.rules.count import CountRule, CountSettings
 from vigil.rules.duration import DurationRule, DurationSettings
@@ -17,6 +18,7 @@ from vigil.verdict import JudgedWindow
 
 __all__ = [
     "CameraRules",
+    "CameraTask",
     "ChangeKind",
     "CountRule",
     "CountSettings",
@@ -25,9 +27,11 @@ __all__ = [
     "Event",
     "EventChange",
     "EventWindow",
+    "HeldRules",
     "HysteresisRule",
     "HysteresisSettings",
     "JudgedWindow",
+    "ResolvedTask",
     "Rule",
     "RuleSet",
     "RuleSettings",

@@ -132,8 +132,9 @@ class WatchSettings:
 
     @property
     def hysteresis(self) -> HysteresisSettings:
-        """The first hysteresis rule, or its defaults if there is none."""
-        return next((rule for rule in self.rules if isinstance(rule, HysteresisSettings)), HysteresisSettings())
+        """The first hysteresis rule about the task's own question, or its defaults if there is none."""
+        own = (rule for rule in self.rules if isinstance(rule, HysteresisSettings) and not rule.question)
+        return next(own, HysteresisSettings())
 
 
 def _source_problems(sources: Sequence[Source], rules: Sequence[RuleSettings]) -> Iterator[str]:

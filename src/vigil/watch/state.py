@@ -30,7 +30,8 @@ class SourceState:
 
     `camera_id` is empty until the source starts, and so is `place`, where the camera is. `lag_s` is the time from the
     capture of a window's last frame to its verdict, None for files. `lag_s` and `p_alarm` belong to the last window
-    that was sent to the judge; both are None if it got no verdict.
+    that was sent to the judge; both are None if it got no verdict. `refused_questions` says which of its questions
+    cannot be asked of the model, and why.
     """
 
     name: str
@@ -55,6 +56,7 @@ class SourceState:
     lag_s: float | None = None
     latency_ms: float = 0.0
     problems: tuple[str, ...] = ()
+    refused_questions: tuple[str, ...] = ()
     _arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=64))
 
     @property

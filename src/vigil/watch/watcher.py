@@ -37,11 +37,13 @@ from vigil.watch.live_rules import LiveRules, WatchRules
 from vigil.watch.media_recorder import MediaRecorder
 from vigil.watch.observers import ObserverGroup, WatchObserver
 from vigil.watch.pipeline import FAILED, OpenCapture, SourcePipeline, build_pipeline
+from vigil.watch.request_places import RequestPlace, RequestPlaces
 from vigil.watch.settings import WatchSettings
 from vigil.watch.source_set import ManagedSource, SourceSet
 from vigil.watch.state import SourceState, SourceStatus, WatchSummary
 from vigil.watch.store_writer import StoreWriter
 from vigil.watch.supervisor import Supervisor
+from vigil.watch.window_asker import WindowAsker
 from vigil.watch.window_queue import QueuedWindow
 from vigil.windows import Window
 
@@ -88,6 +90,7 @@ class Watcher:
         self._keep_running = keep_running
         self._opener = opener
         self._request_slots = asyncio.Semaphore(settings.in_flight)
+        self._asker = WindowAsker(self.breaker, own=judge.question)
         self._files = asyncio.Semaphore(settings.files_at_once)
         self._describer = AlarmDescriber(self.breaker, settings)
         self._recorder = MediaRecorder(store, settings)
@@ -273,28 +276,28 @@ class Watcher:
 
     async def _ask_windows(self, source: SourcePipeline, pending: PendingAnswers) -> None:
         """Takes windows from the queue as request slots become free, and sends them to the judge concurrently."""
-        own_slots = asyncio.Semaphore(self.settings.live_in_flight if source.state.live else self.settings.in_flight)
+        own = self.settings.live_in_flight if source.state.live else self.settings.in_flight
+        places = RequestPlaces(self._request_slots, own=own)
         while await source.queue.wait():
-            await own_slots.acquire()
-            await self._request_slots.acquire()
+            place = await places.take()
             entry = source.take()
             if entry is None:
-                own_slots.release()
-                self._request_slots.release()
+                place.give_back()
                 continue
-            answers = asyncio.create_task(self._ask(source, entry))
+            answers = asyncio.create_task(self._ask(source, entry, place, places))
             self._answers.add(answers)
-            answers.add_done_callback(partial(self._release_request_slot, own_slots))
+            answers.add_done_callback(partial(self._answered, place))
             await pending.put((entry.window, answers))
         await pending.put(None)
 
-    def _release_request_slot(self, own_slots: asyncio.Semaphore, answers: asyncio.Task[WindowAnswers]) -> None:
-        """Releases the request slots of a window whose answers have arrived."""
+    def _answered(self, place: RequestPlace, answers: asyncio.Task[WindowAnswers]) -> None:
+        """Gives back the place of a window whose answers have arrived, unless it was given back before."""
         self._answers.discard(answers)
-        own_slots.release()
-        self._request_slots.release()
+        place.give_back()
 
-    async def _ask(self, source: SourcePipeline, entry: QueuedWindow) -> WindowAnswers:
+    async def _ask(
+        self, source: SourcePipeline, entry: QueuedWindow, place: RequestPlace, places: RequestPlaces
+    ) -> WindowAnswers:
         """The answers about a window; dropped, still and cancelled windows are not sent to the judge."""
         if entry.is_dropped:
             return WindowAnswers.unknown(Cause.DROPPED)
@@ -303,11 +306,9 @@ class Watcher:
         if source.is_stopping:
             return WindowAnswers.unknown(Cause.CANCELLED)
         wait_s = 0.0 if source.state.live else self.settings.file_wait_s
-        questions, tiers = source.live_rules.questions, source.live_rules.tiers
-        asking = (self.breaker.ask(entry.window, question, wait_s=wait_s) for question in questions)
-        own, *others = await asyncio.gather(*asking)
-        verdict = own.verdict(self.judge.question, alarm_from=tiers.low)
-        return WindowAnswers(verdict, {answer.question: answer for answer in (own, *others)})
+        return await self._asker.ask(
+            entry.window, source.live_rules, source.state, place=place, places=places, wait_s=wait_s
+        )
 
     async def _apply_rules(self, source: SourcePipeline, pending: PendingAnswers, results: PendingResults) -> None:
         """Takes verdicts in window order and applies the event rules to them."""
