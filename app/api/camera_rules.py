@@ -83,12 +83,25 @@ def asked_rules(context: ApiContext, asked: CameraRulesForm, record: CameraRecor
     if not said:
         return None
     kept = stored_rules("" if record is None else record.rules or "")[0]
-    before = kept.as_data()
+    before = kept.as_data() if "tasks" not in said else _without_lost_tasks(context, kept, said["tasks"])
     if not said.get("schedule", before["schedule"]).strip() and "timezone" not in said:
         before["timezone"] = ""
     chosen = CameraRules.from_data(before | said)
     require_presets(chosen.tasks, kept.tasks)
     return checked_rules(watch_rules(context), chosen, own=own_question(context))
+
+
+def _without_lost_tasks(context: ApiContext, kept: CameraRules, tasks: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a camera has, without what it says of the rules of questions that are taken from it."""
+
+    def names(chosen: CameraRules) -> set[str]:
+        return {each.rule.name for each in rules_of_camera((), chosen, own=own_question(context)).tasks}
+
+    gone = names(kept) - names(CameraRules.from_data({"tasks": tasks}))
+    before = kept.as_data()
+    before["rules"] = [name for name in before["rules"] if name not in gone]
+    before["thresholds"] = [own for own in before["thresholds"] if own["rule"] not in gone]
+    return before
 
 
 def told_rules(asked: CameraRulesForm) -> dict[str, str]:
@@ -118,9 +131,11 @@ def rules_router(context: ApiContext) -> APIRouter:
         ] = "",
     ) -> RuleListOut:
         """The rules of the watch, which cameras may choose from, and their thresholds."""
-        of_watch = watch_rules(context)
-        own = [task.rule for task in rules_at(context, camera).tasks] if camera else []
-        return RuleListOut(rules=[_settings(rule) for rule in (*of_watch, *own)])
+        rules = list(watch_rules(context))
+        if camera:
+            known = {rule.name for rule in rules}
+            rules += [rule for rule in rules_at(context, camera).rules if rule.name not in known]
+        return RuleListOut(rules=[_settings(rule) for rule in rules])
 
     return router
 
