@@ -11,6 +11,7 @@ from vigil.questions import Question
 from vigil.rules import CameraRules, ResolvedTask, RuleSettings, checked_rules, rules_of_camera, with_names
 from vigil.rules.camera_rules import stored_rules
 from vigil.store.cameras import CameraRecord
+from vigil.watch.task_calibrations import TaskCalibrations
 
 from .auth import CameraReader
 from .camera_tasks import require_presets, told_tasks
@@ -29,6 +30,7 @@ class RulesInForce:
     rules: tuple[RuleSettings, ...]
     tasks: tuple[ResolvedTask, ...]
     problems: tuple[str, ...]
+    calibrations: TaskCalibrations | None = None
 
     def tiers(self, rule: str = "") -> dict[TierName, float]:
         """The tiers of a rule, or of the first one."""
@@ -45,7 +47,7 @@ class RulesInForce:
         """What a camera is told with."""
         told = self.chosen.as_data()
         thresholds = [ThresholdsForm.model_validate(each) for each in told["thresholds"]]
-        return told | {"thresholds": thresholds, "tasks": told_tasks(self.chosen.tasks, self.tasks)}
+        return told | {"thresholds": thresholds, "tasks": told_tasks(self.chosen.tasks, self.tasks, self.calibrations)}
 
 
 def watch_rules(context: ApiContext) -> tuple[RuleSettings, ...]:
@@ -65,7 +67,10 @@ def rules_in_force(context: ApiContext, stored: str) -> RulesInForce:
     """The rules of a camera with this text in its row."""
     chosen, damage = stored_rules(stored)
     held = rules_of_camera(watch_rules(context), chosen, own=own_question(context))
-    return RulesInForce(chosen, held.rules, held.tasks, (*([damage] if damage else []), *held.problems))
+    problems = (*([damage] if damage else []), *held.problems)
+    service = context.site.service
+    watch = None if service is None else service.watch
+    return RulesInForce(chosen, held.rules, held.tasks, problems, None if watch is None else watch.calibrations)
 
 
 def rules_at(context: ApiContext, camera_id: str) -> RulesInForce:

@@ -5,19 +5,22 @@ from collections.abc import Iterable, Sequence
 
 from vigil.errors import UsageError
 from vigil.rules import CameraTask, ResolvedTask
+from vigil.watch.task_calibrations import MARKS_NEEDED, MarkCalibration, TaskCalibrations
 
-from .rule_schemas import AskWhenForm, TaskOut
+from .rule_schemas import AskWhenForm, TaskCalibrationOut, TaskOut
 
 PRESET = re.compile(r"[\w-]+")
 
 
-def told_tasks(chosen: Sequence[CameraTask], resolved: Iterable[ResolvedTask]) -> list[TaskOut]:
+def told_tasks(
+    chosen: Sequence[CameraTask], resolved: Iterable[ResolvedTask], calibrations: TaskCalibrations | None
+) -> list[TaskOut]:
     """The questions of a camera, in their order; one that cannot be asked has no text."""
     found = {each.task: each for each in resolved}
-    return [_told(task, found.get(task)) for task in chosen]
+    return [_told(task, found.get(task), calibrations) for task in chosen]
 
 
-def _told(task: CameraTask, found: ResolvedTask | None) -> TaskOut:
+def _told(task: CameraTask, found: ResolvedTask | None, calibrations: TaskCalibrations | None) -> TaskOut:
     ask_when = None if task.ask_when is None else AskWhenForm.model_validate(task.ask_when)
     told = TaskOut(question=task.question, ask=task.ask, name=task.name, ask_when=ask_when)
     if found is None:
@@ -30,7 +33,23 @@ def _told(task: CameraTask, found: ResolvedTask | None) -> TaskOut:
             "title": question.title or question.name,
             "text": question.text,
             "language": question.language,
+            "calibration": _calibration(None if calibrations is None else calibrations.of(question.name)),
         }
+    )
+
+
+def _calibration(known: MarkCalibration | None) -> TaskCalibrationOut | None:
+    if known is None:
+        return None
+    fitted = known.calibration
+    return TaskCalibrationOut(
+        marks=known.marks,
+        true_events=known.true_events,
+        false_alarms=known.false_alarms,
+        needed=MARKS_NEEDED,
+        is_calibrated=fitted is not None,
+        temperature=None if fitted is None else fitted.temperature,
+        bias=None if fitted is None else fitted.bias,
     )
 
 

@@ -109,11 +109,28 @@ class CameraRulesForm(Form):
     )
 
 
+class TaskCalibrationOut(BaseModel):
+    """What the probabilities of a question made of a sentence rest on.
+
+    They are as the model gives them until `needed` of its events are marked, some as true and some as false alarms;
+    then they are fitted on those (Platt scaling), with this `temperature` and `bias`.
+    """
+
+    marks: int
+    true_events: int
+    false_alarms: int
+    needed: int
+    is_calibrated: bool
+    temperature: float | None = None
+    bias: float | None = None
+
+
 class TaskOut(TaskForm):
     """A question of one camera, and what comes of it.
 
     `asks` is the name of the question, `rule` that of the rule that a camera has for it unless a rule of the watch is
     about it. `text` is what the model is asked; what cannot be asked has none, and `problems` of the camera say why.
+    `calibration` is null while nothing is known of its marks.
     """
 
     asks: str = ""
@@ -121,6 +138,7 @@ class TaskOut(TaskForm):
     title: str = ""
     text: str = ""
     language: str = ""
+    calibration: TaskCalibrationOut | None = None
 
 
 class TermOut(BaseModel):

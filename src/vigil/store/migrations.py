@@ -239,6 +239,11 @@ MIGRATIONS = (
             "ALTER TABLE cameras ADD COLUMN source_rules TEXT NOT NULL DEFAULT ''",
         ),
     ),
+    Migration(
+        16,
+        "what the model itself said of the windows of events, before calibration",
+        ("ALTER TABLE event_windows ADD COLUMN p_raw DOUBLE PRECISION",),
+    ),
 )
 
 NUMBERED = {"sqlite": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}

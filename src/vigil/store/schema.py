@@ -129,6 +129,7 @@ event_windows = Table(
     Column("start_s", Double, nullable=False),
     Column("end_s", Double, nullable=False),
     Column("p_alarm", Double),
+    Column("p_raw", Double),
 )
 
 media = Table(

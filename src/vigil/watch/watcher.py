@@ -25,6 +25,7 @@ from vigil.events import EventChange
 from vigil.judge import Judge
 from vigil.judge.circuit_breaker import CircuitBreaker
 from vigil.manifest import Contract
+from vigil.questions import Question
 from vigil.sources.address import Address
 from vigil.sources.live_masks import LiveMasks
 from vigil.sources.open_capture import open_capture
@@ -43,6 +44,7 @@ from vigil.watch.source_set import ManagedSource, SourceSet
 from vigil.watch.state import SourceState, SourceStatus, WatchSummary
 from vigil.watch.store_writer import StoreWriter
 from vigil.watch.supervisor import Supervisor
+from vigil.watch.task_calibrations import TaskCalibrations
 from vigil.watch.window_asker import WindowAsker
 from vigil.watch.window_queue import QueuedWindow
 from vigil.windows import Window
@@ -90,7 +92,8 @@ class Watcher:
         self._keep_running = keep_running
         self._opener = opener
         self._request_slots = asyncio.Semaphore(settings.in_flight)
-        self._asker = WindowAsker(self.breaker, own=judge.question)
+        self.calibrations = TaskCalibrations(store, model=judge.model)
+        self._asker = WindowAsker(self.breaker, own=judge.question, calibrations=self.calibrations)
         self._files = asyncio.Semaphore(settings.files_at_once)
         self._describer = AlarmDescriber(self.breaker, settings)
         self._recorder = MediaRecorder(store, settings)
@@ -194,6 +197,7 @@ class Watcher:
     async def _watch_until_done(self, managed: ManagedSource) -> None:
         """Looks up the camera id, then watches the source, again after each pause, until it ends or is removed."""
         await look_up_camera(managed, self._cameras, self.observers.on_state)
+        await self.calibrations.update(self._sentences())
         while await managed.wait_until_unpaused():
             await self._watch_once(managed)
             if not managed.finished():
@@ -431,9 +435,15 @@ class Watcher:
         if self.writer is None:
             return {}
         return {
+            "calibrating questions on marks": partial(self.calibrations.follow, self._sentences),
             "writing into the store": self.writer.flush_periodically,
             "deleting old media": partial(self.writer.prune_periodically, self.settings.retention),
         }
+
+    def _sentences(self) -> dict[str, Question]:
+        """The questions made of sentences that the sources are asked now, by their names."""
+        tasks = [task for managed in self._sources for task in managed.rules.tasks if task.task.ask]
+        return {task.question.name: task.question for task in tasks}
 
     async def _tick_periodically(self, source: SourcePipeline) -> None:
         """Closes the event of a lost live source when it is due, although no windows arrive."""

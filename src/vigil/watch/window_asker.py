@@ -17,6 +17,7 @@ from vigil.verdict import Answer, Cause, WindowAnswers
 from vigil.watch.live_rules import LiveRules
 from vigil.watch.request_places import RequestPlace, RequestPlaces
 from vigil.watch.state import SourceState
+from vigil.watch.task_calibrations import TaskCalibrations
 from vigil.windows import Window
 
 log = logging.getLogger(__name__)
@@ -26,12 +27,14 @@ class WindowAsker:
     """Asks a judge, through its circuit breaker, what the rules of a source need to know of a window.
 
     Every request holds a place (`RequestPlaces`). A question that the model's vocabulary cannot answer is unknown and
-    told in the source's state; it takes no other question with it.
+    told in the source's state; it takes no other question with it. `calibrations` are those of questions beside the
+    task's own.
     """
 
-    def __init__(self, breaker: CircuitBreaker, *, own: Question) -> None:
+    def __init__(self, breaker: CircuitBreaker, *, own: Question, calibrations: TaskCalibrations) -> None:
         self._breaker = breaker
         self._own = own
+        self._calibrations = calibrations
         self._refused: dict[str, str] = {}
 
     async def ask(
@@ -90,4 +93,4 @@ class WindowAsker:
             self._refused[question.name] = str(error)
             return Answer.unknown(Cause.REJECTED, detail=str(error))
         self._refused.pop(question.name, None)
-        return answer
+        return self._calibrations.applied(answer, question)
