@@ -10,7 +10,7 @@ from vigil.store.event_record import EventState
 from vigil.verdict import Cause, Outcome
 
 from .form import Form
-from .rule_schemas import CameraRulesForm, ThresholdsForm
+from .rule_schemas import CameraRulesForm, TaskOut, ThresholdsForm
 
 EXAMPLE_EVENT = "20261120T115033123Z-9f3c21ab"
 EXAMPLE_CAMERA = "door"
@@ -222,9 +222,9 @@ class CameraOut(BaseModel):
     """One camera and what it does now; figures that are no longer true (`is_current`) are null.
 
     `unknown` counts windows without a verdict by cause; `dropped` are those that gave way to newer ones. `rules`
-    (empty: all), `thresholds` and `schedule` are its own; outside of the schedule (`is_scheduled`) nothing opens.
-    `tiers` are those of the first rule that holds. `observation` is the last line of the semantic log, of the window
-    that ended at second `observed_s`; `observations_skipped` counts those that were due and left out.
+    (empty: all), `thresholds`, `schedule` and `tasks` are its own; outside of the schedule (`is_scheduled`) nothing
+    opens. `tiers` are those of the first rule that holds. `observation` is the last line of the semantic log, of the
+    window that ended at second `observed_s`; `observations_skipped` counts those that were due and left out.
     """
 
     id: str
@@ -235,6 +235,7 @@ class CameraOut(BaseModel):
     thresholds: list[ThresholdsForm]
     schedule: str
     timezone: str
+    tasks: list[TaskOut]
     is_scheduled: bool
     tiers: dict[TierName, float]
     kind: str

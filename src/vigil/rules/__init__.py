@@ -5,7 +5,8 @@ Each change of an event is an `EventChange`; the watcher stores it, then publish
 
 from vigil.events import ChangeKind, Event, EventChange, EventWindow, Tier, TierThresholds
 from vigil.rules.build import RuleSettings, build_rules, resolve_questions
-from vigil.rules.camera_rules import CameraRules, checked_rules, rules_of_camera, with_names
+from vigil.rules.camera_rules import CameraRules, HeldRules, checked_rules, rules_of_camera, with_names
+from vigil.rules.camera_tasks import CameraTask, ResolvedTask
 from vigil.rules.condition import Term
 from vigil.rules.count import CountRule, CountSettings
 from vigil.rules.duration import DurationRule, DurationSettings
@@ -18,6 +19,7 @@ from vigil.verdict import JudgedWindow
 
 __all__ = [
     "CameraRules",
+    "CameraTask",
     "ChangeKind",
     "CountRule",
     "CountSettings",
@@ -26,12 +28,14 @@ __all__ = [
     "Event",
     "EventChange",
     "EventWindow",
+    "HeldRules",
     "HysteresisRule",
     "HysteresisSettings",
     "JudgedWindow",
     "ObservationRule",
     "ObservationSettings",
     "ObservedTerm",
+    "ResolvedTask",
     "Rule",
     "RuleSet",
     "RuleSettings",

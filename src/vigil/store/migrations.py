@@ -274,6 +274,11 @@ MIGRATIONS = (
             "CREATE INDEX marks_by_label ON marks (label)",
         ),
     ),
+    Migration(
+        16,
+        "what the model itself said of the windows of events, before calibration",
+        ("ALTER TABLE event_windows ADD COLUMN p_raw DOUBLE PRECISION",),
+    ),
 )
 
 NUMBERED = {"sqlite": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}

@@ -132,6 +132,7 @@ event_windows = Table(
     Column("end_s", Double, nullable=False),
     Column("p_alarm", Double),
     Column("label", SafeText, nullable=False, server_default=""),
+    Column("p_raw", Double),
 )
 
 media = Table(

@@ -1,9 +1,11 @@
 """Observers that write files: JSON lines of verdicts and events, and SRT subtitles.
 
-A verdict's line is written once its description is complete, in order per source. An event has a line when it opens,
-when its tier rises and when it ends: `event` is its id, `end_s` is null while it is open, `sequence` is the number of
-the change in the store. `late` is true, and otherwise absent, if an earlier watcher was killed before it published the
-change.
+A verdict's line is written once its description is complete, in order per source. `answers`, where other questions than
+the task's own were asked, has the probability of each label of each of them, or the `cause` why it is unknown.
+
+An event has a line when it opens, when its tier rises and when it ends: `event` is its id, `end_s` is null while it is
+open, `sequence` is the number of the change in the store. `late` is true, and otherwise absent, if an earlier watcher
+was killed before it published the change.
 
 A line of the semantic log has `observation`, its id.
 
@@ -106,6 +108,7 @@ class JsonLinesWriter(WatchObserver):
             latency_ms=round(verdict.latency_ms, 1),
             text=verdict.text,
             **({"probabilities": verdict.probabilities} if verdict.probabilities else {}),
+            **_other_answers(judged),
         )
 
     def on_observation(self, observation: Observation) -> None:
@@ -163,6 +166,13 @@ class JsonLinesWriter(WatchObserver):
             self._waiting[0] = line[written:]
         else:
             self._waiting.popleft()
+
+
+def _other_answers(judged: JudgedWindow) -> dict[str, Any]:
+    """The answers to other questions than the task's own, which stands first; nothing where there are none."""
+    others = list(judged.answers.values())[1:]
+    told = {each.question: {"cause": each.cause} if each.cause else dict(each.probabilities) for each in others}
+    return {"answers": told} if told else {}
 
 
 RECENT_EVENTS = 4

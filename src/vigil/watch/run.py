@@ -83,10 +83,11 @@ async def run_watch(
 
 def _check_rules(found: Sequence[Address], settings: WatchSettings, judge: Judge) -> None:
     """Raises UsageError if the settings choose rules for a source that there are not; the task's name is known now."""
-    rules = WatchRules.of(settings.rules, own=judge.question).rules
+    own = judge.question
+    rules = WatchRules.of(settings.rules, own=own).rules
     for address in found:
         try:
-            _ = None if address.rules is None else checked_rules(rules, address.rules)
+            _ = None if address.rules is None else checked_rules(rules, address.rules, own=own)
         except UsageError as error:
             raise UsageError(f"{address.name}: {error}") from error
 

@@ -4,7 +4,7 @@ They come from `configs/watch/*.yaml`, then from the command line; the last valu
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,8 @@ from vigil.errors import UsageError
 from vigil.events import TierThresholds
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.judge.verdict_reader import MIN_LABEL_PROBABILITY
-from vigil.rules import HysteresisSettings, ObservationSettings, RuleSettings, checked_rules
+from vigil.rules import CameraTask, HysteresisSettings, ObservationSettings, RuleSettings, checked_rules
+from vigil.sentence_question import checked_sentence
 from vigil.sources.address import Source, SourceEntry
 from vigil.sources.open_capture import CaptureSettings
 from vigil.store import DEFAULT_STORE
@@ -25,6 +26,9 @@ CUT_WITHIN_S = 15.0
 """How late a clip may be written on a busy machine."""
 
 DEFAULT_RULES = [{"type": "hysteresis"}]
+
+ASK_NONE = "none"
+"""Instead of a sentence to ask: takes the questions of a camera away."""
 
 DescribeWhen = Literal["alarms", "events", "never"]
 
@@ -135,8 +139,9 @@ class WatchSettings:
 
     @property
     def hysteresis(self) -> HysteresisSettings:
-        """The first hysteresis rule, or its defaults if there is none."""
-        return next((rule for rule in self.rules if isinstance(rule, HysteresisSettings)), HysteresisSettings())
+        """The first hysteresis rule about the task's own question, or its defaults if there is none."""
+        own = (rule for rule in self.rules if isinstance(rule, HysteresisSettings) and not rule.question)
+        return next(own, HysteresisSettings())
 
 
 def _observation_problems(observe: ObserveSettings, rules: Sequence[RuleSettings]) -> Iterator[str]:
@@ -164,11 +169,14 @@ def _source_problems(sources: Sequence[Source], rules: Sequence[RuleSettings]) -
 def load_watch_settings(config: str, named: dict[str, Any], words: list[str]) -> WatchSettings:
     """Loads the settings from a file, then from the options, then from `--set key=value` words; the last value wins.
 
-    A rule is named by its number or its name: `rules.0.k=1`, `rules.loitering.for_s=300`. Raises ConfigError that names
-    the origin of the problem: the file, the option or the word.
+    A rule is named by its number or its name: `rules.0.k=1`, `rules.loitering.for_s=300`. A source in `named` may be
+    the name of one of the file's. Raises ConfigError that names the origin of the problem: the file, the option or the
+    word.
     """
     path = find_config("watch", config)
     data = {"rules": DEFAULT_RULES} | read_yaml(path)
+    if "sources" in named:
+        named = named | {"sources": tuple(_configured(each, data.get("sources")) for each in named["sources"])}
     said = {f"--{key.replace('_', '-')}": {key: value} for key, value in named.items()}
     whole, texts = data | named, set(text_keys(WatchSettings))
     for word in words:
@@ -177,6 +185,34 @@ def load_watch_settings(config: str, named: dict[str, Any], words: list[str]) ->
             whole[top] = _with(whole.get(top), below, value, key=key, name=top)
             said[f"--set {word}"] = {top: whole[top]}
     return build_over(WatchSettings, data, said, where=str(path))
+
+
+def _configured(word: str, sources: Any) -> Any:
+    """The source of the settings that has this name, unless there is a file of it; else the word."""
+    entries = sources if isinstance(sources, list) else []
+    named = [each for each in entries if _source_name(each) == word]
+    return named[0] if named and not Path(word).exists() else word
+
+
+def _source_name(entry: Any) -> str:
+    if isinstance(entry, dict):
+        return str(entry.get("name", ""))
+    name, equals, _ = str(entry).partition("=")
+    return name if equals else ""
+
+
+def ask_sources(sources: Sequence[Source], sentences: Sequence[str]) -> tuple[Source, ...]:
+    """The sources, each asked these sentences beside its own questions; with `none` alone they are asked none.
+
+    Raises UsageError for a sentence that cannot be asked.
+    """
+    tasks = (
+        ()
+        if list(sentences) == [ASK_NONE]
+        else tuple(CameraTask(ask=checked_sentence(sentence)) for sentence in sentences)
+    )
+    entries = (each if isinstance(each, SourceEntry) else SourceEntry(url=each) for each in sources)
+    return tuple(replace(each, tasks=(*(each.tasks or ()), *tasks) if tasks else ()) for each in entries)
 
 
 def _with(held: Any, keys: Sequence[str], value: Any, *, key: str, name: str) -> Any:

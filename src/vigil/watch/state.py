@@ -33,6 +33,7 @@ class SourceState:
     that was sent to the judge; both are None if it got no verdict. `observation` is the last line of the semantic log,
     of the window that ended at `observed_s`; `observations_skipped` counts those that were due and were left out, or
     gave way to verdicts, `observations_as_words` those that were not of the form that was asked for.
+    `refused_questions` says which of its questions cannot be asked of the model, and why.
     """
 
     name: str
@@ -62,6 +63,7 @@ class SourceState:
     lag_s: float | None = None
     latency_ms: float = 0.0
     problems: tuple[str, ...] = ()
+    refused_questions: tuple[str, ...] = ()
     _arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=64))
 
     @property

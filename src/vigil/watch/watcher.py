@@ -26,6 +26,7 @@ from vigil.judge import Judge
 from vigil.judge.circuit_breaker import CircuitBreaker
 from vigil.manifest import Contract
 from vigil.observation import Observation
+from vigil.questions import Question
 from vigil.sources.address import Address
 from vigil.sources.live_masks import LiveMasks
 from vigil.sources.open_capture import open_capture
@@ -38,12 +39,15 @@ from vigil.watch.live_rules import LiveRules, WatchRules
 from vigil.watch.media_recorder import MediaRecorder
 from vigil.watch.observers import ObserverGroup, WatchObserver
 from vigil.watch.pipeline import FAILED, OpenCapture, SourcePipeline, build_pipeline
+from vigil.watch.request_places import RequestPlace, RequestPlaces
 from vigil.watch.semantic_log import SemanticLog, observation_tokens
 from vigil.watch.settings import WatchSettings
 from vigil.watch.source_set import ManagedSource, SourceSet
 from vigil.watch.state import SourceState, SourceStatus, WatchSummary
 from vigil.watch.store_writer import StoreWriter
 from vigil.watch.supervisor import Supervisor
+from vigil.watch.task_calibrations import TaskCalibrations
+from vigil.watch.window_asker import WindowAsker
 from vigil.watch.window_queue import QueuedWindow
 from vigil.windows import Window
 
@@ -90,6 +94,8 @@ class Watcher:
         self._keep_running = keep_running
         self._opener = opener
         self._request_slots = asyncio.Semaphore(settings.in_flight)
+        self.calibrations = TaskCalibrations(store, model=judge.model)
+        self._asker = WindowAsker(self.breaker, own=judge.question, calibrations=self.calibrations)
         self._files = asyncio.Semaphore(settings.files_at_once)
         self._describer = AlarmDescriber(self.breaker, settings)
         self._recorder = MediaRecorder(store, settings)
@@ -201,6 +207,7 @@ class Watcher:
     async def _watch_until_done(self, managed: ManagedSource) -> None:
         """Looks up the camera id, then watches the source, again after each pause, until it ends or is removed."""
         await look_up_camera(managed, self._cameras, self.observers.on_state)
+        await self.calibrations.update(self._sentences())
         while await managed.wait_until_unpaused():
             await self._watch_once(managed)
             if not managed.finished():
@@ -283,28 +290,28 @@ class Watcher:
 
     async def _ask_windows(self, source: SourcePipeline, pending: PendingAnswers) -> None:
         """Takes windows from the queue as request slots become free, and sends them to the judge concurrently."""
-        own_slots = asyncio.Semaphore(self.settings.live_in_flight if source.state.live else self.settings.in_flight)
+        own = self.settings.live_in_flight if source.state.live else self.settings.in_flight
+        places = RequestPlaces(self._request_slots, own=own)
         while await source.queue.wait():
-            await own_slots.acquire()
-            await self._request_slots.acquire()
+            place = await places.take()
             entry = source.take()
             if entry is None:
-                own_slots.release()
-                self._request_slots.release()
+                place.give_back()
                 continue
-            answers = asyncio.create_task(self._ask(source, entry))
+            answers = asyncio.create_task(self._ask(source, entry, place, places))
             self._answers.add(answers)
-            answers.add_done_callback(partial(self._release_request_slot, own_slots))
+            answers.add_done_callback(partial(self._answered, place))
             await pending.put((entry.window, answers))
         await pending.put(None)
 
-    def _release_request_slot(self, own_slots: asyncio.Semaphore, answers: asyncio.Task[WindowAnswers]) -> None:
-        """Releases the request slots of a window whose answers have arrived."""
+    def _answered(self, place: RequestPlace, answers: asyncio.Task[WindowAnswers]) -> None:
+        """Gives back the place of a window whose answers have arrived, unless it was given back before."""
         self._answers.discard(answers)
-        own_slots.release()
-        self._request_slots.release()
+        place.give_back()
 
-    async def _ask(self, source: SourcePipeline, entry: QueuedWindow) -> WindowAnswers:
+    async def _ask(
+        self, source: SourcePipeline, entry: QueuedWindow, place: RequestPlace, places: RequestPlaces
+    ) -> WindowAnswers:
         """The answers about a window; dropped, still and cancelled windows are not sent to the judge."""
         if entry.is_dropped:
             return WindowAnswers.unknown(Cause.DROPPED)
@@ -313,12 +320,10 @@ class Watcher:
         if source.is_stopping:
             return WindowAnswers.unknown(Cause.CANCELLED)
         wait_s = 0.0 if source.state.live else self.settings.file_wait_s
-        questions, tiers = source.live_rules.questions, source.live_rules.tiers
-        asking = (self.breaker.ask(entry.window, question, wait_s=wait_s) for question in questions)
         with self._semantic_log.making_way(is_live=source.state.live):
-            own, *others = await asyncio.gather(*asking)
-        verdict = own.verdict(self.judge.question, alarm_from=tiers.low)
-        return WindowAnswers(verdict, {answer.question: answer for answer in (own, *others)})
+            return await self._asker.ask(
+                entry.window, source.live_rules, source.state, place=place, places=places, wait_s=wait_s
+            )
 
     async def _apply_rules(self, source: SourcePipeline, pending: PendingAnswers, results: PendingResults) -> None:
         """Takes verdicts in window order and applies the event rules to them."""
@@ -457,9 +462,15 @@ class Watcher:
         if self.writer is None:
             return {}
         return {
+            "calibrating questions on marks": partial(self.calibrations.follow, self._sentences),
             "writing into the store": self.writer.flush_periodically,
             "deleting old media": partial(self.writer.prune_periodically, self.settings.retention),
         }
+
+    def _sentences(self) -> dict[str, Question]:
+        """The questions made of sentences that the sources are asked now, by their names."""
+        tasks = [task for managed in self._sources for task in managed.rules.tasks if task.task.ask]
+        return {task.question.name: task.question for task in tasks}
 
     async def _tick_periodically(self, source: SourcePipeline) -> None:
         """Closes the event of a lost live source when it is due, although no windows arrive."""
