@@ -8,12 +8,18 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from vigil.alerts.settings import AlertSettings, Language
+from vigil.rules.camera_fault import CAMERA
 from vigil.store import CameraRecord, MediaFile
 from vigil.store.deliveries import Delivery
 
 INCIDENTS: Mapping[str, Mapping[Language, str]] = {
     "fight": {"en": "a fight", "zh": "打架"},
     "loitering": {"en": "loitering", "zh": "徘徊"},
+    "camera covered": {"en": "a covered camera", "zh": "摄像机被遮挡"},
+    "camera moved": {"en": "a camera that was turned away", "zh": "摄像机被转动"},
+    "camera frozen": {"en": "a frozen camera picture", "zh": "摄像机画面冻结"},
+    "camera dark": {"en": "a camera picture that is too dark", "zh": "摄像机画面过暗"},
+    "camera blurred": {"en": "a camera that is out of focus", "zh": "摄像机失焦"},
 }
 TITLES: Mapping[Language, Mapping[str, str]] = {
     "en": {"test": "Test", "escalated": "Not looked at", "alarm": "Alarm", "review": "To review"},
@@ -96,7 +102,9 @@ class AlertMessage:
 
     def text(self, language: Language) -> str:
         """The message for people: what, where, when, how certain, and the model's words."""
-        certain = f"{self.event['tier']}, {self.event['peak']:.0%}"
+        # Of the camera itself no model told a probability.
+        is_about_camera = self.event["task"] == CAMERA
+        certain = str(self.event["tier"]) if is_about_camera else f"{self.event['tier']}, {self.event['peak']:.0%}"
         lines = [f"{self.spoken(language)} ({certain})", str(self.event["text"])]
         lines += [] if self.durable else [NOT_STORED[language]]
         return "\n".join(filter(None, lines))

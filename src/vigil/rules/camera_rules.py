@@ -17,6 +17,7 @@ from vigil.config import from_mapping
 from vigil.errors import ConfigError, UsageError
 from vigil.events import TierThresholds
 from vigil.rules.build import RuleSettings
+from vigil.rules.camera_fault import CameraFaultSettings
 from vigil.rules.count import CountSettings
 from vigil.rules.duration import DurationSettings
 from vigil.rules.hysteresis import HysteresisSettings
@@ -187,6 +188,7 @@ THRESHOLDS: Mapping[type[RuleSettings], tuple[str, ...]] = {
     DurationSettings: ("tiers", "p_from", "for_s", "gap_s"),
     SequenceSettings: ("tiers", "within_s", "quiet_s"),
     CountSettings: ("tiers", "p_from", "times", "within_s", "gap_s"),
+    CameraFaultSettings: ("for_s", "gap_s"),
 }
 """The thresholds that a camera may have of its own, by the kind of rule."""
 
@@ -198,7 +200,7 @@ def _with_thresholds(rule: RuleSettings, own: OwnThresholds) -> RuleSettings:
     strange = [name for name in changes if name not in has]
     if strange:
         raise UsageError(f"a {rule.type} rule has no {strange[0]}; it has {', '.join(has)}")
-    if own.tiers is not None:
+    if own.tiers is not None and not isinstance(rule, CameraFaultSettings):
         changes["tiers"] = _with_tiers(rule.tiers, own.tiers)
     return replace(rule, **changes)
 

@@ -15,7 +15,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 from vigil.errors import UsageError
 from vigil.events import Event, EventChange, EventWindow, OpenEvent, TierThresholds, new_id
@@ -94,6 +94,28 @@ class DurationSettings:
         return WeeklySchedule.parse(self.schedule, timezone=self.timezone) if self.schedule.strip() else None
 
 
+class LastingSettings(Protocol):
+    """What the duration rule needs to know: `DurationSettings`, or others of something that lasts."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def terms(self) -> tuple[Term, ...]: ...
+    @property
+    def for_s(self) -> float: ...
+    @property
+    def gap_s(self) -> float: ...
+    @property
+    def schedule(self) -> str: ...
+    @property
+    def unknown_timeout_s(self) -> float: ...
+    @property
+    def max_event_s(self) -> float: ...
+    @property
+    def tiers(self) -> TierThresholds: ...
+    def weekly(self) -> WeeklySchedule | None: ...
+
+
 class DurationRule:
     """Makes events from how long a label holds at one source; at most one event is open.
 
@@ -104,7 +126,7 @@ class DurationRule:
 
     def __init__(
         self,
-        settings: DurationSettings,
+        settings: LastingSettings,
         *,
         source: str,
         task: str = "",
@@ -179,7 +201,7 @@ class DurationRule:
         """Closes the open event and forgets the seconds so far, as the rule does not apply now."""
         return self._reset(because)
 
-    def change_to(self, settings: DurationSettings) -> None:
+    def change_to(self, settings: LastingSettings) -> None:
         """Goes on under other settings from the next window on; an open event stays, and keeps its tiers."""
         self.settings = settings
         self._schedule = settings.weekly()

@@ -41,6 +41,10 @@ class Rule(Protocol):
     epoch_s: float | None
 
     @property
+    def settings(self) -> Any:
+        """Its settings."""
+
+    @property
     def name(self) -> str:
         """The name of the rule; its events carry it."""
 
@@ -97,6 +101,11 @@ class RuleSet:
         gone = [rule for rule in self.rules if not any(rule is other for other in kept)]
         self.rules, self._schedule = kept, schedule
         return self._each(lambda rule: rule.suspend(TAKEN_AWAY), of=gone)
+
+    @property
+    def settings(self) -> tuple[Any, ...]:
+        """The settings of all rules."""
+        return tuple(rule.settings for rule in self.rules)
 
     @property
     def name(self) -> str:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from vigil.events import TierThresholds
 from vigil.questions import Question
 from vigil.rules import (
+    CameraFaultSettings,
     CameraRules,
+    Fault,
     HysteresisSettings,
     RuleSettings,
     WeeklySchedule,
@@ -59,9 +61,14 @@ class LiveRules:
     def questions(self) -> Sequence[Question]:
         """The questions that its rules are about, the task's own first: that is always asked."""
         own, *others = self._of_watch.questions
-        others_of = [rule for rule in self.settings if not isinstance(rule, HysteresisSettings)]
+        others_of = [rule for rule in self.settings if not isinstance(rule, HysteresisSettings | CameraFaultSettings)]
         needed = {term.question for rule in others_of for term in rule.terms}
         return [own, *(question for question in others if question.name in needed)]
+
+    @property
+    def faults(self) -> frozenset[Fault]:
+        """The faults of the camera that its rules are about."""
+        return frozenset(rule.fault for rule in self.settings if isinstance(rule, CameraFaultSettings))
 
     @property
     def windows_before_onset(self) -> int:

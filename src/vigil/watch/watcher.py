@@ -295,19 +295,19 @@ class Watcher:
         self._request_slots.release()
 
     async def _ask(self, source: SourcePipeline, entry: QueuedWindow) -> WindowAnswers:
-        """The answers about a window; dropped, still and cancelled windows are not sent to the judge."""
+        """The answers about a window; dropped, skipped and cancelled windows are not sent to the judge."""
         if entry.is_dropped:
-            return WindowAnswers.unknown(Cause.DROPPED)
+            return WindowAnswers.unknown(Cause.DROPPED, entry.health)
         if entry.is_still:
-            return WindowAnswers.unknown(Cause.SKIPPED)
+            return WindowAnswers.unknown(Cause.SKIPPED, entry.health)
         if source.is_stopping:
-            return WindowAnswers.unknown(Cause.CANCELLED)
+            return WindowAnswers.unknown(Cause.CANCELLED, entry.health)
         wait_s = 0.0 if source.state.live else self.settings.file_wait_s
         questions, tiers = source.live_rules.questions, source.live_rules.tiers
         asking = (self.breaker.ask(entry.window, question, wait_s=wait_s) for question in questions)
         own, *others = await asyncio.gather(*asking)
         verdict = own.verdict(self.judge.question, alarm_from=tiers.low)
-        return WindowAnswers(verdict, {answer.question: answer for answer in (own, *others)})
+        return WindowAnswers(verdict, {answer.question: answer for answer in (own, *others)} | dict(entry.health))
 
     async def _apply_rules(self, source: SourcePipeline, pending: PendingAnswers, results: PendingResults) -> None:
         """Takes verdicts in window order and applies the event rules to them."""
