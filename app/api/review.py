@@ -196,6 +196,7 @@ def _told(rule: RuleSettings, *, name: str) -> RuleOut:
         within_s=getattr(rule, "within_s", None),
         times=getattr(rule, "times", None),
         schedule=getattr(rule, "schedule", None),
+        fault=getattr(rule, "fault", None),
         quiet_s=rule.quiet_s if isinstance(rule, SequenceSettings) else rule.gap_s,
     )
 

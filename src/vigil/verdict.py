@@ -193,9 +193,9 @@ class WindowAnswers:
     answers: Mapping[str, Answer] = field(default_factory=dict)
 
     @classmethod
-    def unknown(cls, cause: Cause) -> "WindowAnswers":
-        """The answers about a window without a verdict."""
-        return cls(Verdict.unknown(cause))
+    def unknown(cls, cause: Cause, answers: Mapping[str, Answer] | None = None) -> "WindowAnswers":
+        """The answers about a window without a verdict: at most those about the camera itself."""
+        return cls(Verdict.unknown(cause), answers or {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ Each change of an event is an `EventChange`; the watcher stores it, then publish
 
 from vigil.events import ChangeKind, Event, EventChange, EventWindow, Tier, TierThresholds
 from vigil.rules.build import RuleSettings, build_rules, resolve_questions
+from vigil.rules.camera_fault import CameraFaultSettings, Fault
 from vigil.rules.camera_rules import CameraRules, HeldRules, checked_rules, rules_of_camera, with_names
 from vigil.rules.camera_tasks import CameraTask, ResolvedTask
 from vigil.rules.condition import Term
@@ -18,6 +19,7 @@ from vigil.rules.sequence import SequenceRule, SequenceSettings
 from vigil.verdict import JudgedWindow
 
 __all__ = [
+    "CameraFaultSettings",
     "CameraRules",
     "CameraTask",
     "ChangeKind",
@@ -28,6 +30,7 @@ __all__ = [
     "Event",
     "EventChange",
     "EventWindow",
+    "Fault",
     "HeldRules",
     "HysteresisRule",
     "HysteresisSettings",

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from vigil.errors import UsageError
 from vigil.events import EventChange
 from vigil.questions import Question, load_question
+from vigil.rules.camera_fault import CAMERA, CameraFaultSettings
 from vigil.rules.condition import Term
 from vigil.rules.count import CountRule, CountSettings
 from vigil.rules.duration import DurationRule, DurationSettings
@@ -17,7 +18,9 @@ from vigil.rules.rule import Guard, Rule, RuleSet, log_failures
 from vigil.rules.schedule import WeeklySchedule
 from vigil.rules.sequence import SequenceRule, SequenceSettings
 
-RuleSettings: TypeAlias = HysteresisSettings | DurationSettings | SequenceSettings | CountSettings | ObservationSettings
+RuleSettings: TypeAlias = (
+    HysteresisSettings | DurationSettings | SequenceSettings | CountSettings | ObservationSettings | CameraFaultSettings
+)
 """The settings of one rule; `type` names its kind."""
 
 MADE_OF: Mapping[type[RuleSettings], Callable[..., Rule]] = {
@@ -26,6 +29,7 @@ MADE_OF: Mapping[type[RuleSettings], Callable[..., Rule]] = {
     SequenceSettings: SequenceRule,
     CountSettings: CountRule,
     ObservationSettings: ObservationRule,
+    CameraFaultSettings: DurationRule,
 }
 
 
@@ -39,7 +43,7 @@ def resolve_questions(
     questions = {own.name: own}
     resolved: list[RuleSettings] = []
     for rule in rules:
-        if isinstance(rule, ObservationSettings):
+        if isinstance(rule, ObservationSettings | CameraFaultSettings):
             resolved.append(rule)
             continue
         if isinstance(rule, HysteresisSettings):
@@ -62,7 +66,7 @@ def resolve_questions(
 
 def questions_asked(rule: RuleSettings) -> set[str]:
     """The names of the questions that a rule is about, without the task's own where the rule leaves it unnamed."""
-    if isinstance(rule, ObservationSettings):
+    if isinstance(rule, ObservationSettings | CameraFaultSettings):
         return set()
     named = {rule.question} if isinstance(rule, HysteresisSettings) else {term.question for term in rule.terms}
     return named - {""}
@@ -120,12 +124,13 @@ class RuleMaker:
     camera_id: str = ""
 
     def make(self, settings: RuleSettings, *, epoch_s: float | None) -> Rule:
-        """A new rule."""
+        """A new rule; the events of a camera rule are those of no task and no model."""
+        is_about_camera = isinstance(settings, CameraFaultSettings)
         return MADE_OF[type(settings)](
             settings,
             source=self.source,
-            task=self.task,
-            model=self.model,
+            task=CAMERA if is_about_camera else self.task,
+            model="" if is_about_camera else self.model,
             camera_id=self.camera_id,
             epoch_s=epoch_s,
         )
@@ -142,7 +147,7 @@ class RuleMaker:
         return running.go_on_with(going_on, schedule=schedule)
 
     def _changed(self, rule: Rule | None, settings: RuleSettings, epoch_s: float | None) -> Rule:
-        if rule is None or type(rule) is not MADE_OF[type(settings)]:
+        if rule is None or type(rule.settings) is not type(settings):
             return self.make(settings, epoch_s=epoch_s)
         rule.change_to(settings)
         return rule

@@ -14,7 +14,7 @@ nothing has been known for `unknown_timeout_s`. docs/rules.md explains the setti
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 from vigil.errors import UsageError
 from vigil.events import Event, EventChange, EventWindow, OpenEvent, TierThresholds, new_id
@@ -91,6 +91,28 @@ class DurationSettings:
         return WeeklySchedule.parse(self.schedule, timezone=self.timezone) if self.schedule.strip() else None
 
 
+class LastingSettings(Protocol):
+    """What the duration rule needs to know: `DurationSettings`, or others of something that lasts."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def terms(self) -> tuple[Term, ...]: ...
+    @property
+    def for_s(self) -> float: ...
+    @property
+    def gap_s(self) -> float: ...
+    @property
+    def schedule(self) -> str: ...
+    @property
+    def unknown_timeout_s(self) -> float: ...
+    @property
+    def max_event_s(self) -> float: ...
+    @property
+    def tiers(self) -> TierThresholds: ...
+    def weekly(self) -> WeeklySchedule | None: ...
+
+
 class DurationRule:
     """Makes events from how long a label holds at one source; at most one event is open.
 
@@ -101,7 +123,7 @@ class DurationRule:
 
     def __init__(
         self,
-        settings: DurationSettings,
+        settings: LastingSettings,
         *,
         source: str,
         task: str = "",
@@ -176,7 +198,7 @@ class DurationRule:
         """Closes the open event and forgets the seconds so far, as the rule does not apply now."""
         return self._reset(because)
 
-    def change_to(self, settings: DurationSettings) -> None:
+    def change_to(self, settings: LastingSettings) -> None:
         """Goes on under other settings from the next window on; an open event stays, and keeps its tiers."""
         self.settings = settings
         self._schedule = self._schedule_of(settings)
@@ -192,7 +214,7 @@ class DurationRule:
         """The run, if it has become an event."""
         return self._run if self._run is not None and self._run.id else None
 
-    def _schedule_of(self, settings: DurationSettings) -> SourceSchedule:
+    def _schedule_of(self, settings: LastingSettings) -> SourceSchedule:
         return SourceSchedule(
             settings.weekly(),
             warning=f"{self.source}: the rule {settings.name} has a schedule ({settings.schedule}) and does not run "

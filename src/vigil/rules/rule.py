@@ -43,6 +43,10 @@ class Rule(Protocol):
     epoch_s: float | None
 
     @property
+    def settings(self) -> Any:
+        """Its settings."""
+
+    @property
     def name(self) -> str:
         """The name of the rule; its events carry it."""
 
@@ -107,6 +111,11 @@ class RuleSet:
         self.rules = kept
         self._schedule = self._schedule_of(schedule)
         return self._each(lambda rule: rule.suspend(TAKEN_AWAY), of=gone)
+
+    @property
+    def settings(self) -> tuple[Any, ...]:
+        """The settings of all rules."""
+        return tuple(rule.settings for rule in self.rules)
 
     @property
     def name(self) -> str:

@@ -28,6 +28,7 @@ from vigil.sources.live_masks import LiveMasks
 from vigil.sources.open_capture import Capture, Connected, Disconnected, MasksChanged, Waiting, open_capture
 from vigil.sources.preview import PreviewEncoder
 from vigil.verdict import JudgedWindow, WindowAnswers
+from vigil.watch.camera_health import CameraHealth
 from vigil.watch.live_rules import LiveRules
 from vigil.watch.observers import WatchObserver
 from vigil.watch.settings import WatchSettings
@@ -92,6 +93,7 @@ class SourcePipeline:
         live_rules: LiveRules,
         rule_maker: RuleMaker,
         gate: MotionGate,
+        masks: LiveMasks,
         stop: threading.Event,
         observers: WatchObserver,
     ) -> None:
@@ -111,6 +113,8 @@ class SourcePipeline:
         self._rules_version = live_rules.version
         self._windower = windower
         self._gate = gate
+        self._masks = masks
+        self._health = CameraHealth()
         self._observers = observers
         self._loop = asyncio.get_running_loop()
         self._open_tiers: dict[str, Tier] = {}
@@ -260,8 +264,10 @@ class SourcePipeline:
 
     def _enqueue(self, windows: Iterable[Window]) -> None:
         for window in windows:
-            # The gate is the last consumer of raw frames; the queue holds only JPEGs.
-            self.queue.put(window.without_pictures(), still=self._gate.is_still(window))
+            # The health of the camera and the gate are the last that need raw frames; the queue holds only JPEGs.
+            health = self._health.examine(window, self._masks.current, faults=self.live_rules.faults)
+            still = self._gate.is_still(window)
+            self.queue.put(QueuedWindow(window.without_pictures(), is_still=still, health=health))
 
     def _fail(self, error: SourceError) -> None:
         self._enqueue(self._windower.finish())
@@ -324,6 +330,7 @@ def build_pipeline(
         live_rules=live_rules,
         rule_maker=maker,
         gate=MotionGate(settings.motion_gate),
+        masks=masks,
         stop=stop,
         observers=observers,
     )

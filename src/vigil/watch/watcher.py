@@ -312,18 +312,19 @@ class Watcher:
     async def _ask(
         self, source: SourcePipeline, entry: QueuedWindow, place: RequestPlace, places: RequestPlaces
     ) -> WindowAnswers:
-        """The answers about a window; dropped, still and cancelled windows are not sent to the judge."""
+        """The answers about a window; dropped, skipped and cancelled windows are not sent to the judge."""
         if entry.is_dropped:
-            return WindowAnswers.unknown(Cause.DROPPED)
+            return WindowAnswers.unknown(Cause.DROPPED, entry.health)
         if entry.is_still:
-            return WindowAnswers.unknown(Cause.SKIPPED)
+            return WindowAnswers.unknown(Cause.SKIPPED, entry.health)
         if source.is_stopping:
-            return WindowAnswers.unknown(Cause.CANCELLED)
+            return WindowAnswers.unknown(Cause.CANCELLED, entry.health)
         wait_s = 0.0 if source.state.live else self.settings.file_wait_s
         with self._semantic_log.making_way(is_live=source.state.live):
-            return await self._asker.ask(
+            found = await self._asker.ask(
                 entry.window, source.live_rules, source.state, place=place, places=places, wait_s=wait_s
             )
+        return replace(found, answers={**found.answers, **entry.health})
 
     async def _apply_rules(self, source: SourcePipeline, pending: PendingAnswers, results: PendingResults) -> None:
         """Takes verdicts in window order and applies the event rules to them."""
