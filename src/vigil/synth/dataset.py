@@ -229,7 +229,7 @@ def _duration_s(rng: np.random.Generator, task: Scenes) -> float:
     if task == "fight":
         return 2.0 if rng.random() < 0.25 else float(rng.uniform(3.0, 6.0))
     # One window a clip: somebody who fell has fallen in the first, and would only lie there in the next.
-    return float(rng.uniform(2.7, 3.8))
+    return float(rng.uniform(2.6, 2.95))
 
 
 def _activity(rng: np.random.Generator, folder: str, task: Scenes) -> str:
