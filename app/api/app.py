@@ -20,6 +20,7 @@ from ..background_jobs import background_jobs
 from ..gate import add_gate
 from ..problems import problem, problem_of
 from ..web.context import SiteContext
+from .ask import ask_router
 from .camera_rules import rules_router
 from .cameras import cameras_router
 from .context import ApiContext
@@ -76,6 +77,7 @@ def build_api(context: SiteContext) -> FastAPI:
         cameras_router(shared),
         rules_router(shared),
         judge_router(shared),
+        ask_router(shared),
         live_router(shared, hub),
         health_router(shared, hub),
     ):
