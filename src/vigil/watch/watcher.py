@@ -313,7 +313,8 @@ class Watcher:
         if source.is_stopping:
             return WindowAnswers.unknown(Cause.CANCELLED)
         wait_s = 0.0 if source.state.live else self.settings.file_wait_s
-        questions, tiers = source.live_rules.questions, source.live_rules.tiers
+        first, *rest = source.live_rules.questions
+        questions, tiers = [self._semantic_log.remembering(source, entry.window, first), *rest], source.live_rules.tiers
         asking = (self.breaker.ask(entry.window, question, wait_s=wait_s) for question in questions)
         with self._semantic_log.making_way(is_live=source.state.live):
             own, *others = await asyncio.gather(*asking)
