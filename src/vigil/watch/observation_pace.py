@@ -33,7 +33,7 @@ class ObservationPace:
             return True
         if since_s < self._settings.changed_s or since_s >= self._settings.still_s:
             return since_s >= self._settings.still_s
-        change = self._change(window)
+        change = self.change(window)
         if change >= self._settings.change_from:
             return True
         return since_s >= self._settings.every_s and change >= STILL_SHARE * self._settings.change_from
@@ -42,7 +42,8 @@ class ObservationPace:
         """Remembers the window that is observed."""
         self._observed_s, self._picture = window.end_s, _picture(window)
 
-    def _change(self, window: Window) -> float:
+    def change(self, window: Window) -> float:
+        """How much a window differs from the one that was observed last, in grey levels; 0 if there is none."""
         before, now = self._picture, _picture(window)
         return 0.0 if before is None else mean_difference(before, now)
 

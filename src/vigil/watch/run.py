@@ -21,6 +21,7 @@ from vigil.sources.source_identity import named_apart
 from vigil.store import Store
 from vigil.watch.alert_observer import AlertObserver
 from vigil.watch.live_rules import WatchRules
+from vigil.watch.observation_memory import memory_tokens
 from vigil.watch.observers import WatchObserver
 from vigil.watch.semantic_log import OBSERVATIONS_AT_ONCE
 from vigil.watch.settings import WatchSettings
@@ -105,10 +106,11 @@ def _open_store(settings: WatchSettings) -> Store | None:
     return Store.open(settings.store, folder=settings.store_folder) if settings.store else None
 
 
-def _longest_answer(settings: WatchSettings) -> int:
-    """The most tokens of an answer, for which the server's context must have room."""
-    observed = settings.observe.scene_question().answer_tokens if settings.observe.is_on else 0
-    return max(settings.describe_tokens, observed)
+def _beyond_question(settings: WatchSettings) -> int:
+    """The most tokens of an answer and of a memory, for which the server's context must have room."""
+    observe = settings.observe
+    observed = observe.scene_question().answer_tokens if observe.is_on else 0
+    return max(settings.describe_tokens, observed) + memory_tokens(observe.memory)
 
 
 async def _connect(endpoint: Endpoint, settings: WatchSettings, *, wait_s: float) -> Judge:
@@ -130,7 +132,7 @@ async def _connect(endpoint: Endpoint, settings: WatchSettings, *, wait_s: float
                 # The watcher limits its own requests, fairly among the sources; the others come on top.
                 max_in_flight=settings.in_flight + settings.describe_in_flight + OBSERVATIONS_AT_ONCE,
                 retries=0,
-                answer_tokens=_longest_answer(settings),
+                answer_tokens=_beyond_question(settings),
                 alarm_from=settings.tiers.low,
             )
         except EndpointError as error:

@@ -29,6 +29,7 @@ from vigil.questions import Question
 from vigil.scene import scene_line
 from vigil.store.times import format_utc
 from vigil.verdict import Answer, Cause, JudgedWindow
+from vigil.watch.observation_memory import ObservationMemory
 from vigil.watch.observation_pace import ObservationPace, TokenBudget
 from vigil.watch.observe_settings import ObserveSettings
 from vigil.watch.pipeline import SourcePipeline
@@ -80,6 +81,7 @@ class SemanticLog:
         self._on_observation = on_observation
         self._budget = TokenBudget(settings, expected=expected_tokens)
         self._paces: dict[str, ObservationPace] = {}
+        self._memories: dict[str, ObservationMemory] = {}
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._usual_s: float | None = None
         self._pause_s = PAUSE_S
@@ -105,6 +107,14 @@ class SemanticLog:
             limit.cancel()
             if alone:
                 self._note_latency(time.monotonic() - began_s)
+
+    def remembering(self, source: SourcePipeline, window: Window, question: Question) -> Question:
+        """The question about a window, with what was observed before it if the settings want a memory."""
+        memory = self._memories.get(source.name)
+        if memory is None:
+            return question
+        is_changed = self._paces[source.name].change(window) >= self.settings.change_from
+        return memory.remembering(question, window, is_changed=is_changed)
 
     async def offer(self, source: SourcePipeline, window: Window, judged: JudgedWindow) -> None:
         """Begins to observe a window if it is due and nothing is in the way; files wait for their turn."""
@@ -138,6 +148,7 @@ class SemanticLog:
     async def finish(self, source: SourcePipeline) -> None:
         """Waits for the observation of a source that has ended, or cancels that of one that is stopped."""
         self._paces.pop(source.name, None)
+        self._memories.pop(source.name, None)
         self._budget.forget(source.name)
         task = self._under_way.get(source.name)
         if task is None:
@@ -191,7 +202,10 @@ class SemanticLog:
             source.state.observations_skipped += 1
             return
         self._pause_s = PAUSE_S
-        await self._on_observation(source, window, self._observation(source, window, answer), answer)
+        observation = self._observation(source, window, answer)
+        if self.settings.memory:
+            self._memories.setdefault(source.name, ObservationMemory(self.settings.memory)).note(observation)
+        await self._on_observation(source, window, observation, answer)
 
     def _spend(self, source: SourcePipeline, window: Window, tokens: int) -> None:
         self._budget.spend(source.name, tokens, at_s=window.end_s, is_live=source.state.live)

@@ -320,9 +320,10 @@ class Watcher:
         if source.is_stopping:
             return WindowAnswers.unknown(Cause.CANCELLED, entry.health)
         wait_s = 0.0 if source.state.live else self.settings.file_wait_s
+        own = self._semantic_log.remembering(source, entry.window, self.judge.question)
         with self._semantic_log.making_way(is_live=source.state.live):
             found = await self._asker.ask(
-                entry.window, source.live_rules, source.state, place=place, places=places, wait_s=wait_s
+                entry.window, own, source.live_rules, source.state, place=place, places=places, wait_s=wait_s
             )
         return replace(found, answers={**found.answers, **entry.health})
 

@@ -196,19 +196,17 @@ class Slow:
     holds=st.lists(st.sampled_from([True, True, False, None]), max_size=60),
     times=st.integers(1, 3),
     misses=st.integers(1, 3),
-    timeout_s=st.sampled_from([30.0, 100.0]),
+    lost_s=st.sampled_from([30.0, 100.0]),
 )
-@example(holds=[True, None, None, None, None, True], times=1, misses=1, timeout_s=30.0)
-def test_it_says_what_a_slow_reference_says(
-    holds: list[bool | None], times: int, misses: int, timeout_s: float
-) -> None:
+@example(holds=[True, None, None, None, None, True], times=1, misses=1, lost_s=30.0)
+def test_it_says_what_a_slow_reference_says(holds: list[bool | None], times: int, misses: int, lost_s: float) -> None:
     settings = ObservationSettings(
         name="r",
         field="lights",
         equals="on",
         times=times,
         misses=misses,
-        unknown_timeout_s=timeout_s,
+        unknown_timeout_s=lost_s,
         max_event_s=150.0,
     )
     texts = [{True: ON, False: OFF, None: UNCLEAR}[each] for each in holds]

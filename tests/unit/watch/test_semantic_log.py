@@ -218,3 +218,14 @@ async def _stop_when(is_so: Any, watcher: Any) -> None:
 def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], told: str) -> None:
     with pytest.raises(UsageError, match=told):
         ObserveSettings(**settings)
+
+
+def test_a_memory_stands_in_the_question_and_costs_no_request(server: ScriptedServer, tmp_path: Path) -> None:
+    notes, video = Notes(), film(tmp_path / "a.mp4", seconds=24, bright=[(10, 16)])
+    watch(server, video, notes, observe=replace(OFTEN, memory=2), in_flight=1)
+    verdicts = [request for request in server.chats if not is_about_scene(request)]
+    assert sum(judged.verdict.cause is None for judged in notes.told_) == len(notes.told_) == len(verdicts)
+    remembered = [request.text for request in verdicts if "观察记录" in request.text]
+    assert remembered and all(text.endswith("Is there a fight?") for text in remembered)
+    assert all(1 <= text.count(" 秒前:“nothing; door; hall; lights o") <= 2 for text in remembered)
+    assert any("画面有明显变化" in text or "画面没有明显变化" in text for text in remembered)
