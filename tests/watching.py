@@ -17,6 +17,7 @@ from vigil.events import EventChange
 from vigil.frames import RGB, FrameSampling, decode_jpeg
 from vigil.judge import Endpoint, Judge
 from vigil.observation import Observation
+from vigil.questions import Question
 from vigil.sources.address import Address, find_sources
 from vigil.store import Store
 from vigil.verdict import JudgedWindow
@@ -136,14 +137,15 @@ async def watched(
     on_start: Any = None,
     others: Sequence[WatchObserver] = (),
     sampling: FrameSampling = SAMPLING,
+    question: Question = TASK,
     **settings: Any,
 ) -> WatchSummary:
-    """Watches sources with a judge on this server."""
+    """Watches sources with a judge of a question on this server."""
     made = WatchSettings(**{"deadline_s": HANG_S} | settings)
     addresses: list[Address] = find_sources([str(source) for source in sources])
     options: dict[str, Any] = {"media": "video", "retries": 0}
     options |= {"alarm_from": made.tiers.low, "deadline_s": made.deadline_s}
-    async with await Judge.connect(Endpoint(url=server.url), TASK, sampling, **options | (judge or {})) as asked:
+    async with await Judge.connect(Endpoint(url=server.url), question, sampling, **options | (judge or {})) as asked:
         watch = Watcher(addresses, judge=asked, settings=made, store=store, observers=[notes, *others])
         if on_start is not None:
             on_start(watch)

@@ -45,7 +45,7 @@ TASKS: Mapping[str, DemoTask] = {
         what="drawn clips of eight kinds of incidents and of normal scenes",
         draw=("--task", "anomaly9", "--fps", "6"),
         shares=("--test-share", "0.2", "--calibration-share", "0.06", "--val-share", "0.04"),
-        samples=9000,
+        samples=10_000,
         is_calibrated=True,
     ),
 }

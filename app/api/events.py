@@ -257,7 +257,7 @@ def _add_marking(router: APIRouter, context: ApiContext) -> None:
         store = context.store
         return event_records(context, store, [find_event(store, event)])[0]["marks"]
 
-    @router.post("/events/{event}/marks", status_code=201, response_model=AddedMark, responses=problems(404, 503))
+    @router.post("/events/{event}/marks", status_code=201, response_model=AddedMark, responses=problems(400, 404, 503))
     def add_mark(caller: EventOperator, event: EventPath, said: NewMark) -> AddedMark:
         """Marks an event as a true alarm, a false alarm or unsure; earlier marks stay in its history.
 

@@ -50,7 +50,7 @@ class NewMarks(Form):
     events: list[EventIdText] = Field(min_length=1, max_length=MOST_MARKED, examples=[[EXAMPLE_EVENT]])
     mark: MarkName = Field(examples=["false_alarm"])
     note: str = Field("", max_length=LONGEST_NOTE, examples=["rain"])
-    label: str = Field("", max_length=LONGEST_LABEL, examples=["烟雾"])
+    label: str = Field("", max_length=LONGEST_LABEL, examples=[""])
 
 
 class MarkedEvent(AddedMark):

@@ -145,7 +145,7 @@ class NewMark(Form):
 
     mark: MarkName = Field(examples=["false_alarm"])
     note: str = Field("", max_length=LONGEST_NOTE, examples=["two boys play"])
-    label: str = Field("", max_length=LONGEST_LABEL, examples=["烟雾"])
+    label: str = Field("", max_length=LONGEST_LABEL, examples=[""])
 
 
 class VerdictOut(BaseModel):

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from tools.tiny_base.questions import every_text
 from vigil.config import config_root, read_yaml
+from vigil.questions import list_questions, load_question
 from vigil.tiny import TASK_FILE
 
 VERDICT_WORDS: Final = (
@@ -86,6 +87,20 @@ def exact_texts() -> Iterator[str]:
     yield from _with_openings(every_text())
     for texts in task_texts():
         yield from texts
+
+
+def label_words() -> Iterator[str]:
+    """The words of labels that no training of the base holds: those of tasks with other labels than two."""
+    for question in list_questions():
+        if question.labels and not question.has_two_labels:
+            yield from question.words().values()
+
+
+def read_and_said() -> Iterator[str]:
+    """What the base was asked and says, and the question of the task `fight`, which demos and tests ask it."""
+    yield from every_text()
+    fight = load_question(TASK_FILE)
+    yield from (fight.text, *fight.words().values())
 
 
 def frame_times() -> Iterator[str]:
