@@ -21,6 +21,7 @@ SUMMARIES = {
     "compose": "Compose one long video with incidents at known times.",
     "parity": "Check that a server reads windows exactly as training did.",
     "score": "Score a served model on labelled clips or long videos.",
+    "tune-question": "Find the wording of a question that a model answers best.",
     "watch": "Watch sources and report events.",
     "web": "Serve the web pages: chat, analysis, watch room and review.",
     "service": "Watch cameras and serve the REST and event API.",
@@ -31,7 +32,7 @@ SUMMARIES = {
     "users": "Add, list, change and remove the users of pages and service.",
     "keys": "Make, list and revoke keys by which programs use the service.",
 }
-"""One line per command, in the usual order of work. Each command is the module of that name in this package."""
+"""One line per command, in the usual order of work. Each is a module of that name in this package, with `_` for `-`."""
 
 
 class LazyGroup(typer.core.TyperGroup):
@@ -61,12 +62,15 @@ class LazyGroup(typer.core.TyperGroup):
 
 
 def _load(name: str) -> Any:
+    function = "_".join(name.split("-"))
     with gc_frozen():
-        module = import_module(f"vigil.cli.{name}")
+        module = import_module(f"vigil.cli.{function}")
     if hasattr(module, "app"):
         return _named(typer.main.get_command(module.app), name)
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-    alone.command(name, cls=PanelCommand, context_settings=getattr(module, "PASS_THROUGH", None))(getattr(module, name))
+    alone.command(name, cls=PanelCommand, context_settings=getattr(module, "PASS_THROUGH", None))(
+        getattr(module, function)
+    )
     return _named(typer.main.get_command(alone), name)
 
 
