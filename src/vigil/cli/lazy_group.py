@@ -61,10 +61,16 @@ class LazyGroup(typer.core.TyperGroup):
             formatter.write_dl(list(SUMMARIES.items()))
 
 
+def module_of(name: str) -> str:
+    """The module of a command."""
+    return f"vigil.cli.{name.replace('-', '_')}"
+
+
 def _load(name: str) -> Any:
-    function = "_".join(name.split("-"))
+    module_name = module_of(name)
+    function = module_name.rpartition(".")[2]
     with gc_frozen():
-        module = import_module(f"vigil.cli.{function}")
+        module = import_module(module_name)
     if hasattr(module, "app"):
         return _named(typer.main.get_command(module.app), name)
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
