@@ -15,9 +15,11 @@ labels is answered by a text. Both are YAML files in `configs/tasks`, one questi
 
 import unicodedata
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self, TypeAlias
+
+import yaml
 
 from vigil.answer_schema import AnswerSchema
 from vigil.config import config_root, find_config, from_mapping, read_yaml
@@ -279,6 +281,29 @@ def list_questions() -> list[Question]:
     """
     questions = [read_question(path) for path in sorted((config_root() / "tasks").glob("*.yaml"))]
     return sorted(questions, key=lambda question: not question.labels)
+
+
+def question_as_yaml(question: Question) -> str:
+    """A file for `configs/tasks` that holds a question with two labels, as `read_question` reads it."""
+    alarm, normal = question.label(ALARM), question.label(NORMAL)
+    content = _QuestionFile(
+        name=question.name,
+        question=question.text,
+        alarm_word=alarm.word,
+        normal_word=normal.word,
+        describe=question.describe,
+        title=question.title,
+        language=question.language,
+        alarm_folders=alarm.folders,
+        normal_folders=normal.folders,
+        alarm_descriptions=alarm.descriptions,
+        normal_descriptions=normal.descriptions,
+        system_prompt=question.system_prompt,
+    )
+    values = ((name, list(value) if isinstance(value, tuple) else value) for name, value in asdict(content).items())
+    told = {name: value for name, value in values if value}
+    text: str = yaml.safe_dump(told, allow_unicode=True, sort_keys=False, width=120)
+    return text
 
 
 def read_question(path: Path) -> Question:

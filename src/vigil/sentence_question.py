@@ -21,8 +21,10 @@ SHOWN = 60
 CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 """Han characters; a sentence with one of them is asked in Chinese."""
 
-TEXT_ZH = "请看这段视频，{sentence}如果是，请回答“是的”，如果不是，请回答“没有”"
-TEXT_EN = 'Look at this video: {sentence} If so, answer "Yes", if not, answer "No".'
+ASKS_ZH = "请看这段视频，{sentence}"
+ASKS_EN = "Look at this video: {sentence} "
+ANSWERS_ZH = "如果是，请回答“{alarm}”，如果不是，请回答“{normal}”"
+ANSWERS_EN = 'If so, answer "{alarm}", if not, answer "{normal}".'
 ENDS = "?!.。？！"
 
 
@@ -36,15 +38,22 @@ def question_from_sentence(sentence: str) -> Question:
     is_chinese = CHINESE.search(plain) is not None
     mark = "？" if is_chinese else "?"
     asked = plain if plain[-1] in ENDS else plain + mark
-    text = (TEXT_ZH if is_chinese else TEXT_EN).format(sentence=asked)
+    alarm, normal = ("是的", "没有") if is_chinese else ("Yes", "No")
+    text = with_answers((ASKS_ZH if is_chinese else ASKS_EN).format(sentence=asked), alarm=alarm, normal=normal)
     return Question.with_two_labels(
         name=f"ask_{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}",
         text=text,
         title=plain,
         language="zh" if is_chinese else "en",
-        alarm_word="是的" if is_chinese else "Yes",
-        normal_word="没有" if is_chinese else "No",
+        alarm_word=alarm,
+        normal_word=normal,
     )
+
+
+def with_answers(asked: str, *, alarm: str, normal: str) -> str:
+    """The text of a question, in its language, that says which word means yes and which means no."""
+    answers = ANSWERS_ZH if CHINESE.search(asked) else ANSWERS_EN
+    return asked + answers.format(alarm=alarm, normal=normal)
 
 
 def checked_sentence(sentence: str) -> str:

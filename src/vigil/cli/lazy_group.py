@@ -22,6 +22,7 @@ SUMMARIES = {
     "parity": "Check that a server reads windows exactly as training did.",
     "score": "Score a served model on labelled clips or long videos.",
     "timeline": "List who does what in a film, with seconds.",
+    "tune-question": "Find the wording of a question that a model answers best.",
     "watch": "Watch sources and report events.",
     "web": "Serve the web pages: chat, analysis, watch room and review.",
     "service": "Watch cameras and serve the REST and event API.",
@@ -33,7 +34,7 @@ SUMMARIES = {
     "users": "Add, list, change and remove the users of pages and service.",
     "keys": "Make, list and revoke keys by which programs use the service.",
 }
-"""One line per command, in the usual order of work. Each command is the module of that name in this package."""
+"""One line per command, in the usual order of work. Each is a module of that name in this package, with `_` for `-`."""
 
 
 class LazyGroup(typer.core.TyperGroup):
@@ -62,13 +63,22 @@ class LazyGroup(typer.core.TyperGroup):
             formatter.write_dl(list(SUMMARIES.items()))
 
 
+def module_of(name: str) -> str:
+    """The module of a command."""
+    return f"vigil.cli.{name.replace('-', '_')}"
+
+
 def _load(name: str) -> Any:
+    module_name = module_of(name)
+    function = module_name.rpartition(".")[2]
     with gc_frozen():
-        module = import_module(f"vigil.cli.{name}")
+        module = import_module(module_name)
     if hasattr(module, "app"):
         return _named(typer.main.get_command(module.app), name)
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-    alone.command(name, cls=PanelCommand, context_settings=getattr(module, "PASS_THROUGH", None))(getattr(module, name))
+    alone.command(name, cls=PanelCommand, context_settings=getattr(module, "PASS_THROUGH", None))(
+        getattr(module, function)
+    )
     return _named(typer.main.get_command(alone), name)
 
 
