@@ -137,19 +137,27 @@ class AnalysisUpdates(AnalysisStarter):
             parts.action_files: gr.File(value=None, visible=False),
         }
 
+    def _analysed_file(self, desk: AnalysisSession) -> tuple[Analysis, Upload] | None:
+        """The analysis of a file that is still there."""
+        if desk.analysis is None or desk.upload is None or not self.keep(desk):
+            return None
+        return desk.analysis, desk.upload
+
+    def _gone_notice(self, desk: AnalysisSession | None) -> str:
+        """The notice that the file of an analysis has been removed; empty if it is there."""
+        is_gone = desk is not None and desk.upload is not None and not self.keep(desk)
+        return notice_html(self.gone(desk)) if is_gone and desk is not None else ""
+
     async def list_actions(self, desk: AnalysisSession | None) -> AsyncIterator[Update]:
         """Asks about the actions in the video, shows the progress and then the list and its files."""
         parts, t = self.parts, self.context.t
-        analysis = desk.analysis if desk is not None else None
-        yield {parts.notice: ""}
-        if desk is None or analysis is None or desk.upload is None:
+        yield {parts.notice: self._gone_notice(desk)}
+        if desk is None or (analysed := self._analysed_file(desk)) is None:
             return
-        if not self.keep(desk):
-            yield {parts.notice: notice_html(self.gone(desk))}
-            return
+        analysis, upload = analysed
         done: Update = {parts.notice: ""}
         try:
-            async with aclosing(self._ask_actions(desk, analysis, desk.upload)) as progress:
+            async with aclosing(self._ask_actions(desk, analysis, upload)) as progress:
                 async for found in progress:
                     if isinstance(found, int):
                         listing = gr.Button(t("analysis.listing", percent=found), interactive=False)
@@ -181,16 +189,13 @@ class AnalysisUpdates(AnalysisStarter):
     async def draw(self, desk: AnalysisSession | None) -> AsyncIterator[Update]:
         """Renders the annotated video and shows its progress."""
         parts, t = self.parts, self.context.t
-        analysis = desk.analysis if desk is not None else None
-        yield {parts.notice: ""}
-        if desk is None or analysis is None or desk.upload is None:
+        yield {parts.notice: self._gone_notice(desk)}
+        if desk is None or (analysed := self._analysed_file(desk)) is None:
             return
-        if not self.keep(desk):
-            yield {parts.notice: notice_html(self.gone(desk))}
-            return
+        analysis, upload = analysed
         notice = ""
         try:
-            async with aclosing(analysis_results.render_annotated_video(desk, analysis, desk.upload)) as progress:
+            async with aclosing(analysis_results.render_annotated_video(desk, analysis, upload)) as progress:
                 async for percent in progress:
                     drawing = gr.Button(t("analysis.drawing", percent=percent), interactive=False)
                     yield {parts.draw: drawing, parts.stop: gr.Button(t("analysis.stop"), interactive=True)}
