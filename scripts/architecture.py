@@ -22,7 +22,7 @@ FLOORS = (
     "vigil.errors vigil.counted vigil.csv_text vigil.special_tokens vigil.tiny",
     "vigil.file_names vigil.hosts",
     "vigil.config vigil.files vigil.environments vigil.frames vigil.events vigil.observation vigil.label_tokens",
-    "vigil.answer_schema",
+    "vigil.answer_schema vigil.journal_file",
     "vigil.windows vigil.questions vigil.picture_change vigil.download vigil.gpus vigil.masks",
     "vigil.verdict vigil.scene vigil.sentence_question",
     "vigil.manifest vigil.store vigil.rules",

@@ -7,31 +7,23 @@ from fastapi import APIRouter, Depends, Query
 
 from vigil.observation import observation_record
 from vigil.store.observations import ObservationFilter
-from vigil.store.times import parse_time
 
 from .auth import EventReader
 from .context import ApiContext
-from .events import LONGEST_TEXT, MOST, decode_cursor, encode_cursor
-from .schemas import EXAMPLE_CAMERA, ObservationList, ObservationOut, problems
+from .events import MOST, decode_cursor, encode_cursor
+from .record_filters import RecordFilters
+from .schemas import ObservationList, ObservationOut, problems
 
 
 @dataclass(frozen=True, slots=True)
-class ObservationFilters:
-    """The filters of observations, as query parameters; all that are given must match."""
-
-    since: Annotated[str, Query(max_length=40, description="From this time on, or an age such as 2h or 7d.")] = ""
-    until: Annotated[str, Query(max_length=40, description="Up to this time.")] = ""
-    camera: Annotated[
-        str, Query(max_length=LONGEST_TEXT, description="Id or name of the camera.", examples=[EXAMPLE_CAMERA])
-    ] = ""
-    place: Annotated[str, Query(max_length=LONGEST_TEXT, description="Place of the camera.")] = ""
-    text: Annotated[str, Query(max_length=LONGEST_TEXT, description="With this text in the words or a field.")] = ""
+class ObservationFilters(RecordFilters):
+    """The filters of observations."""
 
     def wanted(self) -> ObservationFilter:
         """The filter of the store; raises UsageError for times that cannot be read."""
         return ObservationFilter(
-            since_utc=parse_time(self.since, option="since") if self.since.strip() else None,
-            until_utc=parse_time(self.until, option="until") if self.until.strip() else None,
+            since_utc=self.since_utc,
+            until_utc=self.until_utc,
             source=self.camera,
             place=self.place,
             text=self.text.strip(),

@@ -21,7 +21,7 @@ def test_an_answer_of_the_form_has_its_fields_and_a_line() -> None:
     assert reading.fields is not None and reading.fields.people == ("man in red",)
     assert scene_line(SCENE) == "climbs; man in red; ladder; yard; lights on"
     assert scene_line(SCENE | {"actions": [], "objects": [], "lights": "unclear"}) == "man in red; yard"
-    assert scene_line({}) == ""
+    assert scene_line({}) == "" and scene_line({"lights": "off"}, language="zh") == "灯关着"
 
 
 @pytest.mark.parametrize(

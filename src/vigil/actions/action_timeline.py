@@ -31,6 +31,12 @@ class TimedAction:
         """What makes two actions the same: actor and action, whatever their case and spaces."""
         return (_plain(self.actor), _plain(self.action))
 
+    @property
+    def line(self) -> str:
+        """One line: who, what, and what for in brackets."""
+        who = f"{self.actor}: " if self.actor else ""
+        return f"{who}{self.action}{f' ({self.intent})' if self.intent else ''}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilmRemark:

@@ -14,6 +14,7 @@ from vigil.actions import ActionTimeline, TimelineSettings, read_timeline
 from vigil.actions.action_question import ActionLanguage
 from vigil.actions.key_frames import MOST_KEY_FRAMES
 from vigil.actions.read_film import LookedAt
+from vigil.actions.stored_actions import store_actions
 from vigil.cli.options import (
     OUTPUT,
     CaFileOption,
@@ -24,12 +25,14 @@ from vigil.cli.options import (
     UrlOption,
 )
 from vigil.cli.progress import progress_bar
+from vigil.counted import counted
 from vigil.errors import JobError, SourceError
 from vigil.file_names import plain_name, shortened
 from vigil.files import require_writable_file, require_writable_folder
 from vigil.judge import Endpoint, read_key
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.report.action_files import action_table, write_action_csv, write_action_json, write_action_srt
+from vigil.store import Store
 
 LOOK = "How the film is looked at"
 
@@ -83,6 +86,14 @@ PlotOption = Annotated[
     Path | None,
     typer.Option("--plot", metavar="FILE", rich_help_panel=OUTPUT, help="Draw the timeline as a PNG picture."),
 ]
+TimelineStoreOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="STORE",
+        rich_help_panel=OUTPUT,
+        help="Also write the actions into this event store: path of an SQLite file, or a database URL.",
+    ),
+]
 OutOption = Annotated[
     Path,
     typer.Option(metavar="FOLDER", rich_help_panel=OUTPUT, help="Folder for the answers, from which a run resumes."),
@@ -113,6 +124,7 @@ def timeline(
     csv_file: CsvOption = None,
     srt: SubtitleOption = None,
     plot: PlotOption = None,
+    store: TimelineStoreOption = None,
     out: OutOption = Path("outputs/timeline"),
     fresh: FreshOption = False,
 ) -> None:
@@ -140,6 +152,9 @@ def timeline(
     )
     found = _read(film, endpoint, settings, out=out, fresh=fresh)
     typer.echo(action_table(found))
+    if store is not None:
+        with Store.open(store) as opened:
+            typer.echo(f"{store}: {counted(store_actions(found, str(film), opened), 'new observation')}", err=True)
     _write(found, json_file=json_file, csv_file=csv_file, srt=srt, plot=plot)
     require_answers(found)
 

@@ -41,22 +41,17 @@ def write_action_srt(timeline: ActionTimeline, path: Path) -> None:
 def format_action_srt(actions: tuple[TimedAction, ...]) -> str:
     """The actions as subtitles, in order of time; cues of simultaneous actions overlap, as SRT allows."""
     cues = (
-        SubtitleCue(each.start_s, max(each.end_s, each.start_s + SHORTEST_CUE_S), action_text(each)) for each in actions
+        SubtitleCue(each.start_s, max(each.end_s, each.start_s + SHORTEST_CUE_S), one_line(each.line))
+        for each in actions
     )
     return "".join(cue.format(number) for number, cue in enumerate(cues, start=1))
-
-
-def action_text(action: TimedAction) -> str:
-    """An action as one line: who, what, and what for in brackets."""
-    who = f"{action.actor}: " if action.actor else ""
-    return one_line(f"{who}{action.action}{f' ({action.intent})' if action.intent else ''}")
 
 
 def action_table(timeline: ActionTimeline) -> str:
     """The timeline as lines of text, with what is not known of the film."""
     lines = [
         f"{format_seconds(each.start_s, tenths=True):>9} - {format_seconds(each.end_s, tenths=True):<9} "
-        f"{action_text(each)}"
+        f"{one_line(each.line)}"
         for each in timeline.actions
     ]
     seen = f"{timeline.seen_s:.1f} of {timeline.length_s:.1f} s seen in {counted(timeline.windows, 'window')}"

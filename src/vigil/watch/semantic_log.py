@@ -237,7 +237,7 @@ class SemanticLog:
         reading = self._question.schema.read(text)
         if reading.fields is not None:
             fields = plain_fields(reading.fields)
-            return scene_line(fields), fields
+            return scene_line(fields, language=self.settings.language), fields
         source.state.observations_as_words += 1
         if not self._has_warned:
             log.warning(

@@ -10,6 +10,8 @@ import pytest
 
 from scripted_server import Reply, Request, ScriptedServer, chat, error, stream
 from vigil.cli.main import main
+from vigil.store import Store
+from vigil.store.observations import ObservationFilter
 from watching import film, is_bright
 
 
@@ -91,6 +93,19 @@ def test_an_interrupted_run_asks_only_what_has_no_answer_yet(server: ScriptedSer
     server.forget()
     listed(server, "--fresh")
     assert len(asked(server)) == 10
+
+
+def test_the_actions_are_in_the_store_once_however_often_they_are_written(
+    server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        listed(server, "--store", "events.db")
+    assert "1 new observation" in (told := capsys.readouterr().err) and "0 new observations" in told
+    with Store.open("events.db") as store:
+        [row] = store.observations.find(ObservationFilter(text="WAVES"))
+    assert (row.source, row.start_s, row.end_s, row.question) == ("a.mp4", 6.5, 12.5, "timeline")
+    assert row.text == "man: waves (=to greet)" and row.fields is not None and row.fields["actor"] == "man"
+    assert row.camera_id and row.session_id
 
 
 def test_words_instead_of_json_are_kept_counted_and_told(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from vigil.config import find_config, read_yaml
+from vigil.config import config_root, find_config, read_yaml
 from vigil.errors import ConfigError, UsageError, VigilError
 from vigil.rules import CameraRules, CameraTask, DurationSettings, HysteresisSettings
 from vigil.rules.camera_rules import OwnThresholds
@@ -271,3 +271,8 @@ def test_a_source_that_says_something_wrong_is_told_with_its_number(tmp_path: Pa
     (tmp_path / "mine.yaml").write_text(f"sources: [{source}]\n")
     with pytest.raises(VigilError, match=said):
         load_watch_settings(str(tmp_path / "mine.yaml"), {}, [])
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (config_root() / "watch").glob("*.yaml")))
+def test_every_shipped_file_of_settings_is_loaded(name: str) -> None:
+    assert load_watch_settings(name, {}, []).rules
