@@ -29,6 +29,7 @@ SUMMARIES = {
     "calibrate": "Calibrate a model's probabilities on clips it has not seen.",
     "events": "List, show, mark, export and delete recorded events.",
     "ask": "Answer a question from recorded events and observations.",
+    "report": "Report a day or a shift: events, marks, what nobody saw, outages.",
     "alerts": "List deliveries of alerts, send them again, test a sink.",
     "cameras": "List, rename and move the cameras of a store.",
     "users": "Add, list, change and remove the users of pages and service.",

@@ -17,7 +17,7 @@ from vigil.store import Store
 from vigil.store.ranked_search import HistorySpan, RankedRow
 from vigil.store.times import format_utc
 
-MATCHES_FROM = 0.5
+MATCHES_FROM = 0.35
 """The share of a question that a row must have to count as an answer (benchmarks/ask.py, docs/measurements)."""
 
 RECORDS = 20
