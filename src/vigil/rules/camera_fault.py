@@ -61,8 +61,8 @@ class CameraFaultSettings:
 
     An event opens when the fault was seen for `for_s` seconds (0: the usual ones of the fault) and closes after `gap_s`
     seconds of pictures without it, after `unknown_timeout_s` without any picture, and when the `schedule` ends; one
-    that has been open for `max_event_s` is split. Its tier is always `tier`. Without a `name` it is called after its fault.
-    Raises UsageError for inconsistent values.
+    that has been open for `max_event_s` is split. Its tier is always `tier`. Without a `name` it is called after its
+    fault. Raises UsageError for inconsistent values.
     """
 
     type: Literal["camera"] = "camera"
@@ -104,6 +104,11 @@ class CameraFaultSettings:
     def terms(self) -> tuple[Term, ...]:
         """That a window shows the fault."""
         return (Term(question=fault_question(self.fault), label=SHOWN),)
+
+    @property
+    def memory_s(self) -> float:
+        """Seconds of the past from which it goes on after a restart: what lasted with gaps, at a third of the time."""
+        return 3 * self.for_s + self.unknown_timeout_s
 
     def weekly(self) -> WeeklySchedule | None:
         """The schedule, None if it is always open; raises UsageError if it cannot be read."""

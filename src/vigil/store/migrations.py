@@ -239,6 +239,14 @@ MIGRATIONS = (
             "ALTER TABLE cameras ADD COLUMN source_rules TEXT NOT NULL DEFAULT ''",
         ),
     ),
+    Migration(
+        17,
+        "all answers about a window, from which rules go on after a restart",
+        (
+            "ALTER TABLE verdicts ADD COLUMN answers TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE verdicts ADD COLUMN rest INTEGER NOT NULL DEFAULT 0",
+        ),
+    ),
 )
 
 NUMBERED = {"sqlite": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}

@@ -34,6 +34,7 @@ from vigil.verdict import JudgedWindow, WindowAnswers
 from vigil.watch.camera_health import CameraHealth
 from vigil.watch.live_rules import LiveRules
 from vigil.watch.observers import WatchObserver
+from vigil.watch.resumed_rules import ResumedRules
 from vigil.watch.settings import WatchSettings
 from vigil.watch.state import SourceState, SourceStatus
 from vigil.watch.window_queue import QueuedWindow, WindowQueue
@@ -128,6 +129,7 @@ class SourcePipeline:
         self._observers = observers
         self._loop = asyncio.get_running_loop()
         self._open_tiers: dict[str, Tier] = {}
+        self._resumed: ResumedRules | None = None
 
     @property
     def name(self) -> str:
@@ -154,6 +156,20 @@ class SourcePipeline:
         self.stop.set()
         if because == PAUSED:
             self._set_status(SourceStatus.PAUSED)
+
+    def build_rules(self) -> RuleSet:
+        """New rules of this source, as those it has when it starts."""
+        return self._rule_maker.make_all(
+            self.live_rules.settings, epoch_s=self.capture.started_utc_s, schedule=self.live_rules.schedule
+        )
+
+    def go_on_with(self, resumed: ResumedRules) -> None:
+        """Goes on with rules that know the past; in the event loop, before the first window."""
+        resumed.rules.epoch_s = self.capture.started_utc_s
+        self.rules, self._resumed = resumed.rules, resumed
+        for event in resumed.kept:
+            self._open_tiers[event.id] = event.tier
+        self._note_open()
 
     def take(self) -> QueuedWindow | None:
         """Takes the next window from the queue and marks it as under way; returns None if there is none."""
@@ -206,8 +222,9 @@ class SourcePipeline:
         return self._rule_maker.change(self.rules, live.settings, schedule=live.schedule)
 
     def placed(self, changes: Sequence[EventChange]) -> list[EventChange]:
-        """The changes, each with the place where the camera is now."""
-        return [replace(change, event=replace(change.event, place=self.state.place)) for change in changes]
+        """The changes as they are told, each with the place where the camera is now."""
+        told = changes if self._resumed is None else self._resumed.told(changes)
+        return [replace(change, event=replace(change.event, place=self.state.place)) for change in told]
 
     def count_change(self, change: EventChange) -> None:
         """Counts opened events and records the highest tier of those that are open."""
@@ -216,6 +233,9 @@ class SourcePipeline:
             self._open_tiers[change.event.id] = change.event.tier
         else:
             self._open_tiers.pop(change.event.id, None)
+        self._note_open()
+
+    def _note_open(self) -> None:
         self.state.open_event = max(self._open_tiers.values(), key=TIERS.index, default="")
 
     def _read(self, after_s: float) -> None:
@@ -318,8 +338,13 @@ def build_pipeline(
             previewer=_previewer(address.name, settings, observers),
             masks=masks,
         )
-    maker = RuleMaker(source=address.name, task=judge.question.name, model=judge.model, camera_id=state.camera_id)
-    made = [maker.make(each, epoch_s=capture.started_utc_s) for each in live_rules.settings]
+    maker = RuleMaker(
+        source=address.name,
+        task=judge.question.name,
+        model=judge.model,
+        camera_id=state.camera_id,
+        guard=guard_rule,
+    )
     return SourcePipeline(
         capture,
         state,
@@ -327,7 +352,7 @@ def build_pipeline(
             size=settings.queue_windows if state.live else settings.in_flight, live=state.live, on_cut=state.count_cut
         ),
         windower=Windower(judge.sampling),
-        rules=RuleSet(made, guard=guard_rule, schedule=live_rules.schedule),
+        rules=maker.make_all(live_rules.settings, epoch_s=capture.started_utc_s, schedule=live_rules.schedule),
         live_rules=live_rules,
         rule_maker=maker,
         gate=MotionGate(settings.motion_gate),
