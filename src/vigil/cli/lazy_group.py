@@ -20,6 +20,7 @@ SUMMARIES = {
     "serve": "Serve a model folder over an OpenAI-compatible endpoint.",
     "compose": "Compose one long video with incidents at known times.",
     "parity": "Check that a server reads windows exactly as training did.",
+    "gate": "Measure what the gate before the model skips, and what it loses.",
     "score": "Score a served model on labelled clips or long videos.",
     "watch": "Watch sources and report events.",
     "web": "Serve the web pages: chat, analysis, watch room and review.",

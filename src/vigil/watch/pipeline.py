@@ -1,9 +1,4 @@
-"""The pipeline of one source: a reader thread that fills its window queue, its state, its event rules and motion gate.
-
-The motion gate marks windows in which nothing moves: they are not judged and end as `skipped`, never `normal`. Motion
-is the mean absolute difference of neighbouring frames, in grey and at 64x64 pixels. It ranks pairs of frames as SSIM
-does (Spearman 0.98) at a hundredth of the cost (measured in docs/ingest.md).
-"""
+"""The pipeline of one source: a reader thread that fills its window queue, its state, its event rules and gate."""
 
 import asyncio
 import logging
@@ -13,15 +8,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import pairwise
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from vigil.errors import SourceError
 from vigil.events import EventChange, Tier
-from vigil.frames import RGB, Frame
+from vigil.frames import Frame
 from vigil.judge import Judge
 from vigil.rules import RuleSet
 from vigil.rules.build import RuleMaker
@@ -32,6 +22,7 @@ from vigil.sources.open_capture import Capture, Connected, Disconnected, MasksCh
 from vigil.sources.preview import PreviewEncoder
 from vigil.verdict import JudgedWindow, WindowAnswers
 from vigil.watch.camera_health import CameraHealth
+from vigil.watch.gate import MotionGate
 from vigil.watch.live_rules import LiveRules
 from vigil.watch.observers import WatchObserver
 from vigil.watch.resumed_rules import ResumedRules
@@ -41,37 +32,6 @@ from vigil.watch.window_queue import QueuedWindow, WindowQueue
 from vigil.windows import Window, Windower
 
 log = logging.getLogger(__name__)
-
-
-SIDE_PX = 64
-
-
-class MotionGate:
-    """Detects windows in which no frame differs from the previous one by `threshold` grey levels (of 255)."""
-
-    def __init__(self, threshold: float) -> None:
-        self.threshold = threshold
-        self._small: dict[float, NDArray[np.uint8]] = {}
-
-    def is_still(self, window: Window) -> bool:
-        """Returns True if nothing moves in a window; always False if the gate is off (`threshold` is 0)."""
-        return self.threshold > 0 and self.motion(window) < self.threshold
-
-    def motion(self, window: Window) -> float:
-        """The largest mean absolute difference between two neighbouring frames, in grey levels."""
-        cached = self._small
-        self._small = {
-            shot.time_s: cached[shot.time_s] if shot.time_s in cached else _small(shot.image) for shot in window.shots
-        }
-        frames = [self._small[shot.time_s] for shot in window.shots]
-        pairs = pairwise(frames)
-        return max((float(cv2.norm(a, b, cv2.NORM_L1)) / SIDE_PX**2 for a, b in pairs), default=0.0)
-
-
-def _small(image: RGB) -> NDArray[np.uint8]:
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.resize(grey, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
 
 UNKNOWN_BETWEEN = 8
 """Recent windows kept in addition to `n`, so that the frames of an onset remain if unknown windows come between."""
@@ -355,7 +315,7 @@ def build_pipeline(
         rules=maker.make_all(live_rules.settings, epoch_s=capture.started_utc_s, schedule=live_rules.schedule),
         live_rules=live_rules,
         rule_maker=maker,
-        gate=MotionGate(settings.motion_gate),
+        gate=MotionGate(settings.motion_threshold),
         masks=masks,
         stop=stop,
         observers=observers,
