@@ -25,17 +25,26 @@ TESTS = Path(__file__).resolve().parents[2]
 WATCH = """
 import asyncio, sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from judging import SAMPLING
 from vigil.rules import DurationSettings
 from vigil.store import Store
 from watching import Notes, watched
+class Telling(Notes):
+    # Writes down the onset of an event and the end of the window that opened it.
+
+    def on_change(self, change):
+        if change.kind == "opened":
+            event = change.event
+            Path(sys.argv[2]).with_suffix(".opened").write_text(f"{event.onset_s} {event.windows[-1].end_s}")
+
 rule = DurationSettings(name="long", for_s=float(sys.argv[4]), gap_s=4.0)
 with Store.open(sys.argv[2]) as store:
     server = SimpleNamespace(url=sys.argv[1])
     fast = replace(SAMPLING, fps=8.0)
     asyncio.run(
-        watched(server, [sys.argv[3]], Notes(), store=store, rules=(rule,), describe="never", sampling=fast)
+        watched(server, [sys.argv[3]], Telling(), store=store, rules=(rule,), describe="never", sampling=fast)
     )
 """
 
@@ -105,15 +114,17 @@ def test_what_lasted_before_the_kill_counts_after_it_and_the_time_between_does_n
         until(lambda: (found := logged(db)) and seen_s(found[0]) >= 3.0)
     before_s = seen_s(logged(db)[0])
     assert events(db) == [] and 3.0 <= before_s < 6.0
+    opened = db.with_suffix(".opened")
     with watching(server, db, address, for_s=6.0):
-        until(lambda: events(db))
-    [event] = in_store(db, lambda store: [each.event for each in store.changes.after(0) if each.kind == "opened"])
+        until(opened.exists)
+    [event] = events(db)
     first, second = logged(db)
-    shown = [each for each in second if each.end_s <= max(window.end_s for window in event.windows)]
+    onset_s, opened_s = map(float, opened.read_text().split())
+    shown = [each for each in second if each.end_s <= opened_s]
     # Six seconds were seen in both sessions together, up to the window that opened it, and none of the time between.
     stride_s = 0.5
     assert before_s + seen_s(shown) == pytest.approx(6.0, abs=2 * stride_s)
-    assert event.onset_s < 0.0 and event.epoch_s is not None and len(event.windows) >= len(first)
+    assert event.onset_s == onset_s < 0.0 and event.epoch_s is not None and len(event.windows) >= len(first)
     assert event.epoch_s + event.onset_s == pytest.approx(_began_utc_s(db) + first[0].start_s, abs=0.01)
 
 
