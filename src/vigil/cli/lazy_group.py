@@ -20,6 +20,7 @@ SUMMARIES = {
     "serve": "Serve a model folder over an OpenAI-compatible endpoint.",
     "compose": "Compose one long video with incidents at known times.",
     "parity": "Check that a server reads windows exactly as training did.",
+    "gate": "Measure what the gate before the model skips, and what it loses.",
     "score": "Score a served model on labelled clips or long videos.",
     "timeline": "List who does what in a film, with seconds.",
     "tune-question": "Find the wording of a question that a model answers best.",

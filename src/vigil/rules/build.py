@@ -109,19 +109,26 @@ def build_rules(
     schedule: WeeklySchedule | None = None,
 ) -> RuleSet:
     """Builds the rules of one source; `guard` handles the exceptions of each, `schedule` is when they apply."""
-    maker = RuleMaker(source=source, task=task, model=model, camera_id=camera_id)
-    made = [maker.make(settings, epoch_s=epoch_s) for settings in rules]
-    return RuleSet(made, guard=guard, schedule=schedule)
+    maker = RuleMaker(source=source, task=task, model=model, camera_id=camera_id, guard=guard)
+    return maker.make_all(rules, epoch_s=epoch_s, schedule=schedule)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleMaker:
-    """Makes and changes the rules of one source."""
+    """Makes and changes the rules of one source; `guard` handles the exceptions of each."""
 
     source: str
     task: str = ""
     model: str = ""
     camera_id: str = ""
+    guard: Guard = log_failures
+
+    def make_all(
+        self, rules: Sequence[RuleSettings], *, epoch_s: float | None, schedule: WeeklySchedule | None = None
+    ) -> RuleSet:
+        """New rules of the source, which apply while the `schedule` is open."""
+        made = [self.make(settings, epoch_s=epoch_s) for settings in rules]
+        return RuleSet(made, guard=self.guard, schedule=schedule)
 
     def make(self, settings: RuleSettings, *, epoch_s: float | None) -> Rule:
         """A new rule; the events of a camera rule are those of no task and no model."""

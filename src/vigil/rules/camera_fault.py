@@ -105,6 +105,11 @@ class CameraFaultSettings:
         """That a window shows the fault."""
         return (Term(question=fault_question(self.fault), label=SHOWN),)
 
+    @property
+    def memory_s(self) -> float:
+        """Seconds of the past from which it goes on after a restart: what lasted with gaps, at a third of the time."""
+        return 3 * self.for_s + self.unknown_timeout_s
+
     def weekly(self) -> WeeklySchedule | None:
         """The schedule, None if it is always open; raises UsageError if it cannot be read."""
         return WeeklySchedule.parse(self.schedule, timezone=self.timezone) if self.schedule.strip() else None

@@ -60,6 +60,11 @@ class CountSettings:
         """What an incident is."""
         return (Term(question=self.question, label=self.label, p_from=self.p_from),)
 
+    @property
+    def memory_s(self) -> float:
+        """Seconds of the past from which it goes on after a restart."""
+        return self.within_s + self.unknown_timeout_s
+
     def asking(self, questions: Sequence[str]) -> "CountSettings":
         """The same settings with this question in place of that of `terms`."""
         return replace(self, question=questions[0])

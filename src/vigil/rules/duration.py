@@ -20,7 +20,7 @@ from vigil.errors import UsageError
 from vigil.events import Event, EventChange, EventWindow, OpenEvent, TierThresholds, new_id
 from vigil.rules.condition import Term, evidence_of, sight_of
 from vigil.rules.late_texts import LateTexts
-from vigil.rules.rule import EPSILON_S, LOST_SIGHT, OUT_OF_SCHEDULE, QUIET, TOO_LONG, announced_s
+from vigil.rules.rule import EPSILON_S, LOST_SIGHT, NEVER_S, OUT_OF_SCHEDULE, QUIET, TOO_LONG, announced_s
 from vigil.rules.schedule import SourceSchedule, WeeklySchedule
 from vigil.verdict import JudgedWindow
 
@@ -86,6 +86,11 @@ class DurationSettings:
         named = zip(self.all, questions, strict=True)
         return replace(self, all=tuple(replace(term, question=question) for term, question in named))
 
+    @property
+    def memory_s(self) -> float:
+        """Seconds of the past from which it goes on after a restart: what lasted with gaps, at a third of the time."""
+        return 3 * self.for_s + self.unknown_timeout_s
+
     def weekly(self) -> WeeklySchedule | None:
         """The schedule, None if it is always open; raises UsageError if it cannot be read."""
         return WeeklySchedule.parse(self.schedule, timezone=self.timezone) if self.schedule.strip() else None
@@ -147,7 +152,7 @@ class DurationRule:
         """The windows since the label began to hold; an event, and with an id, once it has held for long enough."""
         self._true_s = 0.0
         self._opened_at_s = 0.0
-        self._known_until_s = 0.0
+        self._known_until_s = NEVER_S
 
     @property
     def name(self) -> str:
@@ -206,7 +211,7 @@ class DurationRule:
     def finish(self, because: str) -> list[EventChange]:
         """Ends the source and closes the open event; a second call changes nothing."""
         changes = self._reset(because)
-        self._known_until_s = 0.0
+        self._known_until_s = NEVER_S
         return changes
 
     @property

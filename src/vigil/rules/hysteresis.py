@@ -20,7 +20,7 @@ from typing import Literal
 from vigil.errors import UsageError
 from vigil.events import Event, EventChange, EventWindow, OpenEvent, TierThresholds, new_id
 from vigil.rules.late_texts import LateTexts
-from vigil.rules.rule import EPSILON_S, LOST_SIGHT, QUIET, TOO_LONG, announced_s, verdict_on
+from vigil.rules.rule import EPSILON_S, LOST_SIGHT, NEVER_S, QUIET, TOO_LONG, announced_s, verdict_on
 from vigil.verdict import JudgedWindow, Outcome, Verdict
 
 
@@ -69,6 +69,11 @@ class HysteresisSettings:
         if problems:
             raise UsageError("; ".join(problems))
 
+    @property
+    def memory_s(self) -> float:
+        """Seconds of the past from which it goes on after a restart: older votes count no more."""
+        return 2 * self.unknown_timeout_s
+
     def weight(self, verdict: Verdict) -> float | None:
         """The probability that a verdict counts as; None if it is unknown.
 
@@ -111,8 +116,8 @@ class HysteresisRule:
         self._incident: OpenEvent | None = None
         self._texts = LateTexts()
         self._since_over: list[EventWindow] = []
-        self._covered_until_s = 0.0
-        self._known_until_s = 0.0
+        self._covered_until_s = NEVER_S
+        self._known_until_s = NEVER_S
         self._first: list[JudgedWindow] = []
         self._pushed = 0
 
@@ -183,7 +188,7 @@ class HysteresisRule:
         self._since_over.clear()
         self._first.clear()
         self._pushed = 0
-        self._covered_until_s = self._known_until_s = 0.0
+        self._covered_until_s = self._known_until_s = NEVER_S
         return changes
 
     def _note_window(self, judged: JudgedWindow) -> None:

@@ -155,6 +155,11 @@ class ObservationSettings:
         return self.all or (ObservedTerm(**own),)  # type: ignore[arg-type]
 
     @property
+    def memory_s(self) -> float:
+        """Seconds of the past from which it goes on after a restart."""
+        return self.times * self.unknown_timeout_s
+
+    @property
     def shown(self) -> str:
         """What must hold, for people: `cigarette | 香烟`, `lights = on & people = -`."""
         return " & ".join(map(str, self.observed_terms))

@@ -30,6 +30,9 @@ TAKEN_AWAY = "the rule was taken from the camera"
 EPSILON_S = 1e-6
 """Durations that differ by less are equal: they are sums of floating-point numbers."""
 
+NEVER_S = -math.inf
+"""The second until which a rule knows its source, before the first window: past ones have negative seconds."""
+
 Guard = Callable[[str], AbstractContextManager[object]]
 """Takes the name of a rule and returns a context that handles, and suppresses, the exceptions it raises."""
 

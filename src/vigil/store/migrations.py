@@ -279,6 +279,14 @@ MIGRATIONS = (
         "what the model itself said of the windows of events, before calibration",
         ("ALTER TABLE event_windows ADD COLUMN p_raw DOUBLE PRECISION",),
     ),
+    Migration(
+        17,
+        "all answers about a window, from which rules go on after a restart",
+        (
+            "ALTER TABLE verdicts ADD COLUMN answers TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE verdicts ADD COLUMN rest INTEGER NOT NULL DEFAULT 0",
+        ),
+    ),
 )
 
 NUMBERED = {"sqlite": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}

@@ -31,7 +31,7 @@ FLAT_BELOW = 1.2
 """Grey levels per pixel, root mean square in a cell of the picture: below, nothing can be seen in that cell."""
 
 COVERED_SHARE = 0.85
-"""The share of flat cells from which on something hides the view."""
+"""The share of flat cells from which on something hides a view that is known; all of them where none is."""
 
 BLURRED_BELOW = 0.6
 """Out of focus: edges are so many times as steep as they usually are in this view."""
@@ -130,7 +130,7 @@ def faults_in(measured: Measures, match: Match | None) -> dict[Fault, bool | Non
     In a picture that is too dark nobody can tell whether the lens is covered too, unless the usual view still shows.
     """
     dark = measured.bright < DARK_BELOW
-    flat = measured.flat >= COVERED_SHARE
+    flat = measured.flat >= (1.0 if match is None else COVERED_SHARE)
     same = match is not None and match.correlation >= SAME_FROM
     nothing_to_see = dark or flat
     return {

@@ -20,6 +20,7 @@ from vigil.sources.address import Source, SourceEntry
 from vigil.sources.open_capture import CaptureSettings
 from vigil.store import DEFAULT_STORE
 from vigil.store.retention import RetentionSettings
+from vigil.watch.gate import USUAL_MOTION, GateName
 from vigil.watch.observe_settings import ObserveSettings
 
 CUT_WITHIN_S = 15.0
@@ -66,8 +67,9 @@ class WatchSettings:
     `min_label_probability` at the token that is read. `ca_file` holds certificates of authorities that are trusted in
     addition to the usual ones. `preview_fps` is the rate of live previews (0 disables them), `preview_px` the maximum
     length of their longer side. No camera can be added beyond `most_cameras`; those in `sources` are always watched.
-    Every source has all `rules`, unless it chooses some (`SourceEntry.rules`); the first sets the tiers that are shown
-    with verdicts.
+    The `gate` decides which windows the model never sees: `motion` skips those with less motion than `motion_gate` grey
+    levels (0: what docs/gate.md found safe). Every source has all `rules`, unless it chooses some
+    (`SourceEntry.rules`); the first sets the tiers that are shown with verdicts.
     """
 
     sources: tuple[Source, ...] = ()
@@ -91,6 +93,7 @@ class WatchSettings:
     describe: DescribeWhen = "alarms"
     describe_tokens: int = 120
     describe_in_flight: int = 4
+    gate: GateName = "none"
     motion_gate: float = 0.0
     keep_frames: bool = False
     metrics_port: int | None = None
@@ -131,6 +134,11 @@ class WatchSettings:
         problems += _observation_problems(self.observe, self.rules)
         if problems:
             raise UsageError("; ".join(problems))
+
+    @property
+    def motion_threshold(self) -> float:
+        """The grey levels of motion below which a window is skipped; 0 if none is."""
+        return self.motion_gate or (USUAL_MOTION if self.gate == "motion" else 0.0)
 
     @property
     def tiers(self) -> TierThresholds:

@@ -15,7 +15,7 @@ unexpected failure in one source or task does not stop the others (`vigil.watch.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -40,11 +40,12 @@ from vigil.watch.media_recorder import MediaRecorder
 from vigil.watch.observers import ObserverGroup, WatchObserver
 from vigil.watch.pipeline import FAILED, OpenCapture, SourcePipeline, build_pipeline
 from vigil.watch.request_places import RequestPlace, RequestPlaces
+from vigil.watch.resumed_rules import ResumedRules, RulesResumption
 from vigil.watch.semantic_log import SemanticLog, observation_tokens
 from vigil.watch.settings import WatchSettings
 from vigil.watch.source_set import ManagedSource, SourceSet
 from vigil.watch.state import SourceState, SourceStatus, WatchSummary
-from vigil.watch.store_writer import StoreWriter
+from vigil.watch.store_writer import StoreWriter, resume_nothing
 from vigil.watch.supervisor import Supervisor
 from vigil.watch.task_calibrations import TaskCalibrations
 from vigil.watch.window_asker import WindowAsker
@@ -240,8 +241,10 @@ class Watcher:
             guard_rule=lambda rule: self.supervisor.survives(managed.address.name, f"the rule {rule}"),
         )
         try:
-            self._record_start(source, managed.address)
+            resuming = self._record_start(source, managed)
             managed.started(source)
+            if resuming is not None and (resumed := await resuming) is not None:
+                source.go_on_with(resumed)
             await self._follow(source)
         except Exception:
             await self._finish_session(source)
@@ -250,18 +253,33 @@ class Watcher:
         if source.failure is not None:
             raise source.failure
 
-    def _record_start(self, source: SourcePipeline, address: Address) -> None:
+    def _record_start(self, source: SourcePipeline, managed: ManagedSource) -> Awaitable[ResumedRules | None] | None:
+        """Records the start of a session; returns what brings back the state of the rules, if there may be any."""
         if self.writer is None:
-            return
+            return None
+        address, epoch_s = managed.address, source.capture.started_utc_s
+        resumption: RulesResumption | None = None
+        # A file begins anew with each watch, and the rules of a source that was paused begin anew.
+        if address.is_live and managed.previous is None and epoch_s is not None:
+            resumption = RulesResumption(
+                self.writer.store,
+                source=source.name,
+                task=self.judge.question.name,
+                epoch_s=epoch_s,
+                settings=source.live_rules.settings,
+                build_rules=source.build_rules,
+            )
         # Not awaited: reading a camera must start even while another process has the database locked.
-        self.writer.start_session(
+        starting = self.writer.start_session(
             source.name,
             epoch_s=source.capture.started_utc_s,
             model=self.judge.model,
             task=self.judge.question.name,
             contract=Contract.of(self.judge.question, self.judge.sampling).alias,
             camera=partial(record_of, address, source.state.camera_id),
+            resume=resume_nothing if resumption is None else resumption.resume,
         )
+        return None if resumption is None else resumption.finish(starting)
 
     async def _follow(self, source: SourcePipeline) -> None:
         """Runs the three stages after the reader thread: ask the judge, apply the rules, publish the results."""
