@@ -37,7 +37,7 @@ TASKS: Mapping[str, DemoTask] = {
         shares=("--calibration-share", "0", "--val-share", "0.07"),
         samples=4200,
     ),
-    # More of everything, as there are nine classes to tell apart; at 6 fps drawing takes half as long as at 12.
+    # More of everything, as there are nine classes to tell apart; at 6 fps half as many frames are drawn as at 12.
     "anomaly9": DemoTask(
         question="anomaly9",
         file="anomaly9",

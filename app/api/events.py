@@ -234,20 +234,23 @@ def _mark_out(mark: Mark) -> MarkOut:
     return MarkOut(mark=mark.mark, note=mark.note, who=mark.who, marked_utc=mark.marked_utc, label=mark.label)
 
 
-def classes_of(task: str) -> list[str]:
-    """The classes that events of a task can have, if it is one of the installed ones; empty with two labels."""
+def classes_of(task: str) -> list[str] | None:
+    """The classes that events of a task can have, none with two labels; None if the task is not an installed one."""
     try:
         question = load_question(task)
     except UsageError:
-        return []
+        return None
     return [] if question.has_two_labels else list(question.alarm_labels)
 
 
 def require_class(event: Event, label: str) -> None:
     """Raises UsageError for a class that the event's task does not have, if the task is known here."""
-    known = classes_of(event.task)
-    if label and known and label not in known:
-        raise UsageError(f"label: the task {event.task} has no class {label!r}; its classes are: {', '.join(known)}")
+    known = classes_of(event.task) if label else None
+    if known is None or label in known:
+        return
+    if not known:
+        raise UsageError(f"label: the task {event.task} has no classes, but two labels; mark without one")
+    raise UsageError(f"label: the task {event.task} has no class {label!r}; its classes are: {', '.join(known)}")
 
 
 def _add_marking(router: APIRouter, context: ApiContext) -> None:

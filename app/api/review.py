@@ -48,13 +48,6 @@ RULES_OF_EVENTS = text("""WITH RECURSIVE found (rule) AS (
     SELECT rule FROM found WHERE rule IS NOT NULL AND rule <> ''""")
 """The rules that occur among events, each by one step in an index."""
 
-LABELS_OF_EVENTS = text("""WITH RECURSIVE found (label) AS (
-    SELECT min(label) FROM events UNION ALL
-    SELECT (SELECT min(label) FROM events WHERE label > found.label) FROM found WHERE found.label IS NOT NULL)
-    SELECT label FROM found WHERE label IS NOT NULL AND label <> ''
-    UNION SELECT label FROM marks WHERE label <> ''""")
-"""The classes that occur among events, each by one step in an index, and those that users corrected them to."""
-
 
 def review_router(context: ApiContext) -> APIRouter:
     """The routes of the review; before those of single events, whose paths would take theirs for ids."""
@@ -75,7 +68,7 @@ def _add_lists(router: APIRouter, context: ApiContext) -> None:
         strangers = sorted(among - {each.name for each in found})
         cameras += [CameraChoice(id=name, name=name, place="") for name in strangers]
         places = sorted({camera.place for camera in cameras if camera.place})
-        return EventChoices(cameras=cameras, places=places, rules=_rules(store), labels=_labels(store))
+        return EventChoices(cameras=cameras, places=places, rules=_rules(store), labels=store.events.labels())
 
     @router.get("/events/count", response_model=EventCount, responses=problems(400, 503))
     def count(caller: EventReader, filters: Annotated[EventFilters, Depends()]) -> EventCount:
@@ -99,11 +92,6 @@ def _add_lists(router: APIRouter, context: ApiContext) -> None:
         marked = [MarkedEvent(event=each.event_id, **dict(mark)) for each, mark in added]
         known = {each.event for each in marked}
         return MarkedEvents(marked=marked, missing=[event_id for event_id in wanted if event_id not in known])
-
-
-def _labels(store: Store) -> list[str]:
-    with store.database.reading("reading classes") as connection:
-        return sorted(connection.execute(LABELS_OF_EVENTS).scalars())
 
 
 def _rules(store: Store) -> list[str]:
@@ -130,7 +118,7 @@ def _add_reasons(router: APIRouter, context: ApiContext) -> None:
             event=found.id,
             model=found.model,
             task=found.task,
-            classes=classes_of(found.task),
+            classes=classes_of(found.task) or [],
             rule=rule,
             tiers=tiers,
             calibration=_calibration(context, in_force, found),

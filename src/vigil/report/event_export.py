@@ -86,10 +86,16 @@ def as_json(
     return json.dumps(listed, ensure_ascii=False, indent=2) + "\n"
 
 
-def as_csv(events: Sequence[Event], media: EventMediaFiles, marks: EventMarks) -> str:
-    """A table with a header row and each event's valid mark; media paths are separated by spaces."""
+def as_csv(
+    events: Sequence[Event], media: EventMediaFiles, marks: EventMarks, *, has_labels: bool | None = None
+) -> str:
+    """A table with a header row and each event's valid mark; media paths are separated by spaces.
+
+    It has columns for classes if an event has one, or if `has_labels` says so: for tables that are made in pieces.
+    """
     out = io.StringIO()
-    has_labels = any(event.label for event in events)
+    if has_labels is None:
+        has_labels = any(event.label for event in events)
     columns = (*COLUMNS, *LABEL_COLUMNS) if has_labels else COLUMNS
     writer = csv.DictWriter(out, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()

@@ -86,6 +86,14 @@ def cursor_of(happened_utc: str, event_id: str) -> str:
     return f"{happened_utc}~{event_id}"
 
 
+LABELS_OF_EVENTS = text("""WITH RECURSIVE found (label) AS (
+    SELECT min(label) FROM events UNION ALL
+    SELECT (SELECT min(label) FROM events WHERE label > found.label) FROM found WHERE found.label IS NOT NULL)
+    SELECT label FROM found WHERE label IS NOT NULL AND label <> ''
+    UNION SELECT label FROM marks WHERE label <> ''""")
+"""The classes that occur among events, each by one step in an index, and those that users corrected them to."""
+
+
 def camera_names(connection: Connection) -> list[str]:
     """The names of the cameras that have events, sorted; for events of unknown cameras the names they came with."""
     among = [row.camera_id for row in connection.execute(CAMERAS_OF_EVENTS)]

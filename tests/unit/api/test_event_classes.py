@@ -1,5 +1,7 @@
 """Classes of events over HTTP: told, filtered by, and corrected with a mark."""
 
+import csv
+
 import httpx
 import pytest
 
@@ -64,7 +66,21 @@ def test_a_class_that_the_task_does_not_have_is_refused(
     assert answer.status_code == 400 and problem in answer.text
 
 
+def test_an_event_of_two_labels_takes_no_class(classes: Service, asking: httpx.Client) -> None:
+    answer = asking.post(f"/events/{EVENT}/marks", json={"mark": "true", "label": "烟雾"})
+    assert answer.status_code == 400 and "the task fight has no classes" in answer.text
+
+
 def test_why_an_event_alarmed_tells_the_classes_to_choose_from(classes: Service, asking: httpx.Client) -> None:
     told = asking.get("/events/e0061/why").json()
     assert len(told["classes"]) == 9 and "正常" not in told["classes"]
     assert asking.get(f"/events/{EVENT}/why").json()["classes"] == []
+
+
+def test_a_table_that_is_sent_in_pieces_has_one_header_that_fits_its_rows(
+    classes: Service, asking: httpx.Client
+) -> None:
+    rows = list(csv.reader(asking.get("/events/export.csv").text.splitlines()))
+    assert rows[0][-2:] == ["label", "marked_label"] and len({len(row) for row in rows}) == 1
+    found = dict(zip(rows[0], next(row for row in rows if row[0].endswith("e0061")), strict=True))
+    assert found["label"] == "跌倒"
