@@ -57,7 +57,7 @@ class AnswerSchema(Generic[Fields]):
         if not isinstance(data, dict):
             return JsonReading(None, "the JSON is no object")
         try:
-            return JsonReading(from_mapping(self.fields, data, where=self.name))
+            return JsonReading(from_mapping(self.fields, _storable(data), where=self.name))
         except ConfigError as error:
             return JsonReading(None, "; ".join(error.problems)[:MOST_PROBLEM_CHARACTERS])
 
@@ -65,6 +65,19 @@ class AnswerSchema(Generic[Fields]):
 def plain_fields(fields: Any) -> dict[str, Any]:
     """The fields of an answer as plain data."""
     return asdict(fields)
+
+
+def storable_text(text: str) -> str:
+    """The text without what neither files nor databases take: halves of characters, and zeros."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable_text(value)
+    if isinstance(value, dict):
+        return {storable_text(key): _storable(each) for key, each in value.items()}
+    return [_storable(each) for each in value] if isinstance(value, list) else value
 
 
 def _without_fences(text: str) -> str:

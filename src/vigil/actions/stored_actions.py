@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 
 from vigil.actions.action_timeline import ActionTimeline, TimedAction
+from vigil.answer_schema import storable_text
 from vigil.observation import Observation
 from vigil.sources.address import find_sources
 from vigil.sources.source_identity import identity_of
@@ -50,7 +51,7 @@ def _rows(
             start_s=start_s,
             end_s=end_s,
             happened_utc=now_utc,
-            text=text,
+            text=storable_text(text),
             fields=fields,
             question=TIMELINE,
             model=timeline.model,

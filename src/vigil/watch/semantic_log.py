@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from vigil.answer_schema import plain_fields
+from vigil.answer_schema import plain_fields, storable_text
 from vigil.events import new_id
 from vigil.frames import FrameSampling
 from vigil.judge.circuit_breaker import CircuitBreaker
@@ -192,11 +192,17 @@ class SemanticLog:
 
     async def _observe(self, source: SourcePipeline, window: Window) -> None:
         try:
-            answer = await self._judge.ask(window, self._question)
+            await self._ask(source, window)
         except asyncio.CancelledError:
             self._spend(source, window, 0)
             source.state.observations_skipped += 1
             raise
+        except Exception:
+            source.state.observations_skipped += 1
+            log.exception("%s: an observation failed; this is a fault in Vigil, please report it", source.name)
+
+    async def _ask(self, source: SourcePipeline, window: Window) -> None:
+        answer = await self._judge.ask(window, self._question)
         self._spend(source, window, answer.tokens)
         if answer.cause is not Cause.WORDS_ONLY or not answer.text:
             source.state.observations_skipped += 1
@@ -212,7 +218,7 @@ class SemanticLog:
         source.state.tokens += tokens
 
     def _observation(self, source: SourcePipeline, window: Window, answer: Answer) -> Observation:
-        text, fields = self._read(source, answer.text or "")
+        text, fields = self._read(source, storable_text(answer.text or ""))
         epoch_s = source.capture.started_utc_s
         return Observation(
             id=new_id(),

@@ -118,6 +118,18 @@ def test_a_sign_that_gives_orders_is_words_in_the_log_and_no_verdict(server: Scr
     assert not any("IGNORE" in request.text for request in verdicts)
 
 
+def test_halves_of_characters_and_zeros_are_left_out_and_nothing_is_lost(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    odd = scene().replace("door", "do\\ud800or\\u0000")
+    server.default = lambda request: stream(odd) if is_about_scene(request) else look(request)
+    with Store.open(tmp_path / "events.db") as store:
+        summary = watch(server, film(tmp_path / "a.mp4", seconds=8), Notes(), store=store)
+        stored = store.observations.find()
+    assert stored and stored[0].fields is not None and stored[0].fields["objects"] == ["do?or"]
+    assert len(stored) == summary.sources[0].observations and summary.store_losses == 0
+
+
 def test_a_server_that_refuses_observations_costs_no_verdict(server: ScriptedServer, tmp_path: Path) -> None:
     server.default = lambda request: error(500, "out of memory") if is_about_scene(request) else look(request)
     notes = Notes()
