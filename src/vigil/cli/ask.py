@@ -27,6 +27,7 @@ from vigil.cli.options import (
     StoreOption,
     UrlOption,
 )
+from vigil.cli.progress import progress_bar
 from vigil.counted import counted
 from vigil.history import (
     FoundRecords,
@@ -40,6 +41,7 @@ from vigil.history import (
 from vigil.history.answer import NO_MODEL
 from vigil.history.answer_record import answer_record
 from vigil.history.citations import local_clock
+from vigil.history.meaning import MeaningIndex, load_embedder
 from vigil.judge.endpoint import DEFAULT_URL, Endpoint, read_key
 from vigil.store import DEFAULT_STORE, Store
 from vigil.store.times import parse_time, shown
@@ -75,6 +77,14 @@ def ask(
     records: Annotated[
         bool, typer.Option("--records", rich_help_panel=ENDPOINT, help="Only list what was found; ask no model.")
     ] = False,
+    meaning: Annotated[
+        bool,
+        typer.Option(
+            "--meaning",
+            rich_help_panel=EVENTS,
+            help="Search by meaning too (extra `meaning`); first makes the vectors that are missing, newest first.",
+        ),
+    ] = False,
     limit: Annotated[
         int, typer.Option(metavar="N", min=1, max=100, rich_help_panel=OUTPUT, help="Find at most N records.")
     ] = 20,
@@ -99,7 +109,8 @@ def ask(
             camera=camera,
             place=place,
         )
-        found = find_records(opened, asked, limit=limit)
+        index = _meaning_index(opened, asked) if meaning else None
+        found = find_records(opened, asked, limit=limit, meaning=index)
     if not as_json:
         stderr_console().print(strip_control_characters(_understood(asked, found)), style="dim")
     answer = asyncio.run(_answered(asked, found, endpoint))
@@ -120,6 +131,15 @@ async def _answered(asked: HistoryQuestion, found: FoundRecords, endpoint: Endpo
                 letters += len(step)
                 status.update(f"the model answers: {letters} characters")
     raise AssertionError("an answer ends with itself")
+
+
+def _meaning_index(store: Store, asked: HistoryQuestion) -> MeaningIndex:
+    """The index by meaning, up to date for the question; whoever stops it goes on there the next time."""
+    index = MeaningIndex(store, load_embedder())
+    missing = store.observation_vectors.count_missing(asked.span)
+    with progress_bar("indexing observations") as progress:
+        index.index_missing(asked.span, progress=lambda done: progress(done, missing, ""))
+    return index
 
 
 def _understood(asked: HistoryQuestion, found: FoundRecords) -> str:

@@ -250,6 +250,9 @@ MIGRATIONS = (
                 model VARCHAR NOT NULL, tokens INTEGER NOT NULL, words TEXT NOT NULL)""",
             "CREATE INDEX observations_by_time ON observations (happened_utc)",
             "CREATE INDEX observations_of_camera ON observations (camera_id, happened_utc)",
+            """CREATE TABLE observation_vectors (
+                number BIGINT NOT NULL PRIMARY KEY REFERENCES observations (number) ON DELETE CASCADE,
+                vector {BYTES} NOT NULL)""",
         ),
         only={
             # It keeps no terms and no lengths, which would be most of its size.
@@ -292,6 +295,9 @@ MIGRATIONS = (
 NUMBERED = {"sqlite": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}
 """An increasing key that is never reused, in the SQL of each database; replaces `{NUMBERED}` in a step."""
 
+BYTES = {"sqlite": "BLOB", "postgresql": "BYTEA"}
+"""The type of bytes in the SQL of each database; replaces `{BYTES}`."""
+
 LOCK = 860_717_301
 """An arbitrary advisory lock key, so that two processes that open an empty PostgreSQL database migrate it in turn."""
 
@@ -330,7 +336,10 @@ def migrate(connection: Connection, *, where: str) -> list[Migration]:
         schema.migrations.create(connection, checkfirst=True)
     for step in steps:
         for statement in (*step.statements, *step.only.get(connection.dialect.name, ())):
-            connection.exec_driver_sql(statement.replace("{NUMBERED}", NUMBERED[connection.dialect.name]))
+            dialect = connection.dialect.name
+            connection.exec_driver_sql(
+                statement.replace("{NUMBERED}", NUMBERED[dialect]).replace("{BYTES}", BYTES[dialect])
+            )
         if step.fill is not None:
             step.fill(connection)
         row = {"number": step.number, "name": step.name, "vigil_version": __version__, "applied_utc": utc_now()}

@@ -20,7 +20,19 @@ answer was held to no schema.
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Double, ForeignKey, Integer, MetaData, String, Table, Text, TypeDecorator
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
 
 
 class SafeText(TypeDecorator[str]):
@@ -222,6 +234,13 @@ observations = Table(
 
 No session or camera is referenced by a key: a line outlives the watch it is of.
 """
+
+observation_vectors = Table(
+    "observation_vectors",
+    metadata,
+    Column("number", ForeignKey("observations.number", ondelete="CASCADE"), primary_key=True),
+    Column("vector", LargeBinary, nullable=False),
+)
 
 acknowledgements = Table(
     "acknowledgements",

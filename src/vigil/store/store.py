@@ -33,6 +33,7 @@ from vigil.store.media_place import media_store_of
 from vigil.store.media_store import FolderMediaStore, MediaStore
 from vigil.store.migrations import NEWEST, migrate, version_of
 from vigil.store.missed_spans import MissedSpanTable
+from vigil.store.observation_vectors import ObservationVectorTable
 from vigil.store.observations import ObservationTable
 from vigil.store.postgresql import DatabaseTimeouts
 from vigil.store.ranked_search import RankedSearch
@@ -67,6 +68,7 @@ class Store:
         self.missed_spans = MissedSpanTable(database)
         self.search = SearchIndex(database)
         self.observations = ObservationTable(database)
+        self.observation_vectors = ObservationVectorTable(database)
         self.ranked = RankedSearch(database)
         self.acknowledgements = AcknowledgementTable(database)
         self.media = MediaTable(database, files or FolderMediaStore(folder))
