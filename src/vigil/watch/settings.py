@@ -3,6 +3,7 @@
 They come from `configs/watch/*.yaml`, then from the command line; the last value wins.
 """
 
+import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from vigil.errors import UsageError
 from vigil.events import TierThresholds
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.judge.verdict_reader import MIN_LABEL_PROBABILITY
-from vigil.rules import HysteresisSettings, RuleSettings, checked_rules
+from vigil.rules import CountSettings, HysteresisSettings, RuleSettings, checked_rules
 from vigil.sources.address import Source, SourceEntry
 from vigil.sources.open_capture import CaptureSettings
 from vigil.store import DEFAULT_STORE
@@ -124,6 +125,7 @@ class WatchSettings:
         problems += [f"preview_px must be at least 32, not {self.preview_px}"] * (self.preview_px < 32)
         problems += ["alerts need a store; name one, or remove the sinks"] * bool(self.alerts.sinks and not self.store)
         problems += ["rules must hold at least one rule; without one there are no events"] * (not self.rules)
+        problems += _site_problems(self.rules, [site.name for site in self.alerts.sites])
         problems += _source_problems(self.sources, self.rules)
         if problems:
             raise UsageError("; ".join(problems))
@@ -142,6 +144,16 @@ class WatchSettings:
     def hysteresis(self) -> HysteresisSettings:
         """The first hysteresis rule, or its defaults if there is none."""
         return next((rule for rule in self.rules if isinstance(rule, HysteresisSettings)), HysteresisSettings())
+
+
+def _site_problems(rules: Sequence[RuleSettings], sites: Sequence[str]) -> Iterator[str]:
+    """Rules over sites that alerts.sites does not name."""
+    for rule in rules:
+        site = rule.site if isinstance(rule, CountSettings) else ""
+        if site and site not in sites:
+            near = difflib.get_close_matches(site, sites, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"alerts.sites has {', '.join(sites) or 'none'}"
+            yield f"the rule {rule.name} counts over a site {site!r}; {hint}"
 
 
 def _source_problems(sources: Sequence[Source], rules: Sequence[RuleSettings]) -> Iterator[str]:
