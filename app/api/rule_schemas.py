@@ -177,6 +177,7 @@ class RuleSettingsOut(BaseModel):
     then: TermOut | None = None
     within_s: float | None = None
     times: int | None = None
+    site: str | None = None
     fault: Literal["covered", "moved", "frozen", "dark", "blurred"] | None = None
     schedule: str | None = None
     timezone: str | None = None

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from vigil.errors import UsageError
@@ -17,6 +17,7 @@ from vigil.rules.observation import ObservationRule, ObservationSettings
 from vigil.rules.rule import Guard, Rule, RuleSet, log_failures
 from vigil.rules.schedule import WeeklySchedule
 from vigil.rules.sequence import SequenceRule, SequenceSettings
+from vigil.rules.site_count import SiteCountRule, SiteTally
 
 RuleSettings: TypeAlias = (
     HysteresisSettings | DurationSettings | SequenceSettings | CountSettings | ObservationSettings | CameraFaultSettings
@@ -115,24 +116,38 @@ def build_rules(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleMaker:
-    """Makes and changes the rules of one source; `guard` handles the exceptions of each."""
+    """Makes and changes the rules of one source; `guard` handles the exceptions of each.
+
+    `tallies` are those of the rules over the site of the source, by their names; a rule over another site is left out.
+    """
 
     source: str
     task: str = ""
     model: str = ""
     camera_id: str = ""
     guard: Guard = log_failures
+    tallies: Mapping[str, SiteTally] = field(default_factory=dict)
 
     def make_all(
         self, rules: Sequence[RuleSettings], *, epoch_s: float | None, schedule: WeeklySchedule | None = None
     ) -> RuleSet:
         """New rules of the source, which apply while the `schedule` is open."""
-        made = [self.make(settings, epoch_s=epoch_s) for settings in rules]
+        made = [self.make(settings, epoch_s=epoch_s) for settings in rules if self._applies(settings)]
         return RuleSet(made, guard=self.guard, schedule=schedule)
 
     def make(self, settings: RuleSettings, *, epoch_s: float | None) -> Rule:
         """A new rule; the events of a camera rule are those of no task and no model."""
         is_about_camera = isinstance(settings, CameraFaultSettings)
+        if isinstance(settings, CountSettings) and settings.site:
+            return SiteCountRule(
+                settings,
+                tally=self.tallies[settings.name],
+                source=self.source,
+                task=self.task,
+                model=self.model,
+                camera_id=self.camera_id,
+                epoch_s=epoch_s,
+            )
         return MADE_OF[type(settings)](
             settings,
             source=self.source,
@@ -150,8 +165,16 @@ class RuleMaker:
         A rule that stays keeps its open event. Returns the changes of those that do not stay: they close theirs.
         """
         known = {rule.name: rule for rule in running.rules}
-        going_on = [self._changed(known.get(each.name or self.task), each, running.epoch_s) for each in rules]
+        going_on = [
+            self._changed(known.get(each.name or self.task), each, running.epoch_s)
+            for each in rules
+            if self._applies(each)
+        ]
         return running.go_on_with(going_on, schedule=schedule)
+
+    def _applies(self, settings: RuleSettings) -> bool:
+        """Whether a rule is about this source: one over a site only if the source belongs to it."""
+        return not (isinstance(settings, CountSettings) and settings.site) or settings.name in self.tallies
 
     def _changed(self, rule: Rule | None, settings: RuleSettings, epoch_s: float | None) -> Rule:
         if rule is None or type(rule.settings) is not type(settings):

@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -16,6 +16,7 @@ from vigil.judge import Judge
 from vigil.rules import RuleSet
 from vigil.rules.build import RuleMaker
 from vigil.rules.rule import Guard, log_failures
+from vigil.rules.site_count import SiteTally
 from vigil.sources.address import Address
 from vigil.sources.live_masks import LiveMasks
 from vigil.sources.open_capture import Capture, Connected, Disconnected, MasksChanged, Waiting, open_capture
@@ -285,11 +286,12 @@ def build_pipeline(
     live_rules: LiveRules,
     opener: OpenCapture = open_capture,
     guard_rule: Guard = log_failures,
+    tallies: Mapping[str, SiteTally] | None = None,
 ) -> SourcePipeline:
     """Builds the pipeline of a source; a live source that was paused keeps the capture, and clock, of `previous`.
 
     `masks` are painted over in all its pictures; `live_rules` are the rules that hold for it; `guard_rule` handles the
-    exceptions of a rule.
+    exceptions of a rule; `tallies` are those of the rules over its site.
     """
     stop = threading.Event()
     if previous is not None and address.is_live:
@@ -313,6 +315,7 @@ def build_pipeline(
         model=judge.model,
         camera_id=state.camera_id,
         guard=guard_rule,
+        tallies=tallies or {},
     )
     return SourcePipeline(
         capture,

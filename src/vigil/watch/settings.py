@@ -3,6 +3,7 @@
 They come from `configs/watch/*.yaml`, then from the command line; the last value wins.
 """
 
+import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +15,14 @@ from vigil.errors import UsageError
 from vigil.events import TierThresholds
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.judge.verdict_reader import MIN_LABEL_PROBABILITY
-from vigil.rules import CameraTask, HysteresisSettings, ObservationSettings, RuleSettings, checked_rules
+from vigil.rules import (
+    CameraTask,
+    CountSettings,
+    HysteresisSettings,
+    ObservationSettings,
+    RuleSettings,
+    checked_rules,
+)
 from vigil.sentence_question import checked_sentence
 from vigil.sources.address import Source, SourceEntry
 from vigil.sources.open_capture import CaptureSettings
@@ -130,6 +138,7 @@ class WatchSettings:
         problems += [f"preview_px must be at least 32, not {self.preview_px}"] * (self.preview_px < 32)
         problems += ["alerts need a store; name one, or remove the sinks"] * bool(self.alerts.sinks and not self.store)
         problems += ["rules must hold at least one rule; without one there are no events"] * (not self.rules)
+        problems += _site_problems(self.rules, [site.name for site in self.alerts.sites])
         problems += _source_problems(self.sources, self.rules)
         problems += _observation_problems(self.observe, self.rules)
         if problems:
@@ -160,6 +169,16 @@ def _observation_problems(observe: ObserveSettings, rules: Sequence[RuleSettings
     for rule in about:
         if rule.needs_fields and observe.form == "words":
             yield f"the rule {rule.name} is about a field, and observe.form is words; say json"
+
+
+def _site_problems(rules: Sequence[RuleSettings], sites: Sequence[str]) -> Iterator[str]:
+    """Rules over sites that alerts.sites does not name."""
+    for rule in rules:
+        site = rule.site if isinstance(rule, CountSettings) else ""
+        if site and site not in sites:
+            near = difflib.get_close_matches(site, sites, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"alerts.sites has {', '.join(sites) or 'none'}"
+            yield f"the rule {rule.name} counts over a site {site!r}; {hint}"
 
 
 def _source_problems(sources: Sequence[Source], rules: Sequence[RuleSettings]) -> Iterator[str]:

@@ -27,6 +27,8 @@ from vigil.judge.circuit_breaker import CircuitBreaker
 from vigil.manifest import Contract
 from vigil.observation import Observation
 from vigil.questions import Question
+from vigil.rules import CountSettings
+from vigil.rules.site_count import SiteTally
 from vigil.sources.address import Address
 from vigil.sources.live_masks import LiveMasks
 from vigil.sources.open_capture import open_capture
@@ -107,6 +109,9 @@ class Watcher:
             expected_tokens=observation_tokens(judge.sampling, settings.observe.scene_question()),
             on_observation=self._record_observation,
         )
+        self._tallies = {
+            (rule.name, rule.site): SiteTally() for rule in rules.rules if isinstance(rule, CountSettings) and rule.site
+        }
         self._answers: set[asyncio.Task[WindowAnswers]] = set()
         for number, address in enumerate(addresses):
             self._sources.add(address, starts_after_s=self._start_delay_s(number / len(addresses)))
@@ -238,6 +243,7 @@ class Watcher:
             masks=managed.masks,
             live_rules=managed.rules,
             opener=self._opener,
+            tallies=self._tallies_of(managed),
             guard_rule=lambda rule: self.supervisor.survives(managed.address.name, f"the rule {rule}"),
         )
         try:
@@ -252,6 +258,11 @@ class Watcher:
         await self._finish_session(source)
         if source.failure is not None:
             raise source.failure
+
+    def _tallies_of(self, managed: ManagedSource) -> dict[str, SiteTally]:
+        """The tallies of the rules over the site that a source belongs to, by the rules' names."""
+        site = self.settings.alerts.site_of(managed.state.camera_id, managed.address.name)
+        return {name: tally for (name, of_site), tally in self._tallies.items() if of_site == site}
 
     def _record_start(self, source: SourcePipeline, managed: ManagedSource) -> Awaitable[ResumedRules | None] | None:
         """Records the start of a session; returns what brings back the state of the rules, if there may be any."""
