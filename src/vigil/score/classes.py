@@ -7,7 +7,7 @@ Means are over the classes that have clips; intervals resample whole recordings.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from vigil.questions import LabelName
 from vigil.score.metrics import (
+    Flags,
     Floats,
     Interval,
-    average_precision,
     bootstrap,
     expected_calibration_error,
     wilson,
@@ -25,7 +25,8 @@ from vigil.score.metrics import (
 from vigil.score.predictions import Prediction
 
 Numbers: TypeAlias = NDArray[np.intp]
-_Statistic: TypeAlias = Callable[[Numbers], float | None]
+_OfWeights: TypeAlias = Callable[[Floats], float | None]
+"""A figure of the clips, each counted as often as its weight says; None if it has none."""
 
 UNKNOWN = "unknown"
 """The column of the confusion matrix for clips without an answer."""
@@ -81,24 +82,48 @@ def class_score(answers: Sequence[Prediction], labels: Sequence[LabelName]) -> C
     table = _AnswerTable.of(answers, labels)
     present = [number for number in range(len(labels)) if (table.true == number).any()]
     groups = [answer.group for answer in answers]
+    once = np.ones(len(answers))
     right = int((table.true == table.said).sum())
     commonest = Counter(table.true.tolist()).most_common(1)[0][0]
-    always = np.full_like(table.said, commonest)
+    always = replace(table, said=np.full_like(table.said, commonest))
     return ClassScore(
         n=len(answers),
         accuracy=right / len(answers),
         accuracy_ci95=wilson(right, len(answers)),
         accuracy_majority=float((table.true == commonest).mean()),
-        macro_f1=_macro_f1(table, present) or 0.0,
-        macro_f1_ci95=_interval(groups, lambda rows: _macro_f1(table.drawn(rows), present)),
-        macro_f1_majority=float(np.mean([_f1(table.true, always, number) for number in present])),
-        macro_average_precision=_macro_precision(table, present),
-        macro_average_precision_ci95=_interval(groups, lambda rows: _macro_precision(table.drawn(rows), present)),
+        macro_f1=_mean(table.f1(once)[present]),
+        macro_f1_ci95=table.interval(lambda weights: _macro_f1(table, weights, present), groups),
+        macro_f1_majority=_mean(always.f1(once)[present]),
+        macro_average_precision=_macro_precision(table, once, present),
+        macro_average_precision_ci95=table.interval(lambda weights: _macro_precision(table, weights, present), groups),
         ece=table.top_label_ece(),
         classes=tuple(_class_figures(table, number, labels[number], groups) for number in present),
         confusion=_confusion(table, labels),
         without_clips=tuple(label for number, label in enumerate(labels) if number not in present),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """The answered clips in the order of a class's probability, to average its precision for many draws of clips."""
+
+    order: Numbers
+    is_hit: Flags
+    last_of_ties: Numbers
+
+    @classmethod
+    def of(cls, p: Floats, is_hit: Flags, among: Numbers) -> "_Ranking":
+        order = among[np.argsort(-p[among], kind="stable")]
+        return cls(order, is_hit[order], np.flatnonzero(np.diff(p[order], append=-1.0) != 0))
+
+    def average_precision(self, weights: Floats) -> float | None:
+        """As `metrics.average_precision`, each clip counted as often as its weight says; None if no hit is drawn."""
+        drawn = weights[self.order]
+        hits = np.cumsum(drawn * self.is_hit)[self.last_of_ties]
+        seen = np.cumsum(drawn)[self.last_of_ties]
+        if not len(hits) or hits[-1] == 0:
+            return None
+        return float(np.sum(np.diff(hits, prepend=0.0) * hits / np.maximum(seen, 1.0)) / hits[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,68 +133,78 @@ class _AnswerTable:
     true: Numbers
     said: Numbers
     p: Floats
+    rankings: tuple[_Ranking, ...]
 
     @classmethod
     def of(cls, answers: Sequence[Prediction], labels: Sequence[LabelName]) -> "_AnswerTable":
         number = {label: index for index, label in enumerate(labels)}
         rows = [[answer.probabilities.get(label, 0.0) for label in labels] for answer in answers]
-        return cls(
-            true=np.array([number[answer.label] for answer in answers], dtype=np.intp),
-            said=np.array([number.get(answer.said or "", NO_LABEL) for answer in answers], dtype=np.intp),
-            p=np.array(rows, dtype=np.float64).reshape(len(answers), len(labels)),
+        true = np.array([number[answer.label] for answer in answers], dtype=np.intp)
+        said = np.array([number.get(answer.said or "", NO_LABEL) for answer in answers], dtype=np.intp)
+        p = np.array(rows, dtype=np.float64).reshape(len(answers), len(labels))
+        answered = np.flatnonzero(said != NO_LABEL)
+        return cls(true, said, p, tuple(_Ranking.of(p[:, each], true == each, answered) for each in range(len(labels))))
+
+    def interval(self, statistic: "_OfWeights", groups: Sequence[str]) -> Interval | None:
+        """The bootstrap's interval over recordings; None if there is only one."""
+        if len(set(groups)) < 2:
+            return None
+        return bootstrap(lambda rows: statistic(np.bincount(rows, minlength=len(self.true)).astype(float)), groups)
+
+    def counts(self, weights: Floats) -> Floats:
+        """How often each label is true, said, and both: (labels, 3)."""
+        labels = self.p.shape[1]
+        is_right, is_answered = self.true == self.said, self.said != NO_LABEL
+        return np.stack(
+            (
+                np.bincount(self.true, weights, labels),
+                np.bincount(self.said[is_answered], weights[is_answered], labels),
+                np.bincount(self.true[is_right], weights[is_right], labels),
+            ),
+            axis=1,
         )
 
-    def drawn(self, rows: Numbers) -> "_AnswerTable":
-        return _AnswerTable(self.true[rows], self.said[rows], self.p[rows])
-
-    def answered(self) -> "_AnswerTable":
-        return self.drawn(np.flatnonzero(self.said != NO_LABEL))
+    def f1(self, weights: Floats) -> Floats:
+        """The F1 of each label, 0 where it is neither true nor said."""
+        true, said, both = self.counts(weights).T
+        return np.asarray(2 * both / np.maximum(true + said, 1.0))
 
     def top_label_ece(self) -> float | None:
-        known = self.answered()
-        return expected_calibration_error(known.p.max(axis=1, initial=0.0), known.true == known.said)
+        """The calibration error of the most probable label, over the answered clips."""
+        known = self.said != NO_LABEL
+        return expected_calibration_error(self.p[known].max(axis=1, initial=0.0), self.true[known] == self.said[known])
 
 
-def _interval(groups: Sequence[str], statistic: _Statistic) -> Interval | None:
-    """The bootstrap's interval over recordings; None if there is only one."""
-    return bootstrap(statistic, groups) if len(set(groups)) > 1 else None
+def _mean(values: Floats) -> float:
+    return float(np.mean(values))
 
 
-def _f1(true: Numbers, said: Numbers, number: int) -> float:
-    both = int(((true == number) & (said == number)).sum())
-    either = int((true == number).sum() + (said == number).sum())
-    return 2 * both / either if either else 0.0
-
-
-def _macro_f1(table: _AnswerTable, present: Sequence[int]) -> float | None:
+def _macro_f1(table: _AnswerTable, weights: Floats, present: Sequence[int]) -> float | None:
     """The mean F1 of the classes that a draw holds; None if it holds one only."""
-    drawn = [number for number in present if (table.true == number).any()]
-    return float(np.mean([_f1(table.true, table.said, number) for number in drawn])) if len(drawn) > 1 else None
+    drawn = np.bincount(table.true, weights, table.p.shape[1])[present] > 0
+    return _mean(table.f1(weights)[present][drawn]) if drawn.sum() > 1 else None
 
 
-def _precision_of(table: _AnswerTable, number: int) -> float | None:
-    known = table.answered()
-    return average_precision(known.p[:, number], known.true == number)
-
-
-def _macro_precision(table: _AnswerTable, present: Sequence[int]) -> float | None:
-    each = [value for number in present if (value := _precision_of(table, number)) is not None]
-    return float(np.mean(each)) if each else None
+def _macro_precision(table: _AnswerTable, weights: Floats, present: Sequence[int]) -> float | None:
+    each = [table.rankings[number].average_precision(weights) for number in present]
+    known = [value for value in each if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _class_figures(table: _AnswerTable, number: int, label: LabelName, groups: Sequence[str]) -> ClassFigures:
-    is_true, is_said = table.true == number, table.said == number
-    both, known = int((is_true & is_said).sum()), table.answered()
+    once = np.ones(len(table.true))
+    true, said, both = table.counts(once)[number]
+    ranking, known = table.rankings[number], table.said != NO_LABEL
     return ClassFigures(
         label=label,
-        n=int(is_true.sum()),
-        average_precision=_precision_of(table, number),
-        average_precision_ci95=_interval(groups, lambda rows: _precision_of(table.drawn(rows), number)),
-        baseline=float(is_true.mean()),
-        precision=both / int(is_said.sum()) if is_said.any() else 0.0,
-        recall=both / int(is_true.sum()),
-        f1=_f1(table.true, table.said, number),
-        ece=expected_calibration_error(known.p[:, number], known.true == number),
+        n=int(true),
+        average_precision=ranking.average_precision(once),
+        average_precision_ci95=table.interval(ranking.average_precision, groups),
+        baseline=float(true / len(table.true)),
+        precision=float(both / said) if said else 0.0,
+        recall=float(both / true),
+        f1=float(table.f1(once)[number]),
+        ece=expected_calibration_error(table.p[known, number], table.true[known] == number),
     )
 
 
