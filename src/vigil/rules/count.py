@@ -7,14 +7,14 @@ An incident begins with a window in which the condition holds, and is over after
 which it does not. What nobody saw neither begins an incident nor ends one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from vigil.errors import UsageError
-from vigil.events import Event, EventChange, EventWindow, TierThresholds
+from vigil.events import EventChange, EventWindow, TierThresholds
 from vigil.rules.condition import Term, sight_of
-from vigil.rules.ongoing_event import EventOrigin, OngoingEvent
+from vigil.rules.ongoing_event import OngoingEventRule
 from vigil.rules.rule import EPSILON_S, QUIET, TOO_LONG
 from vigil.verdict import JudgedWindow
 
@@ -65,43 +65,16 @@ class CountSettings:
         return replace(self, question=questions[0])
 
 
-class CountRule:
+class CountRule(OngoingEventRule[CountSettings]):
     """Makes an event of many incidents at one source; windows are pushed in order."""
 
-    def __init__(
-        self,
-        settings: CountSettings,
-        *,
-        source: str,
-        task: str = "",
-        model: str = "",
-        epoch_s: float | None = None,
-        camera_id: str = "",
-        **more: Callable[[], Any],
-    ) -> None:
-        self.settings = settings
-        self.epoch_s = epoch_s
-        self._origin = EventOrigin(
-            source=source, rule=settings.name, tiers=settings.tiers, task=task, model=model, camera_id=camera_id
-        )
-        self._ongoing = OngoingEvent(
-            unknown_timeout_s=settings.unknown_timeout_s, max_event_s=settings.max_event_s, **more
-        )
+    def begin_anew(self) -> None:
+        """Forgets the incidents so far."""
         self._begins_s: list[float] = []
         self._held: list[EventWindow] = []
         """The windows of the incidents that still count."""
         self._is_on = False
         self._off_s = 0.0
-
-    @property
-    def name(self) -> str:
-        """The name of the rule."""
-        return self.settings.name
-
-    @property
-    def open_events(self) -> tuple[Event, ...]:
-        """The open event, if there is one."""
-        return self._ongoing.open_events
 
     def push(self, judged: JudgedWindow) -> list[EventChange]:
         """Processes the next window; returns the changes, in order."""
@@ -124,27 +97,6 @@ class CountRule:
         lost = self._ongoing.tick(now_s)
         return lost or (self._ongoing.close(QUIET) if len(self._begins_s) < self.settings.times else [])
 
-    def describe(self, window: int, text: str) -> list[EventChange]:
-        """Adds the description of a window, at any time."""
-        return self._ongoing.describe(window, text)
-
-    def suspend(self, because: str) -> list[EventChange]:
-        """Closes the open event and forgets the incidents so far, as the rule does not apply now."""
-        self._begin_anew()
-        return self._ongoing.close(because)
-
-    def change_to(self, settings: CountSettings) -> None:
-        """Goes on under other settings from the next window on; an open event stays, and keeps its tiers."""
-        self.settings = settings
-        self._origin = replace(self._origin, tiers=settings.tiers)
-        self._ongoing.unknown_timeout_s = settings.unknown_timeout_s
-        self._ongoing.max_event_s = settings.max_event_s
-
-    def finish(self, because: str) -> list[EventChange]:
-        """Ends the source and closes the open event; a second call changes nothing."""
-        self._begin_anew()
-        return self._ongoing.finish(because)
-
     def _count(self, evidence: EventWindow, judged: JudgedWindow) -> list[EventChange]:
         if not self._is_on:
             self._begins_s.append(evidence.start_s)
@@ -159,7 +111,7 @@ class CountRule:
     def _grow(self, evidence: EventWindow) -> list[EventChange]:
         changes = self._ongoing.grow(evidence)
         if changes and changes[-1].event.closed_because == TOO_LONG:
-            self._begin_anew()
+            self.begin_anew()
         return changes
 
     def _count_off(self, new_s: float) -> None:
@@ -172,6 +124,3 @@ class CountRule:
         self._begins_s = [begin_s for begin_s in self._begins_s if begin_s > before_s + EPSILON_S]
         first_s = self._begins_s[0] if self._begins_s else float("inf")
         self._held = [each for each in self._held if each.start_s >= first_s]
-
-    def _begin_anew(self) -> None:
-        self._begins_s, self._held, self._is_on, self._off_s = [], [], False, 0.0

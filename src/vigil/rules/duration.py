@@ -11,7 +11,6 @@ of them once even though windows overlap. False seconds end it once they last `g
 nothing has been known for `unknown_timeout_s`. docs/rules.md explains the settings.
 """
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,10 +21,8 @@ from vigil.events import Event, EventChange, EventWindow, OpenEvent, TierThresho
 from vigil.rules.condition import Term, sight_of
 from vigil.rules.late_texts import LateTexts
 from vigil.rules.rule import EPSILON_S, LOST_SIGHT, OUT_OF_SCHEDULE, QUIET, TOO_LONG, announced_s
-from vigil.rules.schedule import WeeklySchedule
+from vigil.rules.schedule import SourceSchedule, WeeklySchedule
 from vigil.verdict import JudgedWindow
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +117,7 @@ class DurationRule:
         self.model = model
         self.epoch_s = epoch_s
         self.camera_id = camera_id
-        self._schedule = settings.weekly()
+        self._schedule = self._schedule_of(settings)
         self._clock = clock
         self._make_id = make_id
         self._texts = LateTexts()
@@ -129,7 +126,6 @@ class DurationRule:
         self._true_s = 0.0
         self._opened_at_s = 0.0
         self._known_until_s = 0.0
-        self._has_warned = False
 
     @property
     def name(self) -> str:
@@ -146,7 +142,7 @@ class DurationRule:
         sight = sight_of(self.settings.terms, judged, task=self.task, tiers=self.settings.tiers)
         evidence = EventWindow(window=judged.window, start_s=judged.start_s, end_s=judged.end_s, p_alarm=sight.p)
         self._texts.keep(judged.window, judged.verdict.text)
-        if not (self._is_scheduled(evidence.start_s) and self._is_scheduled(evidence.end_s)):
+        if not self._schedule.is_open(evidence.start_s, evidence.end_s, epoch_s=self.epoch_s):
             return self._reset(OUT_OF_SCHEDULE)
         if sight.holds is None:
             changes = self.tick(evidence.end_s)
@@ -165,7 +161,8 @@ class DurationRule:
             return []
         if now_s - self._known_until_s >= self.settings.unknown_timeout_s - EPSILON_S:
             return self._reset(LOST_SIGHT)
-        return [] if self._is_scheduled(now_s) else self._reset(OUT_OF_SCHEDULE)
+        is_open = self._schedule.is_open(now_s, epoch_s=self.epoch_s)
+        return [] if is_open else self._reset(OUT_OF_SCHEDULE)
 
     def describe(self, window: int, text: str) -> list[EventChange]:
         """Adds the description of a window, at any time; that of an event's most certain window describes the event."""
@@ -182,7 +179,7 @@ class DurationRule:
     def change_to(self, settings: DurationSettings) -> None:
         """Goes on under other settings from the next window on; an open event stays, and keeps its tiers."""
         self.settings = settings
-        self._schedule = settings.weekly()
+        self._schedule = self._schedule_of(settings)
 
     def finish(self, because: str) -> list[EventChange]:
         """Ends the source and closes the open event; a second call changes nothing."""
@@ -195,24 +192,12 @@ class DurationRule:
         """The run, if it has become an event."""
         return self._run if self._run is not None and self._run.id else None
 
-    def _is_scheduled(self, second: float) -> bool:
-        if self._schedule is None:
-            return True
-        if self.epoch_s is None:
-            self._warn_no_clock()
-            return False
-        return self._schedule.is_open(self.epoch_s + second)
-
-    def _warn_no_clock(self) -> None:
-        if not self._has_warned:
-            log.warning(
-                "%s: the rule %s has a schedule (%s) and does not run here: a file has no time of day; watch it with "
-                "--realtime, or take the schedule out of the rule",
-                self.source,
-                self.name,
-                self.settings.schedule,
-            )
-        self._has_warned = True
+    def _schedule_of(self, settings: DurationSettings) -> SourceSchedule:
+        return SourceSchedule(
+            settings.weekly(),
+            warning=f"{self.source}: the rule {settings.name} has a schedule ({settings.schedule}) and does not run "
+            "here: a file has no time of day; watch it with --realtime, or take the schedule out of the rule",
+        )
 
     def _count_true(self, evidence: EventWindow, judged: JudgedWindow, new_s: float) -> list[EventChange]:
         changes = self._split(evidence)

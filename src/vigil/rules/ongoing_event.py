@@ -1,8 +1,14 @@
-"""The open event of a rule: it goes on with windows in which its condition holds, and is closed in one place."""
+"""The open event of a rule: it goes on with windows in which its condition holds, and is closed in one place.
+
+`OngoingEventRule` is what rules with one such event have in common: a rule adds what it counts (`push`) and how it
+forgets that (`begin_anew`).
+"""
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, TypeVar
 
 from vigil.events import Event, EventChange, EventWindow, OpenEvent, TierThresholds, new_id
 from vigil.rules.late_texts import LateTexts
@@ -126,3 +132,97 @@ class OngoingEvent:
         changes = self.close(because)
         self.known_until_s = 0.0
         return changes
+
+
+class OngoingEventSettings(Protocol):
+    """The settings that every rule with an ongoing event has."""
+
+    @property
+    def name(self) -> str:
+        """The name of the rule, which its events bear."""
+
+    @property
+    def tiers(self) -> TierThresholds:
+        """From which probability on an event has which tier."""
+
+    @property
+    def unknown_timeout_s(self) -> float:
+        """So long without a known window ends an event."""
+
+    @property
+    def max_event_s(self) -> float:
+        """An event that has been open for so long is split."""
+
+
+S = TypeVar("S", bound=OngoingEventSettings)
+
+
+class OngoingEventRule(ABC, Generic[S]):
+    """A rule at one source that has at most one event, which goes on while its condition holds.
+
+    `epoch_s` is the `time.time()` of second 0 on live sources; `more` is for `OngoingEvent` (its clock, its ids).
+    """
+
+    def __init__(
+        self,
+        settings: S,
+        *,
+        source: str,
+        task: str = "",
+        model: str = "",
+        epoch_s: float | None = None,
+        camera_id: str = "",
+        **more: Callable[[], Any],
+    ) -> None:
+        self.settings = settings
+        self.epoch_s = epoch_s
+        self._origin = EventOrigin(
+            source=source, rule=settings.name, tiers=settings.tiers, task=task, model=model, camera_id=camera_id
+        )
+        self._ongoing = OngoingEvent(
+            unknown_timeout_s=settings.unknown_timeout_s, max_event_s=settings.max_event_s, **more
+        )
+        self.begin_anew()
+
+    @abstractmethod
+    def push(self, judged: JudgedWindow) -> list[EventChange]:
+        """Processes the next window; returns the changes, in order."""
+
+    @abstractmethod
+    def begin_anew(self) -> None:
+        """Forgets the windows so far; the open event is closed by the caller."""
+
+    @property
+    def name(self) -> str:
+        """The name of the rule."""
+        return self.settings.name
+
+    @property
+    def open_events(self) -> tuple[Event, ...]:
+        """The open event, if there is one."""
+        return self._ongoing.open_events
+
+    def tick(self, now_s: float) -> list[EventChange]:
+        """Closes the open event if it is lost from sight at `now_s`."""
+        return self._ongoing.tick(now_s)
+
+    def describe(self, window: int, text: str) -> list[EventChange]:
+        """Adds the description of a window, at any time."""
+        return self._ongoing.describe(window, text)
+
+    def suspend(self, because: str) -> list[EventChange]:
+        """Closes the open event and forgets the windows so far, as the rule does not apply now."""
+        self.begin_anew()
+        return self._ongoing.close(because)
+
+    def change_to(self, settings: S) -> None:
+        """Goes on under other settings from the next window on; an open event stays, and keeps its tiers."""
+        self.settings = settings
+        self._origin = replace(self._origin, tiers=settings.tiers)
+        self._ongoing.unknown_timeout_s = settings.unknown_timeout_s
+        self._ongoing.max_event_s = settings.max_event_s
+
+    def finish(self, because: str) -> list[EventChange]:
+        """Ends the source and closes the open event; a second call changes nothing."""
+        self.begin_anew()
+        return self._ongoing.finish(because)

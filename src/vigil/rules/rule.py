@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from vigil.events import Event, EventChange
-from vigil.rules.schedule import WeeklySchedule
+from vigil.rules.schedule import SourceSchedule, WeeklySchedule
 from vigil.verdict import Answer, Cause, JudgedWindow, Outcome, Verdict
 
 log = logging.getLogger(__name__)
@@ -89,14 +89,14 @@ class RuleSet:
     ) -> None:
         self.rules: Sequence[Rule] = tuple(rules)
         self._guard = guard
-        self._schedule = schedule
-        self._has_warned = False
+        self._schedule = self._schedule_of(schedule)
 
     def go_on_with(self, rules: Iterable[Rule], *, schedule: WeeklySchedule | None) -> list[EventChange]:
         """Sets the rules and the schedule from the next window on; a rule that is no longer there closes its event."""
         kept = tuple(rules)
         gone = [rule for rule in self.rules if not any(rule is other for other in kept)]
-        self.rules, self._schedule = kept, schedule
+        self.rules = kept
+        self._schedule = self._schedule_of(schedule)
         return self._each(lambda rule: rule.suspend(TAKEN_AWAY), of=gone)
 
     @property
@@ -121,13 +121,13 @@ class RuleSet:
 
     def push(self, judged: JudgedWindow) -> list[EventChange]:
         """Processes the next window under every rule; returns the changes, rule by rule."""
-        if not (self._is_scheduled(judged.start_s) and self._is_scheduled(judged.end_s)):
+        if not self._schedule.is_open(judged.start_s, judged.end_s, epoch_s=self.epoch_s):
             return self.suspend(OUT_OF_SCHEDULE)
         return self._each(lambda rule: rule.push(judged))
 
     def tick(self, now_s: float) -> list[EventChange]:
         """Closes what is due at `now_s` under every rule."""
-        if not self._is_scheduled(now_s):
+        if not self._schedule.is_open(now_s, epoch_s=self.epoch_s):
             return self.suspend(OUT_OF_SCHEDULE)
         return self._each(lambda rule: rule.tick(now_s))
 
@@ -143,22 +143,12 @@ class RuleSet:
         """Ends the source under every rule."""
         return self._each(lambda rule: rule.finish(because))
 
-    def _is_scheduled(self, second: float) -> bool:
-        if self._schedule is None:
-            return True
-        if self.epoch_s is None:
-            self._warn_no_clock()
-            return False
-        return self._schedule.is_open(self.epoch_s + second)
-
-    def _warn_no_clock(self) -> None:
-        if not self._has_warned:
-            log.warning(
-                "the rules %s do not run here: their source has a schedule, and a file has no time of day; watch it "
-                "with --realtime, or take the schedule away",
-                self.name,
-            )
-        self._has_warned = True
+    def _schedule_of(self, schedule: WeeklySchedule | None) -> SourceSchedule:
+        return SourceSchedule(
+            schedule,
+            warning=f"the rules {self.name} do not run here: their source has a schedule, and a file has no time of "
+            "day; watch it with --realtime, or take the schedule away",
+        )
 
     def _each(self, act: Callable[[Rule], list[EventChange]], *, of: Sequence[Rule] | None = None) -> list[EventChange]:
         changes: list[EventChange] = []

@@ -5,6 +5,7 @@ an hour that is repeated is open twice and an hour that is skipped never, so tha
 """
 
 import difflib
+import logging
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from vigil.errors import UsageError
+
+log = logging.getLogger(__name__)
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DAY_S = 86_400
@@ -51,6 +54,32 @@ class WeeklySchedule:
         second = now.weekday() * DAY_S + now.hour * 3600 + now.minute * 60 + now.second
         part = bisect_right(self.starts_s, second) - 1
         return part >= 0 and second < self.ends_s[part]
+
+
+class SourceSchedule:
+    """Whether a schedule (None: always open) is open at a second of a source.
+
+    A file has no time of day (no `epoch_s`): there it is never open, and `warning` is logged once.
+    """
+
+    def __init__(self, schedule: WeeklySchedule | None, *, warning: str) -> None:
+        self._schedule = schedule
+        self._warning = warning
+        self._has_warned = False
+
+    def is_open(self, *seconds: float, epoch_s: float | None) -> bool:
+        """Whether it is open at each of these seconds; `epoch_s` is the `time.time()` of second 0."""
+        if self._schedule is None:
+            return True
+        if epoch_s is None:
+            self._warn()
+            return False
+        return all(self._schedule.is_open(epoch_s + second) for second in seconds)
+
+    def _warn(self) -> None:
+        if not self._has_warned:
+            log.warning("%s", self._warning)
+        self._has_warned = True
 
 
 def _spans(part: str, text: str) -> Iterator[tuple[int, int]]:

@@ -7,14 +7,14 @@
 only in windows that nobody saw (dropped, skipped, the camera away) counts for neither; the time goes on meanwhile.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from vigil.errors import UsageError
-from vigil.events import Event, EventChange, EventWindow, TierThresholds
-from vigil.rules.condition import Term, sight_of
-from vigil.rules.ongoing_event import EventOrigin, OngoingEvent
+from vigil.events import EventChange, EventWindow, TierThresholds
+from vigil.rules.condition import Sight, Term, sight_of
+from vigil.rules.ongoing_event import OngoingEventRule
 from vigil.rules.rule import EPSILON_S, QUIET
 from vigil.verdict import JudgedWindow
 
@@ -62,40 +62,13 @@ class SequenceSettings:
         return replace(self, first=replace(self.first, question=first), then=replace(self.then, question=then))
 
 
-class SequenceRule:
+class SequenceRule(OngoingEventRule[SequenceSettings]):
     """Makes an event of two things that follow each other at one source; windows are pushed in order."""
 
-    def __init__(
-        self,
-        settings: SequenceSettings,
-        *,
-        source: str,
-        task: str = "",
-        model: str = "",
-        epoch_s: float | None = None,
-        camera_id: str = "",
-        **more: Callable[[], Any],
-    ) -> None:
-        self.settings = settings
-        self.epoch_s = epoch_s
-        self._origin = EventOrigin(
-            source=source, rule=settings.name, tiers=settings.tiers, task=task, model=model, camera_id=camera_id
-        )
-        self._ongoing = OngoingEvent(
-            unknown_timeout_s=settings.unknown_timeout_s, max_event_s=settings.max_event_s, **more
-        )
+    def begin_anew(self) -> None:
+        """Forgets what came first."""
         self._since_first: list[EventWindow] = []
         """The last window in which `first` held, and those after it; empty if there is none that still counts."""
-
-    @property
-    def name(self) -> str:
-        """The name of the rule."""
-        return self.settings.name
-
-    @property
-    def open_events(self) -> tuple[Event, ...]:
-        """The open event, if there is one."""
-        return self._ongoing.open_events
 
     def push(self, judged: JudgedWindow) -> list[EventChange]:
         """Processes the next window; returns the changes, in order."""
@@ -113,32 +86,7 @@ class SequenceRule:
         self._note_first(replace(evidence, p_alarm=first.p) if first.holds else evidence, held=bool(first.holds))
         return changes
 
-    def tick(self, now_s: float) -> list[EventChange]:
-        """Closes the open event if it is lost from sight at `now_s`."""
-        return self._ongoing.tick(now_s)
-
-    def describe(self, window: int, text: str) -> list[EventChange]:
-        """Adds the description of a window, at any time."""
-        return self._ongoing.describe(window, text)
-
-    def suspend(self, because: str) -> list[EventChange]:
-        """Closes the open event and forgets what came first, as the rule does not apply now."""
-        self._since_first = []
-        return self._ongoing.close(because)
-
-    def change_to(self, settings: SequenceSettings) -> None:
-        """Goes on under other settings from the next window on; an open event stays, and keeps its tiers."""
-        self.settings = settings
-        self._origin = replace(self._origin, tiers=settings.tiers)
-        self._ongoing.unknown_timeout_s = settings.unknown_timeout_s
-        self._ongoing.max_event_s = settings.max_event_s
-
-    def finish(self, because: str) -> list[EventChange]:
-        """Ends the source and closes the open event; a second call changes nothing."""
-        self._since_first = []
-        return self._ongoing.finish(because)
-
-    def _sight(self, term: Term, judged: JudgedWindow) -> Any:
+    def _sight(self, term: Term, judged: JudgedWindow) -> Sight:
         return sight_of([term], judged, task=self._origin.task, tiers=self.settings.tiers)
 
     def _follows(self, judged: JudgedWindow) -> bool:

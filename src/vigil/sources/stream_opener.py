@@ -8,18 +8,17 @@ import logging
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from typing import Any
 
 import av
 
 from vigil.errors import SourceError, redact
 from vigil.hosts import parse_address
-from vigil.sources import confined_http
+from vigil.sources import confined_http, confined_rtsp
 from vigil.sources import container as containers
-from vigil.sources.address import PORTS, Address
+from vigil.sources.address import Address
 from vigil.sources.capture import CaptureSettings
-from vigil.sources.dialling import Resolver, checked_address, system_resolver
+from vigil.sources.dialling import Resolver, system_resolver
 
 FORMATS = f"rtsp rtp sdp hls aac ac3 eac3 mp3 webvtt {containers.FORMATS}".replace(" ", ",")
 RTSP_PROTOCOLS = "rtsp,rtp,srtp,tcp,tls"
@@ -138,11 +137,14 @@ class StreamOpener:
 
     def _open(self, format: str, stack: ExitStack) -> Any:
         limit_s, began_s = self._settings.open_timeout_s, time.monotonic()
+        relay = stack.enter_context(closing(self._relay())) if self.is_rtsp and self._confined else None
         input_options = self._input_options(format, stack)
+        location = self._location if relay is None else relay.location
         try:
-            container = self._av_open(self._options(format), input_options)
+            container = self._av_open(location, self._options(format), input_options)
         except containers.UNREADABLE as error:
-            reason = self.why(error, waited_s=time.monotonic() - began_s, limit_s=limit_s)
+            reason = relay.problem if relay is not None else ""
+            reason = reason or self.why(error, waited_s=time.monotonic() - began_s, limit_s=limit_s)
             # FFmpeg's error contains the address with its password, so it must not become the cause.
             raise (_Refused if isinstance(error, REFUSALS) else SourceError)(reason) from None
         if container.format.name in (MIXED, BARE) and not _has_frame_size(container):
@@ -155,27 +157,25 @@ class StreamOpener:
             return self._open(format, stack)
         return container
 
-    def _av_open(self, options: Mapping[str, str], input_options: Mapping[str, Any]) -> Any:
+    def _relay(self) -> confined_rtsp.RtspRelay:
+        return confined_rtsp.RtspRelay(
+            self._address,
+            open_s=self._settings.open_timeout_s,
+            ca_file=self._settings.ca_file,
+            resolve=self._resolve,
+        )
+
+    def _av_open(self, location: str, options: Mapping[str, str], input_options: Mapping[str, Any]) -> Any:
         # At the first timeout an RTSP connection still returns buffered data, so it waits twice.
         read_s = self.read_timeout_s / (2 if self.is_rtsp else 1)
         return av.open(
-            self._dialled_location(),
+            location,
             container_options=dict(options),
             timeout=(self._settings.open_timeout_s, read_s),
             **input_options,
             **containers.FIRST_LOOK,
             **containers.LENIENT,
         )
-
-    def _dialled_location(self) -> str:
-        """What FFmpeg opens; for a confined RTSP camera with the address that was checked instead of its name.
-
-        FFmpeg would look the name up again. Where it verifies a certificate it needs the name, and that is enough.
-        """
-        if not (self.is_rtsp and self._confined) or (self._is_tls and self._settings.ca_file):
-            return self._location
-        port = self._address.port or PORTS[self._address.scheme]
-        return replace(self._address, host=checked_address(self._address.host, port, resolve=self._resolve)).location
 
     def _input_options(self, format: str, stack: ExitStack) -> dict[str, Any]:
         """Returns how FFmpeg reads its data: by itself, or for a confined camera through `ConfinedHttp`."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from vigil.events import Event, EventWindow, Tier
 from vigil.store.cameras import names_and_places
@@ -14,6 +14,9 @@ from vigil.store.times import format_utc, utc_now
 
 GOING_ON = "9999-12-31T23:59:59.999Z"
 """The `ended_utc` of an open event: later than any real time, so that one comparison covers open events too."""
+
+LAST_WINDOW = select(func.max(event_windows.c.window)).where(event_windows.c.event_id == bindparam("event_id"))
+"""The number of an event's last stored window; kept, as building it takes longer than its execution."""
 
 
 def row_of(event: Event, session: str | None) -> dict[str, Any]:
@@ -47,8 +50,7 @@ def row_of(event: Event, session: str | None) -> dict[str, Any]:
 
 def insert_new_windows(connection: Connection, event: Event, *, is_new: bool) -> None:
     """Inserts the windows of an event that follow its last stored one."""
-    last = select(func.max(event_windows.c.window)).where(event_windows.c.event_id == event.id)
-    stored = None if is_new else connection.execute(last).scalar()
+    stored = None if is_new else connection.execute(LAST_WINDOW, {"event_id": event.id}).scalar()
     fresh = [e for e in event.windows if stored is None or e.window > stored]
     rows = [
         {

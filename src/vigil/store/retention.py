@@ -8,8 +8,23 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, Delete, Table, and_, delete, exists, false, func, not_, or_, select, true, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Delete,
+    Table,
+    and_,
+    delete,
+    exists,
+    false,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    true,
+)
 
 from vigil.errors import UsageError
 from vigil.store import marks, orphaned_media
@@ -103,22 +118,26 @@ def prune(
         most_rows=retention.audit_rows,
         dry_run=dry_run,
     )
+    counted_changes = _count(store, changes, old_changes)
     pruned = PruneReport(
         files=len(files),
         freed_bytes=sum(file.size_bytes for file in files),
         verdicts=_count(store, verdicts, old_verdicts),
         events=_count(store, events, old_events),
-        changes=_count(store, changes, old_changes),
-        unread_changes=_count(store, changes, and_(old_changes, _is_unread())),
+        changes=counted_changes,
+        unread_changes=_count(store, changes, and_(old_changes, _is_unread())) if counted_changes else 0,
         acts=acts,
     )
     if dry_run:
         return pruned
     _delete_files(store, files, media_may_go)
     _delete_partials(store, now_s=now_s)
-    _delete_verdicts(store, old_verdicts)
-    _delete_events(store, old_events)
-    _delete_changes(store, old_changes)
+    if pruned.verdicts:
+        _delete_verdicts(store, old_verdicts)
+    if pruned.events:
+        _delete_events(store, old_events)
+    if pruned.changes:
+        _delete_changes(store, old_changes)
     _delete_empty_sessions(store, retention.verdict_days, now_s=now_s)
     if pruned.unread_changes:
         log.warning("%d changes are deleted that a consumer has not read for too long", pruned.unread_changes)
@@ -230,9 +249,10 @@ def _count(store: Store, table: Table, old: ColumnElement[bool]) -> int:
 
 
 def _delete_verdicts(store: Store, old: ColumnElement[bool]) -> None:
-    key = tuple_(verdicts.c.session_id, verdicts.c.window)
-    chosen = select(verdicts.c.session_id, verdicts.c.window).where(old).limit(VERDICTS_AT_ONCE)
-    _delete_in_steps(store, "deleting old verdicts", delete(verdicts).where(key.in_(chosen)), VERDICTS_AT_ONCE)
+    # Where a row lies is found without a look into the primary key, which holds long session ids.
+    place: ColumnElement[Any] = literal_column("ctid" if store.database.engine.name == "postgresql" else "rowid")
+    chosen = select(place).select_from(verdicts).where(old).limit(VERDICTS_AT_ONCE)
+    _delete_in_steps(store, "deleting old verdicts", delete(verdicts).where(place.in_(chosen)), VERDICTS_AT_ONCE)
 
 
 def _delete_events(store: Store, old: ColumnElement[bool]) -> None:
