@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from vigil.cli.calibrate import SplitOption
 from vigil.cli.options import (
     OUTPUT,
     CaFileOption,
@@ -24,7 +25,7 @@ from vigil.cli.options import (
     UrlOption,
 )
 from vigil.cli.progress import ScoreProgressBar
-from vigil.cli.score import CLIPS, FIGURES, lost_windows
+from vigil.cli.score import DataOption, DeadlineOption, InFlightOption, LimitOption, RuleOption, lost_windows
 from vigil.errors import JobError, UsageError
 from vigil.files import require_writable_file, require_writable_folder, write_atomically, write_json
 from vigil.judge import Endpoint, read_key
@@ -32,9 +33,8 @@ from vigil.judge.contract import served_model
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.questions import Question, question_as_yaml
 from vigil.report.tables import question_table
-from vigil.score.eval_set import EvalSet, EvalSplit, load_eval_set
+from vigil.score.eval_set import EvalSet, load_eval_set
 from vigil.score.folds import read_fold
-from vigil.score.predictions import CombineRule
 from vigil.score.question_tuning import TriedQuestion, candidates_of, rank, read_candidates, try_digest
 from vigil.score.question_writer import write_wordings
 from vigil.score.run import IN_FLIGHT, ScoreSettings, score_model
@@ -49,34 +49,6 @@ CandidatesOption = Annotated[
 WriteOption = Annotated[
     int,
     typer.Option("--write", metavar="N", min=0, max=20, help="Also try this many wordings that the model writes."),
-]
-DataOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FOLDER", rich_help_panel=CLIPS, help="Built dataset whose stored frames are used instead of videos."
-    ),
-]
-SplitOption = Annotated[
-    EvalSplit, typer.Option(rich_help_panel=CLIPS, help="Split of --data to use; the test split is refused.")
-]
-LimitOption = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        min=1,
-        rich_help_panel=CLIPS,
-        help="Maximum number of clips, drawn with a fixed seed. Default: all.",
-    ),
-]
-InFlightOption = Annotated[
-    int, typer.Option(metavar="N", min=1, rich_help_panel=FIGURES, help="Number of concurrent requests.")
-]
-DeadlineOption = Annotated[
-    float, typer.Option(metavar="S", rich_help_panel=FIGURES, help="Timeout of a request in seconds.")
-]
-RuleOption = Annotated[
-    CombineRule,
-    typer.Option(rich_help_panel=FIGURES, help="How the windows of a clip give its probability (docs/scoring.md)."),
 ]
 OutOption = Annotated[
     Path | None,
