@@ -182,7 +182,11 @@ class SemanticLog:
             self._pause()
 
     def _pause(self) -> None:
-        self._paused_until_s = time.monotonic() + self._pause_s
+        """Begins no observation for a while; what happens within a pause makes it no longer."""
+        now_s = time.monotonic()
+        if now_s < self._paused_until_s:
+            return
+        self._paused_until_s = now_s + self._pause_s
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
 
     def _cancel(self) -> None:
