@@ -17,8 +17,8 @@ class ObserveSettings:
     levels (of 255) from the one that was observed last, and only after `still_s` if it hardly differs (a quarter of
     that). `words_tokens` limits an answer in words. No source spends more than `camera_tokens_per_min` tokens, read
     and written, on a minute of its footage, and all live ones together no more than `tokens_per_min` in a minute.
-    `memory` is how many of a camera's last observations stand in the question about its next window. Raises UsageError
-    for inconsistent values.
+    `in_flight` limits the observations that are under way at once, of different sources. `memory` is how many of a
+    camera's last observations stand in the question about its next window. Raises UsageError for inconsistent values.
     """
 
     every_s: float = 0.0
@@ -31,6 +31,7 @@ class ObserveSettings:
     words_tokens: int = 60
     camera_tokens_per_min: int = 6000
     tokens_per_min: int = 60_000
+    in_flight: int = 2
     memory: int = 0
 
     def __post_init__(self) -> None:
@@ -40,6 +41,7 @@ class ObserveSettings:
             (self.change_from > 0, f"change_from must be above 0, not {self.change_from}"),
             (self.words_tokens >= 8, f"words_tokens must be at least 8, not {self.words_tokens}"),
             (self.camera_tokens_per_min >= 1, "camera_tokens_per_min must be at least 1"),
+            (self.in_flight >= 1, f"in_flight must be at least 1, not {self.in_flight}"),
             (self.tokens_per_min >= 1, "tokens_per_min must be at least 1"),
             (0 <= self.memory <= MOST_MEMORY, f"memory must be from 0 to {MOST_MEMORY}, not {self.memory}"),
             (self.is_on or not self.memory, "memory remembers observations, and every_s is 0: none are made"),

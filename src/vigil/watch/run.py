@@ -23,7 +23,6 @@ from vigil.watch.alert_observer import AlertObserver
 from vigil.watch.live_rules import WatchRules
 from vigil.watch.observation_memory import memory_tokens
 from vigil.watch.observers import WatchObserver
-from vigil.watch.semantic_log import OBSERVATIONS_AT_ONCE
 from vigil.watch.settings import WatchSettings
 from vigil.watch.state import WatchSummary
 from vigil.watch.watcher import Watcher
@@ -130,7 +129,7 @@ async def _connect(endpoint: Endpoint, settings: WatchSettings, *, wait_s: float
                 deadline_s=settings.deadline_s,
                 min_label_probability=settings.min_label_probability,
                 # The watcher limits its own requests, fairly among the sources; the others come on top.
-                max_in_flight=settings.in_flight + settings.describe_in_flight + OBSERVATIONS_AT_ONCE,
+                max_in_flight=settings.in_flight + settings.describe_in_flight + settings.observe.in_flight,
                 retries=0,
                 answer_tokens=_beyond_question(settings),
                 alarm_from=settings.tiers.low,

@@ -37,7 +37,6 @@ from vigil.windows import Window
 
 log = logging.getLogger(__name__)
 
-OBSERVATIONS_AT_ONCE = 2
 OBSERVABLE = frozenset({None, Cause.SKIPPED})
 """Causes of windows that are observed: those with a verdict, and still ones."""
 
@@ -175,7 +174,7 @@ class SemanticLog:
         return self._budget.has_room(source.name, at_s=window.end_s, is_live=source.state.live)
 
     def _is_full(self, source: SourcePipeline) -> bool:
-        return source.name in self._under_way or len(self._under_way) >= OBSERVATIONS_AT_ONCE
+        return source.name in self._under_way or len(self._under_way) >= self.settings.in_flight
 
     def _give_way(self) -> None:
         if self._under_way:
@@ -183,7 +182,11 @@ class SemanticLog:
             self._pause()
 
     def _pause(self) -> None:
-        self._paused_until_s = time.monotonic() + self._pause_s
+        """Begins no observation for a while; what happens within a pause makes it no longer."""
+        now_s = time.monotonic()
+        if now_s < self._paused_until_s:
+            return
+        self._paused_until_s = now_s + self._pause_s
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
 
     def _cancel(self) -> None:
