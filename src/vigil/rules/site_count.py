@@ -4,8 +4,9 @@
     door, yard = (SiteCountRule(settings, source=name, task="fight", epoch_s=..., tally=tally) for name in (...))
 
 Each camera of the site has a rule of its own, which finds the incidents there as `CountRule` does; all of them count
-into one tally, by the clock on the wall. The event is one of the camera whose incident made them enough, and its text names
-the cameras. While it is open, no other camera of the site opens one. A source without a clock (a file) is not counted.
+into one tally, by the clock on the wall. The event is one of the camera whose incident made them enough, and its text
+names the cameras. While it is open, no other camera of the site opens one. A source without a clock (a file) is not
+counted.
 """
 
 import logging
