@@ -58,6 +58,19 @@ class SiteTally:
                 self._holder = None
 
 
+class SiteTallies:
+    """The tallies of all rules of a watch that count over a site."""
+
+    def __init__(self, rules: Sequence[object]) -> None:
+        self._by_rule = {
+            (rule.site, rule.name): SiteTally() for rule in rules if isinstance(rule, CountSettings) and rule.site
+        }
+
+    def of_site(self, site: str) -> dict[str, SiteTally]:
+        """Those of one site, by the names of the rules."""
+        return {name: tally for (of, name), tally in self._by_rule.items() if of == site}
+
+
 class SiteCountRule(OngoingEventRule[CountSettings]):
     """The part of one camera in the count over its site; windows are pushed in order."""
 

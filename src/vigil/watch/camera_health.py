@@ -47,7 +47,7 @@ FINE_PX, WIDE_PX = 0.7, 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Measures:
+class PictureMeasures:
     """What the pictures of a window are like: `bright` in grey levels, `flat` as a share of the cells that are visible.
 
     `sharpness` compares the steepest edges at a fine and a wide scale: 1 or less is blurred, 3 is sharp.
@@ -124,7 +124,7 @@ class CameraHealth:
         return states
 
 
-def faults_in(measured: Measures, match: Match | None) -> dict[Fault, bool | None]:
+def faults_in(measured: PictureMeasures, match: Match | None) -> dict[Fault, bool | None]:
     """What the measures say, beside the known views of the camera; None is unknown.
 
     In a picture that is too dark nobody can tell whether the lens is covered too, unless the usual view still shows.
@@ -143,8 +143,8 @@ def faults_in(measured: Measures, match: Match | None) -> dict[Fault, bool | Non
     }
 
 
-def measure(pictures: Sequence[Grey], visible: Visible) -> Measures:
-    """Measures the small grey pictures (144 x 192, float32) of a window, of which masks leave `visible`."""
+def measure(pictures: Sequence[Grey], visible: Visible) -> PictureMeasures:
+    """PictureMeasures the small grey pictures (144 x 192, float32) of a window, of which masks leave `visible`."""
     mean = np.asarray(np.mean(pictures, axis=0), np.float32)
     steep = _steepness(mean, 1.0)
     rows, columns = CELLS_WH[::-1]
@@ -155,7 +155,7 @@ def measure(pictures: Sequence[Grey], visible: Visible) -> Measures:
     coarse = cv2.resize(mean, COARSE_WH, interpolation=cv2.INTER_AREA)
     clear = cv2.resize(visible.astype(np.float32), COARSE_WH, interpolation=cv2.INTER_AREA) > 0.99
     coarse_visible = clear if clear.all() else cv2.erode(clear.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    return Measures(
+    return PictureMeasures(
         bright=float(np.percentile(mean[visible], 99)),
         flat=float(np.mean(rms[seen] < FLAT_BELOW)) if seen.any() else 0.0,
         sharpness=float(

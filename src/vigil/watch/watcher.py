@@ -15,7 +15,7 @@ unexpected failure in one source or task does not stop the others (`vigil.watch.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -24,17 +24,15 @@ from typing import TypeAlias
 from vigil.events import EventChange
 from vigil.judge import Judge
 from vigil.judge.circuit_breaker import CircuitBreaker
-from vigil.manifest import Contract
 from vigil.observation import Observation
 from vigil.questions import Question
-from vigil.rules import CountSettings
-from vigil.rules.site_count import SiteTally
+from vigil.rules.site_count import SiteTallies
 from vigil.sources.address import Address
 from vigil.sources.live_masks import LiveMasks
 from vigil.sources.open_capture import open_capture
 from vigil.store import Store
 from vigil.verdict import Answer, Cause, JudgedWindow, Outcome, Verdict, WindowAnswers
-from vigil.watch.camera_ids import CameraIds, record_of
+from vigil.watch.camera_ids import CameraIds
 from vigil.watch.camera_lookup import look_up_camera
 from vigil.watch.descriptions import AlarmDescriber, await_description, with_text
 from vigil.watch.live_rules import LiveRules, WatchRules
@@ -42,12 +40,12 @@ from vigil.watch.media_recorder import MediaRecorder
 from vigil.watch.observers import ObserverGroup, WatchObserver
 from vigil.watch.pipeline import FAILED, OpenCapture, SourcePipeline, build_pipeline
 from vigil.watch.request_places import RequestPlace, RequestPlaces
-from vigil.watch.resumed_rules import ResumedRules, RulesResumption
 from vigil.watch.semantic_log import SemanticLog, observation_tokens
+from vigil.watch.session_start import record_start
 from vigil.watch.settings import WatchSettings
 from vigil.watch.source_set import ManagedSource, SourceSet
 from vigil.watch.state import SourceState, SourceStatus, WatchSummary
-from vigil.watch.store_writer import StoreWriter, resume_nothing
+from vigil.watch.store_writer import StoreWriter
 from vigil.watch.supervisor import Supervisor
 from vigil.watch.task_calibrations import TaskCalibrations
 from vigil.watch.window_asker import WindowAsker
@@ -109,9 +107,7 @@ class Watcher:
             expected_tokens=observation_tokens(judge.sampling, settings.observe.scene_question()),
             on_observation=self._record_observation,
         )
-        self._tallies = {
-            (rule.name, rule.site): SiteTally() for rule in rules.rules if isinstance(rule, CountSettings) and rule.site
-        }
+        self._tallies = SiteTallies(rules.rules)
         self._answers: set[asyncio.Task[WindowAnswers]] = set()
         for number, address in enumerate(addresses):
             self._sources.add(address, starts_after_s=self._start_delay_s(number / len(addresses)))
@@ -243,11 +239,11 @@ class Watcher:
             masks=managed.masks,
             live_rules=managed.rules,
             opener=self._opener,
-            tallies=self._tallies_of(managed),
+            tallies=self._tallies.of_site(self.settings.alerts.site_of(managed.state.camera_id, managed.address.name)),
             guard_rule=lambda rule: self.supervisor.survives(managed.address.name, f"the rule {rule}"),
         )
         try:
-            resuming = self._record_start(source, managed)
+            resuming = None if self.writer is None else record_start(self.writer, source, managed, self.judge)
             managed.started(source)
             if resuming is not None and (resumed := await resuming) is not None:
                 source.go_on_with(resumed)
@@ -258,39 +254,6 @@ class Watcher:
         await self._finish_session(source)
         if source.failure is not None:
             raise source.failure
-
-    def _tallies_of(self, managed: ManagedSource) -> dict[str, SiteTally]:
-        """The tallies of the rules over the site that a source belongs to, by the rules' names."""
-        site = self.settings.alerts.site_of(managed.state.camera_id, managed.address.name)
-        return {name: tally for (name, of_site), tally in self._tallies.items() if of_site == site}
-
-    def _record_start(self, source: SourcePipeline, managed: ManagedSource) -> Awaitable[ResumedRules | None] | None:
-        """Records the start of a session; returns what brings back the state of the rules, if there may be any."""
-        if self.writer is None:
-            return None
-        address, epoch_s = managed.address, source.capture.started_utc_s
-        resumption: RulesResumption | None = None
-        # A file begins anew with each watch, and the rules of a source that was paused begin anew.
-        if address.is_live and managed.previous is None and epoch_s is not None:
-            resumption = RulesResumption(
-                self.writer.store,
-                source=source.name,
-                task=self.judge.question.name,
-                epoch_s=epoch_s,
-                settings=source.live_rules.settings,
-                build_rules=source.build_rules,
-            )
-        # Not awaited: reading a camera must start even while another process has the database locked.
-        starting = self.writer.start_session(
-            source.name,
-            epoch_s=source.capture.started_utc_s,
-            model=self.judge.model,
-            task=self.judge.question.name,
-            contract=Contract.of(self.judge.question, self.judge.sampling).alias,
-            camera=partial(record_of, address, source.state.camera_id),
-            resume=resume_nothing if resumption is None else resumption.resume,
-        )
-        return None if resumption is None else resumption.finish(starting)
 
     async def _follow(self, source: SourcePipeline) -> None:
         """Runs the three stages after the reader thread: ask the judge, apply the rules, publish the results."""
