@@ -8,7 +8,15 @@ from fastapi import APIRouter, Query
 
 from vigil.errors import StoreError
 from vigil.questions import Question
-from vigil.rules import CameraRules, ResolvedTask, RuleSettings, checked_rules, rules_of_camera, with_names
+from vigil.rules import (
+    CameraRules,
+    ObservationSettings,
+    ResolvedTask,
+    RuleSettings,
+    checked_rules,
+    rules_of_camera,
+    with_names,
+)
 from vigil.rules.camera_rules import stored_rules
 from vigil.store.cameras import CameraRecord
 from vigil.watch.task_calibrations import TaskCalibrations
@@ -148,4 +156,7 @@ def rules_router(context: ApiContext) -> APIRouter:
 def _settings(rule: RuleSettings) -> RuleSettingsOut:
     tiers = {"low": rule.tiers.low, "medium": rule.tiers.medium, "high": rule.tiers.high}
     told = {name: getattr(rule, name, None) for name in RuleSettingsOut.model_fields}
+    if isinstance(rule, ObservationSettings):
+        # Its terms are about words and fields, and have no probability.
+        told |= {"all": None, "label": rule.shown}
     return RuleSettingsOut.model_validate(told | {"tiers": tiers})

@@ -217,6 +217,11 @@ class WatchedCameras:
             unknown={cause.value: count for cause, count in state.unknown.items() if count},
             events=state.events,
             open_event=str(state.open_event),
+            observation=state.observation,
+            observed_s=state.observed_s,
+            observations=state.observations,
+            observations_skipped=state.observations_skipped,
+            observations_as_words=state.observations_as_words,
             connections=state.connections,
             problems=[*state.problems, *state.refused_questions, *rules.problems],
         )

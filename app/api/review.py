@@ -9,7 +9,7 @@ from sqlalchemy import text
 from vigil.errors import VigilError
 from vigil.events import Event
 from vigil.manifest import Calibration, calibration_in
-from vigil.rules import HysteresisSettings, RuleSettings, SequenceSettings
+from vigil.rules import HysteresisSettings, ObservationSettings, RuleSettings, SequenceSettings
 from vigil.store import Store
 from vigil.store.deliveries import Delivery, DeliveryAttempt
 from vigil.store.missed_spans import MissedFilter
@@ -19,7 +19,7 @@ from .auth import EventOperator, EventReader, write_down
 from .camera_rules import RulesInForce, rules_at
 from .clip_state import clip_state
 from .context import ApiContext
-from .events import EventFilters, EventPath, added_marks, event_records, find_event
+from .events import EventFilters, EventPath, added_marks, classes_of, event_records, find_event, require_class
 from .media import files_of
 from .review_schemas import (
     AttemptOut,
@@ -60,7 +60,7 @@ def review_router(context: ApiContext) -> APIRouter:
 def _add_lists(router: APIRouter, context: ApiContext) -> None:
     @router.get("/events/choices", response_model=EventChoices, responses=problems(503))
     def choices(caller: EventReader) -> EventChoices:
-        """What events can be filtered by: cameras, places and rules."""
+        """What events can be filtered by: cameras, places, rules and classes."""
         store = context.store
         among = set(store.events.sources())
         found = [camera for camera in store.cameras.all() if camera.name in among]
@@ -68,7 +68,7 @@ def _add_lists(router: APIRouter, context: ApiContext) -> None:
         strangers = sorted(among - {each.name for each in found})
         cameras += [CameraChoice(id=name, name=name, place="") for name in strangers]
         places = sorted({camera.place for camera in cameras if camera.place})
-        return EventChoices(cameras=cameras, places=places, rules=_rules(store))
+        return EventChoices(cameras=cameras, places=places, rules=_rules(store), labels=store.events.labels())
 
     @router.get("/events/count", response_model=EventCount, responses=problems(400, 503))
     def count(caller: EventReader, filters: Annotated[EventFilters, Depends()]) -> EventCount:
@@ -83,7 +83,9 @@ def _add_lists(router: APIRouter, context: ApiContext) -> None:
     def mark_many(caller: EventOperator, said: NewMarks) -> MarkedEvents:
         """Marks up to 500 events at once: all those that exist, in one transaction."""
         wanted = list(dict.fromkeys(said.events))
-        made = context.store.marks.add_to_all(wanted, said.mark, who=caller.name, note=said.note)
+        for found in context.store.events.by_ids(wanted) if said.label else ():
+            require_class(found, said.label)
+        made = context.store.marks.add_to_all(wanted, said.mark, who=caller.name, note=said.note, label=said.label)
         for mark in made:
             write_down("mark an event", caller, event=mark.event_id, mark=said.mark or "none", among=str(len(made)))
         added = zip(made, added_marks(context.store, made), strict=True)
@@ -116,6 +118,7 @@ def _add_reasons(router: APIRouter, context: ApiContext) -> None:
             event=found.id,
             model=found.model,
             task=found.task,
+            classes=classes_of(found.task) or [],
             rule=rule,
             tiers=tiers,
             calibration=_calibration(context, in_force, found),
@@ -168,6 +171,8 @@ def _told(rule: RuleSettings, *, name: str) -> RuleOut:
             n=rule.n,
             quiet_s=rule.quiet_s,
         )
+    if isinstance(rule, ObservationSettings):
+        return RuleOut(name=name, type="observation", opens_from=rule.tiers.low, label=rule.shown, times=rule.times)
     terms = rule.terms
     return RuleOut(
         name=name,
@@ -179,6 +184,7 @@ def _told(rule: RuleSettings, *, name: str) -> RuleOut:
         within_s=getattr(rule, "within_s", None),
         times=getattr(rule, "times", None),
         schedule=getattr(rule, "schedule", None),
+        fault=getattr(rule, "fault", None),
         quiet_s=rule.quiet_s if isinstance(rule, SequenceSettings) else rule.gap_s,
     )
 

@@ -28,7 +28,8 @@ class ThresholdsForm(Form):
     """Thresholds of one rule at one camera, named as in the settings of the rule; null is what the rule has.
 
     A hysteresis rule has `k`, `n`, `keep_from` and `quiet_s`; a duration rule `p_from`, `for_s` and `gap_s`; a sequence
-    rule `within_s` and `quiet_s`; a count rule `p_from`, `times`, `within_s` and `gap_s`.
+    rule `within_s` and `quiet_s`; a count rule `p_from`, `times`, `within_s` and `gap_s`; a camera rule `for_s` and
+    `gap_s`.
     """
 
     rule: RuleName = Field(examples=["fight"])
@@ -159,7 +160,7 @@ class RuleSettingsOut(BaseModel):
     """
 
     name: str
-    type: Literal["hysteresis", "duration", "sequence", "count"]
+    type: Literal["hysteresis", "duration", "sequence", "count", "observation", "camera"]
     tiers: dict[Literal["low", "medium", "high"], float]
     k: int | None = None
     n: int | None = None
@@ -176,6 +177,8 @@ class RuleSettingsOut(BaseModel):
     then: TermOut | None = None
     within_s: float | None = None
     times: int | None = None
+    site: str | None = None
+    fault: Literal["covered", "moved", "frozen", "dark", "blurred"] | None = None
     schedule: str | None = None
     timezone: str | None = None
 

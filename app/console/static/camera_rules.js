@@ -13,6 +13,8 @@ const OF_KIND = {
   duration: ["p_from", "for_s", "gap_s"],
   sequence: ["within_s", "quiet_s"],
   count: ["p_from", "times", "within_s", "gap_s"],
+  observation: ["times"],
+  camera: ["for_s", "gap_s"],
 };
 
 const numberIn = (input) => (input.value.trim() === "" ? null : Number(input.value));
@@ -28,7 +30,8 @@ class RuleFields {
     const own = camera.thresholds.find((each) => each.rule === rule.name) ?? {};
     const isChosen = !camera.rules.length || camera.rules.includes(rule.name);
     this.box = make("input", { type: "checkbox", checked: isChosen });
-    for (const name of TIERS) this.#tiers.set(name, this.#input(name, own.tiers?.[name], rule.tiers[name]));
+    // What is wrong with a camera is shown or not: it has one tier, and no thresholds of it.
+    for (const name of rule.type === "camera" ? [] : TIERS) this.#tiers.set(name, this.#input(name, own.tiers?.[name], rule.tiers[name]));
     // What several terms come to together has no probability of its own to begin from.
     const names = OF_KIND[rule.type].filter((name) => name !== "p_from" || !rule.all?.length);
     for (const name of names) this.#inputs.set(name, this.#input(name, own[name], rule[name]));

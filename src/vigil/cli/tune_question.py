@@ -104,7 +104,8 @@ def tune_question(
     endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file, url=url), ca_file=ca_file)
     contract: dict[str, Any] = {"task": task, "model_dir": model_dir, "max_pixels": max_pixels}
     eval_set = load_eval_set(paths or [], endpoint=endpoint, data=data, split=split, **contract).drawn(limit)
-    eval_set.task.require_two_labels()
+    if not eval_set.task.has_two_labels:
+        raise UsageError(f"task {eval_set.task.name!r} has classes; wordings are compared for questions of two labels")
     settings = ScoreSettings(in_flight=in_flight, deadline_s=deadline_s, rule=rule, fresh=fresh)
     others = _wordings(endpoint, eval_set.task, file=candidates, write=write, work=work, settings=settings)
     tried = _try_all(endpoint, [eval_set.task, *others], eval_set, settings=settings, work=work)

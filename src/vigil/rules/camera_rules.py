@@ -18,10 +18,12 @@ from vigil.errors import ConfigError, UsageError
 from vigil.events import TierThresholds
 from vigil.questions import Question
 from vigil.rules.build import RuleSettings, questions_asked
+from vigil.rules.camera_fault import CameraFaultSettings
 from vigil.rules.camera_tasks import MOST_TASKS, CameraTask, ResolvedTask, resolve_tasks
 from vigil.rules.count import CountSettings
 from vigil.rules.duration import DurationSettings
 from vigil.rules.hysteresis import HysteresisSettings
+from vigil.rules.observation import ObservationSettings
 from vigil.rules.schedule import WeeklySchedule
 from vigil.rules.sequence import SequenceSettings
 
@@ -214,7 +216,9 @@ THRESHOLDS: Mapping[type[RuleSettings], tuple[str, ...]] = {
     HysteresisSettings: ("tiers", "k", "n", "keep_from", "quiet_s"),
     DurationSettings: ("tiers", "p_from", "for_s", "gap_s"),
     SequenceSettings: ("tiers", "within_s", "quiet_s"),
+    ObservationSettings: ("tiers", "times"),
     CountSettings: ("tiers", "p_from", "times", "within_s", "gap_s"),
+    CameraFaultSettings: ("for_s", "gap_s"),
 }
 """The thresholds that a camera may have of its own, by the kind of rule."""
 
@@ -226,7 +230,7 @@ def _with_thresholds(rule: RuleSettings, own: OwnThresholds) -> RuleSettings:
     strange = [name for name in changes if name not in has]
     if strange:
         raise UsageError(f"a {rule.type} rule has no {strange[0]}; it has {', '.join(has)}")
-    if own.tiers is not None:
+    if own.tiers is not None and not isinstance(rule, CameraFaultSettings):
         changes["tiers"] = _with_tiers(rule.tiers, own.tiers)
     return replace(rule, **changes)
 

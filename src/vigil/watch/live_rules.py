@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from vigil.events import TierThresholds
 from vigil.questions import Question
 from vigil.rules import (
+    CameraFaultSettings,
     CameraRules,
+    Fault,
     HysteresisSettings,
     ResolvedTask,
     RuleSettings,
@@ -78,6 +80,11 @@ class LiveRules:
             if question.name in needed - own_tasks
         ]
         self.rounds = tuple(rounds_of([*of_rules, *self.tasks]))
+
+    @property
+    def faults(self) -> frozenset[Fault]:
+        """The faults of the camera that its rules are about."""
+        return frozenset(rule.fault for rule in self.settings if isinstance(rule, CameraFaultSettings))
 
     @property
     def windows_before_onset(self) -> int:

@@ -3,6 +3,7 @@
 They come from `configs/watch/*.yaml`, then from the command line; the last value wins.
 """
 
+import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,12 +15,21 @@ from vigil.errors import UsageError
 from vigil.events import TierThresholds
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.judge.verdict_reader import MIN_LABEL_PROBABILITY
-from vigil.rules import CameraTask, HysteresisSettings, RuleSettings, checked_rules
+from vigil.rules import (
+    CameraTask,
+    CountSettings,
+    HysteresisSettings,
+    ObservationSettings,
+    RuleSettings,
+    checked_rules,
+)
 from vigil.sentence_question import checked_sentence
 from vigil.sources.address import Source, SourceEntry
 from vigil.sources.open_capture import CaptureSettings
 from vigil.store import DEFAULT_STORE
 from vigil.store.retention import RetentionSettings
+from vigil.watch.gate import USUAL_MOTION, GateName
+from vigil.watch.observe_settings import ObserveSettings
 
 CUT_WITHIN_S = 15.0
 """How late a clip may be written on a busy machine."""
@@ -65,8 +75,9 @@ class WatchSettings:
     `min_label_probability` at the token that is read. `ca_file` holds certificates of authorities that are trusted in
     addition to the usual ones. `preview_fps` is the rate of live previews (0 disables them), `preview_px` the maximum
     length of their longer side. No camera can be added beyond `most_cameras`; those in `sources` are always watched.
-    Every source has all `rules`, unless it chooses some (`SourceEntry.rules`); the first sets the tiers that are shown
-    with verdicts.
+    The `gate` decides which windows the model never sees: `motion` skips those with less motion than `motion_gate` grey
+    levels (0: what docs/gate.md found safe). Every source has all `rules`, unless it chooses some
+    (`SourceEntry.rules`); the first sets the tiers that are shown with verdicts.
     """
 
     sources: tuple[Source, ...] = ()
@@ -90,6 +101,7 @@ class WatchSettings:
     describe: DescribeWhen = "alarms"
     describe_tokens: int = 120
     describe_in_flight: int = 4
+    gate: GateName = "none"
     motion_gate: float = 0.0
     keep_frames: bool = False
     metrics_port: int | None = None
@@ -99,6 +111,7 @@ class WatchSettings:
     clips: ClipSettings = field(default_factory=ClipSettings)
     rules: tuple[RuleSettings, ...] = (HysteresisSettings(),)
     capture: CaptureSettings = field(default_factory=CaptureSettings)
+    observe: ObserveSettings = field(default_factory=ObserveSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
 
@@ -125,9 +138,16 @@ class WatchSettings:
         problems += [f"preview_px must be at least 32, not {self.preview_px}"] * (self.preview_px < 32)
         problems += ["alerts need a store; name one, or remove the sinks"] * bool(self.alerts.sinks and not self.store)
         problems += ["rules must hold at least one rule; without one there are no events"] * (not self.rules)
+        problems += _site_problems(self.rules, [site.name for site in self.alerts.sites])
         problems += _source_problems(self.sources, self.rules)
+        problems += _observation_problems(self.observe, self.rules)
         if problems:
             raise UsageError("; ".join(problems))
+
+    @property
+    def motion_threshold(self) -> float:
+        """The grey levels of motion below which a window is skipped; 0 if none is."""
+        return self.motion_gate or (USUAL_MOTION if self.gate == "motion" else 0.0)
 
     @property
     def tiers(self) -> TierThresholds:
@@ -139,6 +159,26 @@ class WatchSettings:
         """The first hysteresis rule about the task's own question, or its defaults if there is none."""
         own = (rule for rule in self.rules if isinstance(rule, HysteresisSettings) and not rule.question)
         return next(own, HysteresisSettings())
+
+
+def _observation_problems(observe: ObserveSettings, rules: Sequence[RuleSettings]) -> Iterator[str]:
+    """Rules that are about observations where none are made, or about fields of observations in words."""
+    about = [rule for rule in rules if isinstance(rule, ObservationSettings)]
+    if about and not observe.is_on:
+        yield f"the rule {about[0].name} is about observations, and observe.every_s is 0: none are made"
+    for rule in about:
+        if rule.needs_fields and observe.form == "words":
+            yield f"the rule {rule.name} is about a field, and observe.form is words; say json"
+
+
+def _site_problems(rules: Sequence[RuleSettings], sites: Sequence[str]) -> Iterator[str]:
+    """Rules over sites that alerts.sites does not name."""
+    for rule in rules:
+        site = rule.site if isinstance(rule, CountSettings) else ""
+        if site and site not in sites:
+            near = difflib.get_close_matches(site, sites, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"alerts.sites has {', '.join(sites) or 'none'}"
+            yield f"the rule {rule.name} counts over a site {site!r}; {hint}"
 
 
 def _source_problems(sources: Sequence[Source], rules: Sequence[RuleSettings]) -> Iterator[str]:

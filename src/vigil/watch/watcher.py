@@ -24,14 +24,15 @@ from typing import TypeAlias
 from vigil.events import EventChange
 from vigil.judge import Judge
 from vigil.judge.circuit_breaker import CircuitBreaker
-from vigil.manifest import Contract
+from vigil.observation import Observation
 from vigil.questions import Question
+from vigil.rules.site_count import SiteTallies
 from vigil.sources.address import Address
 from vigil.sources.live_masks import LiveMasks
 from vigil.sources.open_capture import open_capture
 from vigil.store import Store
-from vigil.verdict import Cause, JudgedWindow, Verdict, WindowAnswers
-from vigil.watch.camera_ids import CameraIds, record_of
+from vigil.verdict import Answer, Cause, JudgedWindow, Outcome, Verdict, WindowAnswers
+from vigil.watch.camera_ids import CameraIds
 from vigil.watch.camera_lookup import look_up_camera
 from vigil.watch.descriptions import AlarmDescriber, await_description, with_text
 from vigil.watch.live_rules import LiveRules, WatchRules
@@ -39,6 +40,8 @@ from vigil.watch.media_recorder import MediaRecorder
 from vigil.watch.observers import ObserverGroup, WatchObserver
 from vigil.watch.pipeline import FAILED, OpenCapture, SourcePipeline, build_pipeline
 from vigil.watch.request_places import RequestPlace, RequestPlaces
+from vigil.watch.semantic_log import SemanticLog, observation_tokens
+from vigil.watch.session_start import record_start
 from vigil.watch.settings import WatchSettings
 from vigil.watch.source_set import ManagedSource, SourceSet
 from vigil.watch.state import SourceState, SourceStatus, WatchSummary
@@ -97,6 +100,14 @@ class Watcher:
         self._files = asyncio.Semaphore(settings.files_at_once)
         self._describer = AlarmDescriber(self.breaker, settings)
         self._recorder = MediaRecorder(store, settings)
+        self._semantic_log = SemanticLog(
+            self.breaker,
+            settings.observe,
+            stride_s=judge.sampling.stride / judge.sampling.fps,
+            expected_tokens=observation_tokens(judge.sampling, settings.observe.scene_question()),
+            on_observation=self._record_observation,
+        )
+        self._tallies = SiteTallies(rules.rules)
         self._answers: set[asyncio.Task[WindowAnswers]] = set()
         for number, address in enumerate(addresses):
             self._sources.add(address, starts_after_s=self._start_delay_s(number / len(addresses)))
@@ -124,6 +135,7 @@ class Watcher:
             self._publish_late()
             for name, task in self._background_tasks().items():
                 stack.callback(asyncio.create_task(self.supervisor.keep(name, task)).cancel)
+            stack.push_async_callback(self._semantic_log.close)
             stack.callback(self._sources.close)
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
@@ -227,11 +239,14 @@ class Watcher:
             masks=managed.masks,
             live_rules=managed.rules,
             opener=self._opener,
+            tallies=self._tallies.of_site(self.settings.alerts.site_of(managed.state.camera_id, managed.address.name)),
             guard_rule=lambda rule: self.supervisor.survives(managed.address.name, f"the rule {rule}"),
         )
         try:
-            self._record_start(source, managed.address)
+            resuming = None if self.writer is None else record_start(self.writer, source, managed, self.judge)
             managed.started(source)
+            if resuming is not None and (resumed := await resuming) is not None:
+                source.go_on_with(resumed)
             await self._follow(source)
         except Exception:
             await self._finish_session(source)
@@ -239,19 +254,6 @@ class Watcher:
         await self._finish_session(source)
         if source.failure is not None:
             raise source.failure
-
-    def _record_start(self, source: SourcePipeline, address: Address) -> None:
-        if self.writer is None:
-            return
-        # Not awaited: reading a camera must start even while another process has the database locked.
-        self.writer.start_session(
-            source.name,
-            epoch_s=source.capture.started_utc_s,
-            model=self.judge.model,
-            task=self.judge.question.name,
-            contract=Contract.of(self.judge.question, self.judge.sampling).alias,
-            camera=partial(record_of, address, source.state.camera_id),
-        )
 
     async def _follow(self, source: SourcePipeline) -> None:
         """Runs the three stages after the reader thread: ask the judge, apply the rules, publish the results."""
@@ -302,17 +304,20 @@ class Watcher:
     async def _ask(
         self, source: SourcePipeline, entry: QueuedWindow, place: RequestPlace, places: RequestPlaces
     ) -> WindowAnswers:
-        """The answers about a window; dropped, still and cancelled windows are not sent to the judge."""
+        """The answers about a window; dropped, skipped and cancelled windows are not sent to the judge."""
         if entry.is_dropped:
-            return WindowAnswers.unknown(Cause.DROPPED)
+            return WindowAnswers.unknown(Cause.DROPPED, entry.health)
         if entry.is_still:
-            return WindowAnswers.unknown(Cause.SKIPPED)
+            return WindowAnswers.unknown(Cause.SKIPPED, entry.health)
         if source.is_stopping:
-            return WindowAnswers.unknown(Cause.CANCELLED)
+            return WindowAnswers.unknown(Cause.CANCELLED, entry.health)
         wait_s = 0.0 if source.state.live else self.settings.file_wait_s
-        return await self._asker.ask(
-            entry.window, source.live_rules, source.state, place=place, places=places, wait_s=wait_s
-        )
+        own = self._semantic_log.remembering(source, entry.window, self.judge.question)
+        with self._semantic_log.making_way(is_live=source.state.live):
+            found = await self._asker.ask(
+                entry.window, own, source.live_rules, source.state, place=place, places=places, wait_s=wait_s
+            )
+        return replace(found, answers={**found.answers, **entry.health})
 
     async def _apply_rules(self, source: SourcePipeline, pending: PendingAnswers, results: PendingResults) -> None:
         """Takes verdicts in window order and applies the event rules to them."""
@@ -321,6 +326,7 @@ class Watcher:
             judged = source.judged(window, await self._await_answers(source, asking))
             with self.supervisor.survives(source.name, f"applying the rules to window {window.index}"):
                 await results.put((judged, await self._apply_rule(source, window, judged)))
+        await self._semantic_log.finish(source)
         with self.supervisor.survives(source.name, "closing the open event"):
             await self._apply(source, partial(source.rules.finish, source.end_reason))
         await results.put(None)
@@ -334,6 +340,7 @@ class Watcher:
         self._log(judged)
         self.observers.on_verdict(judged)
         changes = await self._apply(source, partial(source.push, judged))
+        await self._semantic_log.offer(source, window, judged)
         return await self._describer.start(window, judged, changes, source.state)
 
     async def _await_answers(self, source: SourcePipeline, asking: "asyncio.Task[WindowAnswers]") -> WindowAnswers:
@@ -368,6 +375,20 @@ class Watcher:
         judged = replace(judged, verdict=with_text(judged.verdict, answer))
         self._log(judged)
         return judged
+
+    async def _record_observation(
+        self, source: SourcePipeline, window: Window, observation: Observation, answer: Answer
+    ) -> None:
+        """Stores and publishes a line of the semantic log, and applies the rules that are about it."""
+        source.state.observations += 1
+        source.state.observation, source.state.observed_s = observation.text, observation.end_s
+        if self.writer is not None:
+            self.writer.queue_observation(observation)
+        self.observers.on_observation(observation)
+        verdict = Verdict(outcome=Outcome.UNKNOWN, cause=Cause.WORDS_ONLY, text=observation.text)
+        judged = source.judged(window, WindowAnswers(verdict, {answer.question or observation.question: answer}))
+        with self.supervisor.survives(source.name, f"applying the rules to the observation of window {window.index}"):
+            await self._apply(source, partial(source.observe, judged))
 
     def _log(self, judged: JudgedWindow) -> None:
         if self.writer is not None:
@@ -460,6 +481,7 @@ class Watcher:
     def _cancel_all(self) -> None:
         """Cancels answers and descriptions and closes all queues, even if a reader thread still hangs."""
         self._describer.cancel()
+        self._semantic_log.cancel_all()
         for source in self._sources.sources:
             source.queue.close()
         for answer in self._answers:

@@ -40,6 +40,7 @@ class WindowAsker:
     async def ask(
         self,
         window: Window,
+        question: Question,
         rules: LiveRules,
         state: SourceState,
         *,
@@ -47,12 +48,13 @@ class WindowAsker:
         places: RequestPlaces,
         wait_s: float = 0.0,
     ) -> WindowAnswers:
-        """The answers about a window; `place` is held for the task's own question and given back after it.
+        """The answers about a window: to the task's own `question`, as it is put now, and to the others of the rules.
 
-        `wait_s` is how long each question waits for a server that is away.
+        `place` is held for the first request and given back after it. `wait_s` is how long each question waits for a
+        server that is away.
         """
         rounds, questions, tiers = rules.rounds, rules.questions, rules.tiers
-        own = await self._breaker.ask(window, self._own, wait_s=wait_s)
+        own = await self._breaker.ask(window, question, wait_s=wait_s)
         place.give_back()
         answers = {self._own.name: replace(own, question=self._own.name)}
         for asked in rounds:

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from vigil.config import find_config, read_yaml
+from vigil.config import config_root, find_config, read_yaml
 from vigil.errors import ConfigError, UsageError, VigilError
 from vigil.rules import CameraRules, CameraTask, DurationSettings, HysteresisSettings
 from vigil.rules.camera_rules import OwnThresholds
 from vigil.sources.address import SourceEntry, find_sources
+from vigil.watch.gate import USUAL_MOTION
 from vigil.watch.settings import WatchSettings, ask_sources, load_watch_settings
 
 
@@ -271,3 +272,23 @@ def test_a_source_that_says_something_wrong_is_told_with_its_number(tmp_path: Pa
     (tmp_path / "mine.yaml").write_text(f"sources: [{source}]\n")
     with pytest.raises(VigilError, match=said):
         load_watch_settings(str(tmp_path / "mine.yaml"), {}, [])
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (config_root() / "watch").glob("*.yaml")))
+def test_every_shipped_file_of_settings_is_loaded(name: str) -> None:
+    assert load_watch_settings(name, {}, []).rules
+
+
+@pytest.mark.parametrize(
+    ("said", "threshold"),
+    [
+        ({}, 0.0),
+        ({"gate": "motion"}, USUAL_MOTION),
+        ({"gate": "motion", "motion_gate": 2.0}, 2.0),
+        ({"motion_gate": 2.0}, 2.0),
+    ],
+)
+def test_the_gate_skips_what_moves_less_than_is_said_or_than_was_found_safe(
+    said: dict[str, Any], threshold: float
+) -> None:
+    assert WatchSettings(**said).motion_threshold == threshold
