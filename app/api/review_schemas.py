@@ -71,11 +71,12 @@ class RuleOut(BaseModel):
 
     `opens_from` is the probability that counts, `keep_from` the one that continues an event. An incident opens when `k`
     of the last `n` windows reach it; what lasts opens after `for_s` seconds; of `terms`, all must hold, or with a
-    sequence the second within `within_s` after the first; a count opens with so many `times` within `within_s`.
+    sequence the second within `within_s` after the first; a count opens with so many `times` within `within_s`; a
+    camera rule is about the camera itself, whose `fault` the pixels show.
     """
 
     name: str
-    type: Literal["hysteresis", "duration", "sequence", "count"]
+    type: Literal["hysteresis", "duration", "sequence", "count", "observation", "camera"]
     opens_from: float
     keep_from: float | None = None
     k: int | None = None
@@ -87,6 +88,7 @@ class RuleOut(BaseModel):
     within_s: float | None = None
     times: int | None = None
     schedule: str | None = None
+    fault: str | None = None
 
 
 class CalibrationOut(BaseModel):

@@ -10,7 +10,7 @@ from vigil.store.event_record import EventState
 from vigil.verdict import Cause, Outcome
 
 from .form import Form
-from .rule_schemas import CameraRulesForm, ThresholdsForm
+from .rule_schemas import CameraRulesForm, TaskOut, ThresholdsForm
 
 EXAMPLE_EVENT = "20261120T115033123Z-9f3c21ab"
 EXAMPLE_CAMERA = "door"
@@ -116,6 +116,30 @@ class EventList(BaseModel):
     next: str | None
 
 
+class ObservationOut(BaseModel):
+    """A line of the semantic log. `fields` is null unless the model was held to a form, and its answer had it."""
+
+    observation: str
+    camera_id: str
+    source: str
+    place: str
+    start_s: float
+    end_s: float
+    happened_utc: str
+    text: str
+    fields: dict[str, Any] | None
+    question: str
+    model: str
+    tokens: int
+
+
+class ObservationList(BaseModel):
+    """Observations, the latest first. `next` is the cursor of the next page, null on the last one."""
+
+    observations: list[ObservationOut]
+    next: str | None
+
+
 class NewMark(Form):
     """A mark to be added; the empty mark takes the valid one back."""
 
@@ -198,8 +222,9 @@ class CameraOut(BaseModel):
     """One camera and what it does now; figures that are no longer true (`is_current`) are null.
 
     `unknown` counts windows without a verdict by cause; `dropped` are those that gave way to newer ones. `rules`
-    (empty: all), `thresholds` and `schedule` are its own; outside of the schedule (`is_scheduled`) nothing opens.
-    `tiers` are those of the first rule that holds.
+    (empty: all), `thresholds`, `schedule` and `tasks` are its own; outside of the schedule (`is_scheduled`) nothing
+    opens. `tiers` are those of the first rule that holds. `observation` is the last line of the semantic log, of the
+    window that ended at second `observed_s`; `observations_skipped` counts those that were due and left out.
     """
 
     id: str
@@ -210,6 +235,7 @@ class CameraOut(BaseModel):
     thresholds: list[ThresholdsForm]
     schedule: str
     timezone: str
+    tasks: list[TaskOut]
     is_scheduled: bool
     tiers: dict[TierName, float]
     kind: str
@@ -233,6 +259,11 @@ class CameraOut(BaseModel):
     unknown: dict[str, int]
     events: int
     open_event: str
+    observation: str
+    observed_s: float | None
+    observations: int
+    observations_skipped: int
+    observations_as_words: int
     connections: int
     problems: list[str]
 

@@ -30,6 +30,7 @@ class EventWindow:
     """A window that belongs to an event; `p_alarm` is None if its verdict was unknown.
 
     `label` is the class that it shows, its most probable label that alarms; empty for questions with two labels.
+    `p_raw` is the probability before calibration, None if it is not known.
     """
 
     window: int
@@ -37,6 +38,7 @@ class EventWindow:
     end_s: float
     p_alarm: float | None
     label: str = ""
+    p_raw: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,10 +15,13 @@ labels is answered by a text. Both are YAML files in `configs/tasks`, one questi
 
 import unicodedata
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
+import yaml
+
+from vigil.answer_schema import AnswerSchema
 from vigil.config import config_root, find_config, from_mapping, read_yaml
 from vigil.errors import ConfigError, UsageError
 from vigil.file_names import readable
@@ -28,6 +31,9 @@ LabelName: TypeAlias = str
 
 ALARM: LabelName = "alarm"
 NORMAL: LabelName = "normal"
+
+TEXT_TOKENS = 200
+"""The maximum length of the answer to a question without labels, unless the question has a limit of its own."""
 
 DESCRIBE_ZH = "请详细描述画面中的场景、人物和发生的事情。"
 DESCRIBE_EN = "Describe the scene, the people and what happens, in detail."
@@ -52,8 +58,9 @@ class Label:
 class Question:
     """A question about a window and its possible answers, the labels; without labels, the answer is a text.
 
-    `describe` asks for a description if the model was trained to answer with the label word alone. Raises ConfigError
-    for labels that are not distinct.
+    `describe` asks for a description if the model was trained to answer with the label word alone. A text has at most
+    `answer_tokens` tokens; with a `schema` the server holds it to JSON of that form. Raises ConfigError for labels that
+    are not distinct.
     """
 
     name: str
@@ -63,6 +70,8 @@ class Question:
     title: str = ""
     language: str = "zh"
     system_prompt: str = ""
+    schema: AnswerSchema[Any] | None = None
+    answer_tokens: int = TEXT_TOKENS
 
     def __post_init__(self) -> None:
         problems = list(self._problems())
@@ -81,7 +90,7 @@ class Question:
         normal_folders: tuple[str, ...] = ("normal",),
         alarm_descriptions: tuple[str, ...] = (),
         normal_descriptions: tuple[str, ...] = (),
-        **more: str,
+        **more: Any,
     ) -> Self:
         """The question that is answered by one word for an alarm and by another for anything else."""
         alarm = Label(
@@ -274,6 +283,29 @@ def list_questions() -> list[Question]:
     return sorted(questions, key=lambda question: not question.labels)
 
 
+def question_as_yaml(question: Question) -> str:
+    """A file for `configs/tasks` that holds a question with two labels, as `read_question` reads it."""
+    alarm, normal = question.label(ALARM), question.label(NORMAL)
+    content = _QuestionFile(
+        name=question.name,
+        question=question.text,
+        alarm_word=alarm.word,
+        normal_word=normal.word,
+        describe=question.describe,
+        title=question.title,
+        language=question.language,
+        alarm_folders=alarm.folders,
+        normal_folders=normal.folders,
+        alarm_descriptions=alarm.descriptions,
+        normal_descriptions=normal.descriptions,
+        system_prompt=question.system_prompt,
+    )
+    values = ((name, list(value) if isinstance(value, tuple) else value) for name, value in asdict(content).items())
+    told = {name: value for name, value in values if value}
+    text: str = yaml.safe_dump(told, allow_unicode=True, sort_keys=False, width=120)
+    return text
+
+
 def read_question(path: Path) -> Question:
     """Loads a question, with or without labels, from a YAML file; raises ConfigError."""
     data = read_yaml(path)
@@ -284,7 +316,11 @@ def read_question(path: Path) -> Question:
     if len(given) == 1:
         missing = next(key for key in _TWO_LABELS if key not in data)
         raise ConfigError(str(path), [f"{missing} is missing"])
-    more = {"describe": content.describe, "language": content.language, "system_prompt": content.system_prompt}
+    more: dict[str, Any] = {
+        "describe": content.describe,
+        "language": content.language,
+        "system_prompt": content.system_prompt,
+    }
     more |= {"name": content.name, "text": content.question, "title": content.title or content.name}
     if not given:
         return Question(labels=content.labels, **more)

@@ -39,6 +39,7 @@ class Cause(StrEnum):
     SKIPPED = "skipped"
     CANCELLED = "cancelled"
     WORDS_ONLY = "words_only"
+    NOT_ASKED = "not_asked"
     FAULT = "fault"
 
 
@@ -59,6 +60,7 @@ CAUSE_MEANINGS = {
     Cause.SKIPPED: "the motion gate found the window still",
     Cause.CANCELLED: "stopped before it was judged",
     Cause.WORDS_ONLY: "the question asks for words, not for a verdict",
+    Cause.NOT_ASKED: "a follow-up question: the answer to the question before it did not call for it",
     Cause.FAULT: "Vigil itself failed at it; the log says why",
 }
 
@@ -191,9 +193,9 @@ class WindowAnswers:
     answers: Mapping[str, Answer] = field(default_factory=dict)
 
     @classmethod
-    def unknown(cls, cause: Cause) -> "WindowAnswers":
-        """The answers about a window without a verdict."""
-        return cls(Verdict.unknown(cause))
+    def unknown(cls, cause: Cause, answers: Mapping[str, Answer] | None = None) -> "WindowAnswers":
+        """The answers about a window without a verdict: at most those about the camera itself."""
+        return cls(Verdict.unknown(cause), answers or {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

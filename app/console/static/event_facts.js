@@ -34,13 +34,15 @@ const p2 = (p) => p.toFixed(2);
 
 const WHY = {
   hysteresis: "events.why_incident", duration: "events.why_lasting",
-  sequence: "events.why_sequence", count: "events.why_count",
+  sequence: "events.why_sequence", count: "events.why_count", observation: "events.why_observation",
+  camera: "events.why_camera",
 };
 
 const ruleLine = (rule) => {
   if (!rule) return word("events.why_no_rule");
   const terms = (rule.terms ?? []).map(({ label, holds }) => (holds ? label : word("events.term_not", { label })));
-  const label = terms.join(word(rule.type === "sequence" ? "events.terms_then" : "events.terms_and"));
+  if (rule.type === "camera") return word(WHY.camera, { ...rule, fault: word(`events.fault_${rule.fault}`) });
+  const label = rule.type === "observation" ? rule.label : terms.join(word(rule.type === "sequence" ? "events.terms_then" : "events.terms_and"));
   return word(WHY[rule.type], { ...rule, label, from: p2(rule.opens_from) });
 };
 
@@ -58,6 +60,8 @@ export const whyLines = (event, why) => {
   const calibration = why.calibration
     ? word("events.why_calibrated", { t: p2(why.calibration.temperature), b: p2(why.calibration.bias), n: why.calibration.clips })
     : word("events.why_not_calibrated");
+  // Of the camera itself the pixels tell: there is no model, and no probability that could be calibrated.
+  if (why.rule?.type === "camera") return [ruleLine(why.rule), after].filter(Boolean);
   return [
     ruleLine(why.rule), votesLine(why),
     word("events.why_peak", { p: event.peak.toFixed(3), when: event.peak_s == null ? "–" : within(event, event.peak_s), tier: word(`events.tier_${event.tier}`) }),

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from vigil.alerts.settings import AlertSettings, Language
+from vigil.rules.camera_fault import CAMERA
 from vigil.store import CameraRecord, MediaFile
 from vigil.store.deliveries import Delivery
 
@@ -23,6 +24,11 @@ INCIDENTS: Mapping[str, Mapping[Language, str]] = {
     "烟雾": {"en": "smoke", "zh": "烟雾"},
     "异常声响": {"en": "an unusual sound", "zh": "异常声响"},
     "设备异常": {"en": "a fault of the camera", "zh": "设备异常"},
+    "camera covered": {"en": "a covered camera", "zh": "摄像机被遮挡"},
+    "camera moved": {"en": "a camera that was turned away", "zh": "摄像机被转动"},
+    "camera frozen": {"en": "a frozen camera picture", "zh": "摄像机画面冻结"},
+    "camera dark": {"en": "a camera picture that is too dark", "zh": "摄像机画面过暗"},
+    "camera blurred": {"en": "a camera that is out of focus", "zh": "摄像机失焦"},
 }
 """What the rules and tasks that come with Vigil find, and the classes of the task `anomaly9`."""
 TITLES: Mapping[Language, Mapping[str, str]] = {
@@ -106,7 +112,9 @@ class AlertMessage:
 
     def text(self, language: Language) -> str:
         """The message for people: what, where, when, how certain, and the model's words."""
-        certain = f"{self.event['tier']}, {self.event['peak']:.0%}"
+        # Of the camera itself no model told a probability.
+        is_about_camera = self.event["task"] == CAMERA
+        certain = str(self.event["tier"]) if is_about_camera else f"{self.event['tier']}, {self.event['peak']:.0%}"
         lines = [f"{self.spoken(language)} ({certain})", str(self.event["text"])]
         lines += [] if self.durable else [NOT_STORED[language]]
         return "\n".join(filter(None, lines))

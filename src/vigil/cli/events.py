@@ -393,6 +393,9 @@ def prune_store(
     verdict_days: Annotated[
         str, typer.Option(metavar="DAYS", help="Days to keep the log of verdicts, or `never` to delete none.")
     ] = "30",
+    observation_days: Annotated[
+        str, typer.Option(metavar="DAYS", help="Days to keep observations, or `never` to delete none.")
+    ] = "30",
     event_days: Annotated[
         str, typer.Option(metavar="DAYS", help="Days to keep events themselves, or `never` to delete none.")
     ] = "never",
@@ -401,7 +404,7 @@ def prune_store(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be deleted; delete nothing.")] = False,
 ) -> None:
-    """Delete old pictures, clips, verdicts and events; open events are never touched.
+    """Delete old pictures, clips, verdicts, observations and events; open events are never touched.
 
     Example: vigil events prune --media-days 7 --media-mb 2000
     """
@@ -409,13 +412,15 @@ def prune_store(
         media_days=_bound(media_days, "--media-days"),
         media_mb=_bound(media_mb, "--media-mb"),
         verdict_days=_bound(verdict_days, "--verdict-days"),
+        observation_days=_bound(observation_days, "--observation-days"),
         event_days=_bound(event_days, "--event-days"),
     )
     with Store.open(store, folder=folder, create=False) as opened:
         pruned = prune(opened, retention, dry_run=dry_run, also_marked=also_marked)
     typer.echo(
         f"{'would delete' if dry_run else 'deleted'} {pruned.files} pictures and clips "
-        f"({pruned.freed_bytes / 1e6:.1f} MB), {counted(pruned.verdicts, 'verdict')}, {counted(pruned.events, 'event')}"
+        f"({pruned.freed_bytes / 1e6:.1f} MB), {counted(pruned.verdicts, 'verdict')}, "
+        f"{counted(pruned.observations, 'observation')}, {counted(pruned.events, 'event')}"
     )
 
 

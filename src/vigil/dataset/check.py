@@ -19,7 +19,6 @@ from vigil.dataset.folder import dataset_digest, read_dataset_info, read_dataset
 from vigil.dataset.frame_files import FrameFile, inspect_frames
 from vigil.dataset.leakage import Finding, find_leaks, finding_for, label_leaking_traits
 from vigil.dataset.ownership import REGISTRY_NAME
-from vigil.dataset.special_tokens import special_token_in
 from vigil.dataset.workers import CombinedProgress, ProgressCallback, no_progress
 from vigil.frames import FrameSampling
 from vigil.label_tokens import deciding_ids, indistinct_labels, indistinct_message
@@ -27,6 +26,7 @@ from vigil.manifest import Manifest
 from vigil.models import ModelFamily, family_named
 from vigil.models.tokens import ByteBound, TokenCounter, TokenizerCounter, example_tokens, load_token_counter
 from vigil.questions import Question
+from vigil.special_tokens import special_token_in
 
 CUTOFF_LEN = 2048
 """LLaMA-Factory's default."""

@@ -76,7 +76,7 @@ def _answer(
         return Answer.unknown(Cause.CONTRADICTORY, detail=detail, tokens=tokens)
     raw = {label: mass.probability(label) for label in mass.logprobs}
     return Answer(
-        probabilities=_calibrated(raw, question, calibration),
+        probabilities=calibrated_probabilities(raw, question, calibration),
         raw_probabilities=raw,
         outside=mass.outside,
         stated_label=reading.stated_label,
@@ -84,7 +84,10 @@ def _answer(
     )
 
 
-def _calibrated(raw: Mapping[str, float], question: Question, calibration: Calibration | None) -> Mapping[str, float]:
+def calibrated_probabilities(
+    raw: Mapping[str, float], question: Question, calibration: Calibration | None
+) -> Mapping[str, float]:
+    """The probabilities of the labels under a calibration."""
     if calibration is None:
         return raw
     if not question.has_two_labels:

@@ -104,7 +104,7 @@ def as_csv(
         row = (
             event_record(event) | mark_record(marks.get(event.id, ())) | {"windows": len(event.windows), "media": paths}
         )
-        writer.writerow({name: _cell(value) for name, value in row.items()})
+        writer.writerow({name: spreadsheet_cell(value) for name, value in row.items()})
     return out.getvalue()
 
 
@@ -119,10 +119,10 @@ def missed_as_csv(spans: Sequence[MissedSpan]) -> str:
     writer = csv.DictWriter(out, MISSED_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for span in spans:
-        writer.writerow({name: _cell(value) for name, value in missed_record(span).items()})
+        writer.writerow({name: spreadsheet_cell(value) for name, value in missed_record(span).items()})
     return out.getvalue()
 
 
-def _cell(value: Any) -> Any:
+def spreadsheet_cell(value: Any) -> Any:
     """Quotes text that a spreadsheet would run as a formula; the spreadsheet does not display the quote."""
     return f"'{value}" if isinstance(value, str) and value.lstrip().startswith(FORMULA_STARTS) else value

@@ -8,6 +8,7 @@ from vigil.counted import counted
 from vigil.report.timeline import format_seconds
 from vigil.score.classes import ClassScore
 from vigil.score.metrics import Interval
+from vigil.score.question_tuning import TriedQuestion
 from vigil.score.scorecard import ModelComparison, Score, ScoreFigures
 from vigil.score.timeline_matching import WindowFigures
 from vigil.score.timeline_scorecard import TimelineFigures, TimelineScore
@@ -78,6 +79,21 @@ def _confusion_rows(score: ClassScore) -> list[tuple[str, ...]]:
 
 def _is_said(label: str, score: ClassScore) -> bool:
     return any(said[label] for said in score.confusion.values())
+
+
+def question_table(ranked: Sequence[TriedQuestion]) -> str:
+    """Wordings of a question as rows, the best first, each with its area and the paired difference to the old one's."""
+    rows: list[tuple[str, ...]] = [("", "ROC AUC", "difference to the old", "clips", "no answer")]
+    for number, tried in enumerate(ranked, start=1):
+        compared = tried.comparison
+        difference = (
+            "the old question"
+            if compared is None
+            else with_interval(compared.roc_auc_difference, compared.roc_auc_difference_ci95)
+        )
+        rows.append((str(number), _area(tried.figures), difference, str(tried.figures.n), str(tried.unknown)))
+    texts = (f"{number}  {tried.question.text}" for number, tried in enumerate(ranked, start=1))
+    return "\n".join([align_rows(rows), "", *texts])
 
 
 def _score_rows(columns: Sequence[ScoreFigures]) -> list[tuple[str, ...]]:

@@ -56,6 +56,11 @@ class SequenceSettings:
         """Both terms, in their order."""
         return (self.first, self.then)
 
+    @property
+    def memory_s(self) -> float:
+        """Seconds of the past from which it goes on after a restart."""
+        return self.within_s + self.unknown_timeout_s
+
     def asking(self, questions: Sequence[str]) -> "SequenceSettings":
         """The same settings with these questions in place of those of `terms`, in their order."""
         first, then = questions

@@ -18,7 +18,8 @@ from vigil.store.event_filter import TIERS, EventFilter
 from vigil.store.event_record import EventState
 from vigil.store.schema import cameras, event_search, events
 from vigil.store.schema import marks as mark_rows
-from vigil.store.search import containing, contains, fold
+from vigil.store.search import containing, event_terms
+from vigil.store.term_index import fold
 
 FEW = 1000
 """So many events are fetched and sorted in a few milliseconds; what more events match is met soon on the way down."""
@@ -166,7 +167,7 @@ def _with_text(connection: Connection, query: "Select[*tuple[Any, ...]]", words:
     few = None if ids else _few(connection, containing(connection, words))
     if few is not None:
         return query.where(events.c.id.in_(few))
-    found = contains(fold(words))
+    found = event_terms.contains(fold(words))
     is_so = or_(found, events.c.camera_id.in_(ids)) if ids else found
     return query.join(event_search, event_search.c.event_id == events.c.id).where(is_so)
 

@@ -61,6 +61,7 @@ def insert_new_windows(connection: Connection, event: Event, *, is_new: bool) ->
             "end_s": e.end_s,
             "p_alarm": e.p_alarm,
             "label": e.label,
+            "p_raw": e.p_raw,
         }
         for e in fresh
     ]
@@ -86,7 +87,12 @@ def windows_of(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[Ev
     found = rows_of(connection, (event_windows,), columns.event_id, ids, order_by=(columns.event_id, columns.window))
     for row in found:
         evidence = EventWindow(
-            window=row.window, start_s=row.start_s, end_s=row.end_s, p_alarm=row.p_alarm, label=row.label
+            window=row.window,
+            start_s=row.start_s,
+            end_s=row.end_s,
+            p_alarm=row.p_alarm,
+            label=row.label,
+            p_raw=row.p_raw,
         )
         windows[row.event_id].append(evidence)
     return {event_id: tuple(found) for event_id, found in windows.items()}

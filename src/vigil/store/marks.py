@@ -15,7 +15,7 @@ from vigil.store.changes import log_changes
 from vigil.store.database import Database
 from vigil.store.event_rows import read_events
 from vigil.store.rows_of import rows_of
-from vigil.store.schema import events, marks
+from vigil.store.schema import event_windows, events, marks
 from vigil.store.search import index_events
 from vigil.store.times import utc_now
 
@@ -79,6 +79,27 @@ class MarkTable:
             rows = rows_of(connection, (marks,), marks.c.event_id, event_ids, order_by=(marks.c.number,))
             found |= {row.event_id: _mark(row) for row in rows}
         return {event_id: mark for event_id, mark in found.items() if mark.mark}
+
+    def of_question(self, question: str, *, model: str) -> dict[str, bool]:
+        """Which events that a model's answers to a question made are marked as true (True) or as false alarms (False).
+
+        By event id; events whose newest mark says neither are left out.
+        """
+        query = select(marks.c.event_id, marks.c.mark).join(events, events.c.id == marks.c.event_id)
+        own = query.where(events.c.task == question, events.c.model == model).order_by(marks.c.number)
+        with self._database.reading("reading the marks of a question") as connection:
+            newest = {row.event_id: row.mark for row in connection.execute(own)}
+        return {event_id: mark == "true" for event_id, mark in newest.items() if mark in ("true", "false_alarm")}
+
+    def uncalibrated(self, event_ids: Sequence[str]) -> dict[str, tuple[float, ...]]:
+        """What the model itself said of the windows of these events, by event id; older stores do not know it."""
+        columns = event_windows.c
+        found: dict[str, tuple[float, ...]] = {}
+        with self._database.reading("reading the windows of marked events") as connection:
+            for row in rows_of(connection, (columns.event_id, columns.p_raw), columns.event_id, event_ids):
+                if row.p_raw is not None:
+                    found[row.event_id] = (*found.get(row.event_id, ()), row.p_raw)
+        return found
 
 
 def _check(mark: str, *, who: str, note: str, label: str) -> None:

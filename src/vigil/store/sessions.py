@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, or_, select
 
 from vigil.events import Event, new_id
 from vigil.files import make_private_folder
@@ -27,6 +27,9 @@ from vigil.store.times import utc_now
 from vigil.verdict import JudgedWindow
 
 log = logging.getLogger(__name__)
+
+MOST_SESSIONS_RESUMED = 100
+"""The most earlier sessions of a camera from which rules go on: it restarted as often within minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +112,20 @@ class SessionTable:
         with self._database.reading("reading watches") as connection:
             return _read(connection, select(sessions).where(wanted).order_by(sessions.c.id.desc()))
 
+    def overlapping(
+        self, *, since_utc: str | None, until_utc: str | None, camera_ids: Sequence[str] = ()
+    ) -> list[WatchSession]:
+        """The sessions that went on at some time of a span (None: open), of these cameras or of all, oldest first."""
+        query = select(sessions).order_by(sessions.c.started_utc, sessions.c.id)
+        if since_utc:
+            query = query.where(or_(sessions.c.ended_utc.is_(None), sessions.c.ended_utc >= since_utc))
+        if until_utc:
+            query = query.where(sessions.c.started_utc <= until_utc)
+        if camera_ids:
+            query = query.where(sessions.c.camera_id.in_(camera_ids))
+        with self._database.reading("reading watches") as connection:
+            return _read(connection, query)
+
     def of_event(self, event_id: str) -> WatchSession | None:
         """The session in which an event was found; None if it was saved outside any."""
         with self._database.reading("reading watches") as connection:
@@ -143,6 +160,19 @@ def session_of(connection: Connection, event_id: str) -> WatchSession | None:
     """Same as `SessionTable.of_event`, in the caller's transaction."""
     query = select(sessions).join(events, events.c.session_id == sessions.c.id).where(events.c.id == event_id)
     return next(iter(_read(connection, query)), None)
+
+
+def live_sessions(connection: Connection, camera_id: str, *, task: str, from_utc: str) -> list[WatchSession]:
+    """The live sessions of a camera under a task that may have gone on after a time, oldest first."""
+    # A session that was killed has no end; its verdicts say whether it went on.
+    wanted = (
+        sessions.c.camera_id == camera_id,
+        sessions.c.task == task,
+        sessions.c.epoch_s.is_not(None),
+        (sessions.c.ended_utc.is_(None)) | (sessions.c.ended_utc >= from_utc),
+    )
+    newest = select(sessions).where(*wanted).order_by(sessions.c.id.desc()).limit(MOST_SESSIONS_RESUMED)
+    return _read(connection, newest)[::-1]
 
 
 def end_all(connection: Connection, source: str | None, *, camera_id: str, because: str) -> None:

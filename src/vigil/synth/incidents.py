@@ -24,7 +24,7 @@ from vigil.synth.actors import (
     place_alone,
 )
 from vigil.synth.figure import RGBColor
-from vigil.synth.props import FAULT_KINDS, Fault, FaultKind, Fence, Held, Plume, Props, Zone
+from vigil.synth.props import FAULT_KINDS, DrawnFault, FaultKind, Fence, Held, Plume, Props, Zone
 from vigil.synth.scene import Scene
 
 NORMAL_SCENES: Final[Mapping[str, float]] = MappingProxyType(
@@ -259,9 +259,9 @@ def _steaming(rng: np.random.Generator, scene: Scene) -> Staging:
     return Staging(cast_activity(rng, seen), Props(plume=_plume(rng, is_steam=True)))
 
 
-def _fault(rng: np.random.Generator, kind: str) -> Fault:
+def _fault(rng: np.random.Generator, kind: str) -> DrawnFault:
     known: FaultKind = next(each for each in FAULT_KINDS if each == kind)
-    return Fault(
+    return DrawnFault(
         kind=known,
         strength=float(rng.uniform(0, 1)),
         centre=(float(rng.uniform(0.35, 0.65)), float(rng.uniform(0.35, 0.65))),

@@ -67,7 +67,7 @@ class Plume:
 
 
 @dataclass(frozen=True)
-class Fault:
+class DrawnFault:
     """A fault of the camera: its lens covered, out of focus, or dazzled, or its signal full of snow."""
 
     kind: FaultKind
@@ -85,7 +85,7 @@ class Props:
     zone: Zone | None = None
     held: tuple[Held, ...] = ()
     plume: Plume | None = None
-    fault: Fault | None = None
+    fault: DrawnFault | None = None
 
 
 def draw_behind(image: Image, props: Props) -> None:
@@ -165,7 +165,7 @@ def _with_plume(image: Image, plume: Plume, time_s: float) -> Image:
     return np.asarray(image * (1 - mask) + plume.grey * mask, dtype=np.uint8)
 
 
-def _with_fault(image: Image, fault: Fault, time_s: float) -> Image:
+def _with_fault(image: Image, fault: DrawnFault, time_s: float) -> Image:
     height, width = image.shape[:2]
     if fault.kind == "defocused":
         return np.asarray(cv2.GaussianBlur(image, (0, 0), height * (0.03 + 0.05 * fault.strength)), dtype=np.uint8)

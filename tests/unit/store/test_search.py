@@ -15,7 +15,7 @@ from vigil.events import Tier
 from vigil.store import CameraRecord, EventFilter, RetentionSettings, Store, event_query, migrations, prune
 from vigil.store import events as events_module
 from vigil.store import store as store_module
-from vigil.store.search import asked_terms, fold, terms_of
+from vigil.store.term_index import asked_terms, fold, terms_of
 
 CAMERAS = [f"cam_0000000{number}" for number in range(8)]
 MANY = 3000
