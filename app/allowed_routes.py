@@ -24,7 +24,7 @@ PLACEHOLDERS = {
 }
 """What `{name}` may stand for in a route: an asset has no segment that begins with a dot; a path is absolute."""
 
-CONSOLE_PAGES = ("/{language}/watch", "/{language}/events", "/{language}/events/{word}")
+CONSOLE_PAGES = ("/{language}/watch", "/{language}/events", "/{language}/events/{word}", "/{language}/ask")
 """The pages of the console; links to them are in alerts."""
 
 START_PAGES = ("/", "/{language}", "/{language}/", *CONSOLE_PAGES, "/sign-in")
@@ -58,6 +58,8 @@ OPEN_TO_SEND = (
 )
 
 API_ROUTES: dict[str, tuple[str, ...]] = {
+    "/ask": ("POST",),
+    "/ask/stream": ("POST",),
     "/audit": ("GET",),
     "/cameras": ("GET", "POST"),
     "/cameras/test": ("POST",),
@@ -96,6 +98,7 @@ API_ROUTES: dict[str, tuple[str, ...]] = {
     "/missed": ("GET",),
     "/missed/export.{format}": ("GET",),
     "/missed/{word}": ("DELETE",),
+    "/observations": ("GET",),
     "/openapi.json": ("GET",),
     "/questions": ("GET",),
     "/ready": ("GET",),

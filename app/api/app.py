@@ -20,6 +20,7 @@ from ..background_jobs import background_jobs
 from ..gate import add_gate
 from ..problems import problem, problem_of
 from ..web.context import SiteContext
+from .ask import ask_router
 from .camera_rules import rules_router
 from .cameras import cameras_router
 from .context import ApiContext
@@ -30,6 +31,7 @@ from .judge import judge_router
 from .live import live_router, make_hub
 from .media import media_router
 from .missed import missed_router
+from .observations import observations_router
 from .review import review_router
 from .schemas import Problem
 from .speech import speech_router
@@ -69,11 +71,13 @@ def build_api(context: SiteContext) -> FastAPI:
         events_router(shared),
         media_router(shared),
         missed_router(shared),
+        observations_router(shared),
         strips_router(shared),
         speech_router(shared),
         cameras_router(shared),
         rules_router(shared),
         judge_router(shared),
+        ask_router(shared),
         live_router(shared, hub),
         health_router(shared, hub),
     ):

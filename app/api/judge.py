@@ -6,8 +6,7 @@ A stranger's file is first looked into, and pictures are decoded, in the limited
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -26,14 +25,13 @@ from vigil.verdict import Answer, Outcome, Verdict
 from vigil.watch import WatchSettings
 from vigil.windows import Window, iter_windows
 
-from ..problems import BusyError, UnsupportedError
+from ..problems import UnsupportedError
 from ..web.uploads import Upload, inspect_upload
 from .auth import JudgeCaller, write_down
 from .context import ApiContext
+from .request_queue import RequestQueue
 from .schemas import JudgedOut, Judgement, problems
 
-AT_ONCE = 2
-MOST_WAITING = 4
 MOST_FILES = 32
 MOST_WINDOWS = 30
 """The windows of a clip that are judged; `is_complete` says whether it has more."""
@@ -53,30 +51,10 @@ class Sent:
     is_complete: bool
 
 
-class Queue:
-    """A few requests at a time; a few more wait, and others are refused."""
-
-    def __init__(self, *, at_once: int = AT_ONCE, most_waiting: int = MOST_WAITING) -> None:
-        self._places = asyncio.Semaphore(at_once)
-        self._left = at_once + most_waiting
-
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Waits for a place; raises BusyError if too many wait."""
-        if self._left <= 0:
-            raise BusyError("too much is being judged already; send it again in a few seconds")
-        self._left -= 1
-        try:
-            async with self._places:
-                yield
-        finally:
-            self._left += 1
-
-
 def judge_router(context: ApiContext) -> APIRouter:
     """The route that judges what is sent."""
     router = APIRouter(tags=["judge"])
-    queue = Queue()
+    queue = RequestQueue(told="too much is being judged already; send it again in a few seconds")
 
     @router.post("/judge", response_model=Judgement, responses=problems(400, 413, 415, 502, 503))
     async def judge(

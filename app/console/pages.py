@@ -49,6 +49,7 @@ class ConsolePage:
 
 WATCH = ConsolePage("watch", "watch.js", "watch.css", ("console.", "watch."))
 EVENTS = ConsolePage("events", "review.js", "review.css", ("console.", "events."))
+ASK = ConsolePage("ask", "ask.js", "ask.css", ("console.", "ask."))
 
 
 def add_console(app: FastAPI, context: SiteContext, assets: ConsoleAssets) -> None:
@@ -56,7 +57,7 @@ def add_console(app: FastAPI, context: SiteContext, assets: ConsoleAssets) -> No
     shell = ConsoleShell(context, assets)
     add_pictures(app, context)
     for language in LANGUAGES:
-        for path, page in ((f"/{language}/watch", WATCH), (f"/{language}/events", EVENTS)):
+        for path, page in ((f"/{language}/watch", WATCH), (f"/{language}/events", EVENTS), (f"/{language}/ask", ASK)):
             app.add_api_route(path, partial(shell.answer, language=language, page=page), methods=["GET", "HEAD"])
         one = partial(shell.answer_event, language=language)
         app.add_api_route(f"/{language}/events/{{event}}", one, methods=["GET", "HEAD"])
@@ -96,6 +97,7 @@ class ConsoleShell:
             "preloads": self._preloads(page),
             "current_watch": ' aria-current="page"' if page == WATCH else "",
             "current_events": ' aria-current="page"' if page == EVENTS else "",
+            "current_ask": ' aria-current="page"' if page == ASK else "",
         }
         told = {
             "tag": TAGS[language],

@@ -70,18 +70,43 @@ export const ask = async (path, { query, timeoutMs = TIMEOUT_MS, ...how } = {}) 
   return answer.status === 204 ? null : answer.json();
 };
 
-/** A change: like `ask`, with the token; a token of an older session is exchanged once. */
-export const change = async (method, path, body, options = {}) => {
-  const attempt = async () => {
-    const { csrf_token: token } = await whoAmI();
-    const headers = { "X-CSRF-Token": token, ...(body === undefined ? {} : { "Content-Type": "application/json" }) };
-    return ask(path, { ...options, method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
-  };
+// A token of an older session is exchanged once.
+const withToken = async (attempt) => {
   try {
-    return await attempt();
+    return await attempt((await whoAmI()).csrf_token);
   } catch (problem) {
     if (problem.kind !== "csrf") throw problem;
     session = null;
-    return attempt();
+    return attempt((await whoAmI()).csrf_token);
+  }
+};
+
+/** A change: like `ask`, with the token. */
+export const change = (method, path, body, options = {}) =>
+  withToken((token) => {
+    const headers = { "X-CSRF-Token": token, ...(body === undefined ? {} : { "Content-Type": "application/json" }) };
+    return ask(path, { ...options, method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  });
+
+/** A change whose answer comes in lines of JSON, each handed to `onLine` as it arrives; there is no limit of time. */
+export const changeByLines = (path, body, { signal, onLine }) =>
+  withToken(async (token) => {
+    const headers = { "X-CSRF-Token": token, "Content-Type": "application/json" };
+    const answer = await fetch(urlOf(path), { method: "POST", headers, body: JSON.stringify(body), signal, credentials: "same-origin" });
+    if (answer.status === 401) signInAgain();
+    if (!answer.ok) throw await problemOf(answer);
+    await readLines(answer.body.getReader(), onLine);
+  });
+
+const readLines = async (reader, onLine) => {
+  const decoder = new TextDecoder();
+  let left = "";
+  for (let isDone = false; !isDone;) {
+    const { value, done } = await reader.read();
+    isDone = done;
+    left += decoder.decode(value, { stream: !done });
+    const lines = left.split("\n");
+    left = lines.pop();
+    for (const line of lines) if (line) onLine(JSON.parse(line));
   }
 };

@@ -4,7 +4,7 @@ import ssl
 from asyncio import to_thread
 from contextlib import suppress
 from email.message import EmailMessage
-from email.utils import formatdate
+from email.utils import formatdate, make_msgid
 from hashlib import sha256
 
 import aiosmtplib
@@ -30,10 +30,20 @@ class MailSink:
 
     async def send(self, message: AlertMessage) -> None:
         """Sends a mail; raises DeliveryError unless the server took it for every recipient."""
+        await self._transmit(await to_thread(self.mail, message))
+
+    async def send_text(self, subject: str, text: str) -> None:
+        """Sends a text that is no alert, such as a report; raises DeliveryError as `send` does."""
+        mail = self._headed(subject)
+        mail["Message-ID"] = make_msgid(domain=DOMAIN)
+        mail.set_content(text)
+        await self._transmit(mail)
+
+    async def _transmit(self, mail: EmailMessage) -> None:
         settings = self._settings
         try:
             refused, _ = await aiosmtplib.send(
-                await to_thread(self.mail, message),
+                mail,
                 sender=settings.sender,
                 recipients=list(settings.to),
                 hostname=settings.host,
@@ -59,14 +69,9 @@ class MailSink:
     def mail(self, message: AlertMessage) -> EmailMessage:
         """The mail; its id is made of the message's key, so that a mailbox can tell repetitions."""
         language = self._settings.language
-        mail = EmailMessage()
-        mail["Subject"] = " ".join(message.title(language).split())
-        mail["From"] = self._settings.sender
-        mail["To"] = ", ".join(self._settings.to)
-        mail["Date"] = formatdate(localtime=True)
+        mail = self._headed(message.title(language))
         mail["Message-ID"] = _mail_id(message.key)
         mail["X-Vigil-Event"] = message.id
-        mail["Auto-Submitted"] = "auto-generated"
         if message.revision > 1:
             first = _mail_id(f"{message.key.rpartition('/')[0]}/1")
             mail["In-Reply-To"] = mail["References"] = first
@@ -76,6 +81,15 @@ class MailSink:
             with suppress(OSError):
                 picture = message.snapshot.read_bytes()
                 mail.add_attachment(picture, maintype="image", subtype="jpeg", filename="snapshot.jpg")
+        return mail
+
+    def _headed(self, subject: str) -> EmailMessage:
+        mail = EmailMessage()
+        mail["Subject"] = " ".join(subject.split())
+        mail["From"] = self._settings.sender
+        mail["To"] = ", ".join(self._settings.to)
+        mail["Date"] = formatdate(localtime=True)
+        mail["Auto-Submitted"] = "auto-generated"
         return mail
 
 

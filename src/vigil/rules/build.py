@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from vigil.errors import UsageError
@@ -13,12 +13,15 @@ from vigil.rules.condition import Term
 from vigil.rules.count import CountRule, CountSettings
 from vigil.rules.duration import DurationRule, DurationSettings
 from vigil.rules.hysteresis import HysteresisRule, HysteresisSettings
+from vigil.rules.observation import ObservationRule, ObservationSettings
 from vigil.rules.rule import Guard, Rule, RuleSet, log_failures
 from vigil.rules.schedule import WeeklySchedule
 from vigil.rules.sequence import SequenceRule, SequenceSettings
 from vigil.rules.site_count import SiteCountRule, SiteTally
 
-RuleSettings: TypeAlias = HysteresisSettings | DurationSettings | SequenceSettings | CountSettings | CameraFaultSettings
+RuleSettings: TypeAlias = (
+    HysteresisSettings | DurationSettings | SequenceSettings | CountSettings | ObservationSettings | CameraFaultSettings
+)
 """The settings of one rule; `type` names its kind."""
 
 MADE_OF: Mapping[type[RuleSettings], Callable[..., Rule]] = {
@@ -26,6 +29,7 @@ MADE_OF: Mapping[type[RuleSettings], Callable[..., Rule]] = {
     DurationSettings: DurationRule,
     SequenceSettings: SequenceRule,
     CountSettings: CountRule,
+    ObservationSettings: ObservationRule,
     CameraFaultSettings: DurationRule,
 }
 
@@ -37,33 +41,61 @@ def resolve_questions(
 
     Raises UsageError if two rules have one name, or one is about a question or a label that does not exist.
     """
-    names = Counter(rule.name or own.name for rule in rules)
-    twice = [name for name, count in names.items() if count > 1]
-    if twice:
-        raise UsageError(
-            f"two rules are called {twice[0]!r}; give each its own name (a rule without one has the task's)"
-        )
     questions = {own.name: own}
     resolved: list[RuleSettings] = []
     for rule in rules:
-        if isinstance(rule, HysteresisSettings | CameraFaultSettings):
+        if isinstance(rule, ObservationSettings | CameraFaultSettings):
             resolved.append(rule)
+            continue
+        if isinstance(rule, HysteresisSettings):
+            named, question = _hysteresis(rule, own)
+            questions.setdefault(question.name, question)
+            resolved.append(named)
             continue
         asked = [_question_of(term, own, rule=rule.name) for term in rule.terms]
         for question in asked:
             questions.setdefault(question.name, question)
         resolved.append(rule.asking([question.name for question in asked]))
+    names = Counter(rule.name or own.name for rule in resolved)
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        raise UsageError(
+            f"two rules are called {twice[0]!r}; give each its own name (a rule without one has the task's)"
+        )
     return tuple(resolved), tuple(questions.values())
+
+
+def questions_asked(rule: RuleSettings) -> set[str]:
+    """The names of the questions that a rule is about, without the task's own where the rule leaves it unnamed."""
+    if isinstance(rule, ObservationSettings | CameraFaultSettings):
+        return set()
+    named = {rule.question} if isinstance(rule, HysteresisSettings) else {term.question for term in rule.terms}
+    return named - {""}
+
+
+def _hysteresis(rule: HysteresisSettings, own: Question) -> tuple[HysteresisSettings, Question]:
+    """The rule with its question's name and labels, and the question; the usual rule of the task stays as it is."""
+    if not rule.question and not rule.labels:
+        return rule, own
+    question = own if rule.question in ("", own.name) else load_question(rule.question)
+    for label in rule.labels:
+        _require_label(label, question, rule=rule.name)
+    is_others = question.name != own.name
+    labels = rule.labels or (question.alarm_labels if is_others else ())
+    name = rule.name or (question.name if is_others else "")
+    return replace(rule, name=name, question=question.name if is_others else "", labels=labels), question
 
 
 def _question_of(term: Term, own: Question, *, rule: str) -> Question:
     question = own if term.question in ("", own.name) else load_question(term.question)
-    if term.label not in question.words():
-        labels = ", ".join(question.words())
-        raise UsageError(
-            f"the rule {rule} is about a label {term.label!r}; the labels of {question.name} are: {labels}"
-        )
+    _require_label(term.label, question, rule=rule)
     return question
+
+
+def _require_label(label: str, question: Question, *, rule: str) -> None:
+    if label not in question.words():
+        labels = ", ".join(question.words())
+        raise UsageError(f"the rule {rule} is about a label {label!r}; the labels of {question.name} are: {labels}")
 
 
 def build_rules(

@@ -13,7 +13,7 @@ from typing import Literal
 
 from vigil.errors import UsageError
 from vigil.events import EventChange, EventWindow, TierThresholds
-from vigil.rules.condition import Term, sight_of
+from vigil.rules.condition import Term, evidence_of, sight_of
 from vigil.rules.ongoing_event import OngoingEventRule
 from vigil.rules.rule import EPSILON_S, QUIET, TOO_LONG
 from vigil.verdict import JudgedWindow
@@ -89,7 +89,7 @@ class CountRule(OngoingEventRule[CountSettings]):
         is_known = sight.holds is not None
         changes = self.tick(judged.start_s if is_known else judged.end_s)
         new_s = self._ongoing.see(judged, is_known=is_known)
-        evidence = EventWindow(window=judged.window, start_s=judged.start_s, end_s=judged.end_s, p_alarm=sight.p)
+        evidence = evidence_of(judged, sight.p, self.settings.terms[0])
         if sight.holds is False:
             self._count_off(new_s)
         elif sight.holds:

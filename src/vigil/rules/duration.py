@@ -18,7 +18,7 @@ from typing import Literal, Protocol
 
 from vigil.errors import UsageError
 from vigil.events import Event, EventChange, EventWindow, OpenEvent, TierThresholds, new_id
-from vigil.rules.condition import Term, sight_of
+from vigil.rules.condition import Term, evidence_of, sight_of
 from vigil.rules.late_texts import LateTexts
 from vigil.rules.rule import EPSILON_S, LOST_SIGHT, NEVER_S, OUT_OF_SCHEDULE, QUIET, TOO_LONG, announced_s
 from vigil.rules.schedule import SourceSchedule, WeeklySchedule
@@ -167,7 +167,7 @@ class DurationRule:
     def push(self, judged: JudgedWindow) -> list[EventChange]:
         """Processes the next window; returns the changes, in order."""
         sight = sight_of(self.settings.terms, judged, task=self.task, tiers=self.settings.tiers)
-        evidence = EventWindow(window=judged.window, start_s=judged.start_s, end_s=judged.end_s, p_alarm=sight.p)
+        evidence = evidence_of(judged, sight.p, self.settings.terms[0])
         self._texts.keep(judged.window, judged.verdict.text)
         if not self._schedule.is_open(evidence.start_s, evidence.end_s, epoch_s=self.epoch_s):
             return self._reset(OUT_OF_SCHEDULE)

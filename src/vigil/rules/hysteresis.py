@@ -20,7 +20,7 @@ from typing import Literal
 from vigil.errors import UsageError
 from vigil.events import Event, EventChange, EventWindow, OpenEvent, TierThresholds, new_id
 from vigil.rules.late_texts import LateTexts
-from vigil.rules.rule import EPSILON_S, LOST_SIGHT, NEVER_S, QUIET, TOO_LONG, announced_s
+from vigil.rules.rule import EPSILON_S, LOST_SIGHT, NEVER_S, QUIET, TOO_LONG, announced_s, verdict_on
 from vigil.verdict import JudgedWindow, Outcome, Verdict
 
 
@@ -31,11 +31,14 @@ class HysteresisSettings:
     It opens when `k` of the last `n` known verdicts reach `tiers.low`, and continues with windows that reach
     `keep_from`. It closes after `quiet_s` seconds of judged footage below `keep_from`, or after `unknown_timeout_s`
     seconds without a known verdict (lost sight). An event longer than `max_event_s` is split. Without a `name` it takes
-    the task's. Raises UsageError for inconsistent values.
+    that of its question. An empty `question` is the task's own; an alarm is an answer with one of `labels` (none: those
+    of the question that are alarms). Raises UsageError for inconsistent values.
     """
 
     type: Literal["hysteresis"] = "hysteresis"
     name: str = ""
+    question: str = ""
+    labels: tuple[str, ...] = ()
     k: int = 2
     n: int = 3
     tiers: TierThresholds = field(default_factory=TierThresholds)
@@ -135,12 +138,8 @@ class HysteresisRule:
 
     def push(self, judged: JudgedWindow) -> list[EventChange]:
         """Processes the next window's verdict; returns the changes, in order."""
-        evidence = EventWindow(
-            window=judged.window,
-            start_s=judged.start_s,
-            end_s=judged.end_s,
-            p_alarm=self.settings.weight(judged.verdict),
-        )
+        judged = self._on_its_question(judged)
+        evidence = self._evidence(judged)
         self._note_window(judged)
         known = evidence.p_alarm is not None
         changes = self.tick(evidence.start_s if known else evidence.end_s)
@@ -200,6 +199,21 @@ class HysteresisRule:
             self._first.clear()
         self._texts.keep(judged.window, judged.verdict.text)
 
+    def _on_its_question(self, judged: JudgedWindow) -> JudgedWindow:
+        if not self.settings.labels:
+            return judged
+        return verdict_on(judged, question=self.settings.question or self.task, labels=self.settings.labels)
+
+    def _evidence(self, judged: JudgedWindow) -> EventWindow:
+        return EventWindow(
+            window=judged.window,
+            start_s=judged.start_s,
+            end_s=judged.end_s,
+            p_alarm=self.settings.weight(judged.verdict),
+            p_raw=judged.verdict.p_raw,
+            label=judged.verdict.alarm_label,
+        )
+
     def _is_over(self, evidence: EventWindow) -> bool:
         return evidence.p_alarm is not None and evidence.p_alarm >= self.settings.tiers.low
 
@@ -222,7 +236,7 @@ class HysteresisRule:
             source=self.source,
             camera_id=self.camera_id,
             tiers=self.settings.tiers,
-            task=self.task,
+            task=self.settings.question or self.task,
             model=self.model,
             epoch_s=self.epoch_s,
             rule=self.name,
@@ -263,10 +277,7 @@ class HysteresisRule:
         return [EventChange("closed", incident.snapshot())]
 
     def _close_short_source(self, because: str) -> list[EventChange]:
-        evidence = [
-            EventWindow(window=j.window, start_s=j.start_s, end_s=j.end_s, p_alarm=self.settings.weight(j.verdict))
-            for j in self._first
-        ]
+        evidence = [self._evidence(judged) for judged in self._first]
         known = [e for e in evidence if e.p_alarm is not None]
         if not known or not all(map(self._is_over, known)):
             return []

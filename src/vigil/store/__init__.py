@@ -8,6 +8,7 @@ from vigil.store.event_filter import EventFilter, MarkFilter
 from vigil.store.events import EventsPage
 from vigil.store.media import MediaFile
 from vigil.store.media_store import MediaKind, MediaStore
+from vigil.store.observations import ObservationFilter, ObservationsPage
 from vigil.store.postgresql import DatabaseTimeouts
 from vigil.store.rejected_rows import REFUSED
 from vigil.store.retention import PruneReport, RetentionSettings, prune
@@ -30,6 +31,8 @@ __all__ = [
     "MediaFile",
     "MediaKind",
     "MediaStore",
+    "ObservationFilter",
+    "ObservationsPage",
     "PruneReport",
     "RetentionSettings",
     "Store",

@@ -18,7 +18,7 @@ from vigil.errors import UsageError
 from vigil.masks import Mask, masks_from_text, masks_to_text
 from vigil.store.database import Database
 from vigil.store.rows_of import rows_of
-from vigil.store.schema import cameras, events, missed_spans, sessions, settings, verdicts
+from vigil.store.schema import cameras, events, missed_spans, observations, sessions, settings, verdicts
 from vigil.store.times import utc_now
 
 CAMERA_ID = re.compile(r"cam_[0-9a-f]{8}")
@@ -344,7 +344,7 @@ def _update(connection: Connection, camera_id: str, **values: str) -> None:
 
 
 def _merge(connection: Connection, other: str, *, into: str) -> None:
-    for table in (sessions, verdicts, events, missed_spans):
+    for table in (sessions, verdicts, events, missed_spans, observations):
         connection.execute(table.update().where(table.c.camera_id == other).values(camera_id=into))
     connection.execute(cameras.delete().where(cameras.c.id == other))
 

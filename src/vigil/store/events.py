@@ -15,7 +15,16 @@ from vigil.events import Event
 from vigil.store.changes import TELLABLE, StoredChange, StoredKind, kinds_between, log_changes, note_published_kinds
 from vigil.store.database import Database, upsert
 from vigil.store.event_filter import EventFilter
-from vigil.store.event_query import NEWEST_FIRST, camera_names, counting, cursor_of, matching, newest, older_than
+from vigil.store.event_query import (
+    LABELS_OF_EVENTS,
+    NEWEST_FIRST,
+    camera_names,
+    counting,
+    cursor_of,
+    matching,
+    newest,
+    older_than,
+)
 from vigil.store.event_rows import events_of, insert_new_windows, last_window_end_s, read_events, row_of
 from vigil.store.rows_of import rows_of
 from vigil.store.schema import events
@@ -126,6 +135,11 @@ class EventTable:
         """The names of the cameras that have events, sorted, without duplicates."""
         with self._database.reading("reading sources") as connection:
             return camera_names(connection)
+
+    def labels(self) -> list[str]:
+        """The classes that events have or were corrected to, sorted; none if their questions have two labels."""
+        with self._database.reading("reading classes") as connection:
+            return sorted(connection.execute(LABELS_OF_EVENTS).scalars())
 
     def recover(
         self,

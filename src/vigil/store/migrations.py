@@ -240,6 +240,49 @@ MIGRATIONS = (
         ),
     ),
     Migration(
+        14,
+        "observations, the lines of the semantic log",
+        (
+            """CREATE TABLE observations (
+                number {NUMBERED}, id VARCHAR NOT NULL UNIQUE, camera_id VARCHAR NOT NULL, source VARCHAR NOT NULL,
+                session_id VARCHAR NOT NULL, start_s DOUBLE PRECISION NOT NULL, end_s DOUBLE PRECISION NOT NULL,
+                happened_utc VARCHAR NOT NULL, text TEXT NOT NULL, fields TEXT NOT NULL, question VARCHAR NOT NULL,
+                model VARCHAR NOT NULL, tokens INTEGER NOT NULL, words TEXT NOT NULL)""",
+            "CREATE INDEX observations_by_time ON observations (happened_utc)",
+            "CREATE INDEX observations_of_camera ON observations (camera_id, happened_utc)",
+            """CREATE TABLE observation_vectors (
+                number BIGINT NOT NULL PRIMARY KEY REFERENCES observations (number) ON DELETE CASCADE,
+                vector {BYTES} NOT NULL)""",
+        ),
+        only={
+            # It keeps no terms and no lengths, which would be most of its size.
+            "sqlite": (
+                """CREATE VIRTUAL TABLE observation_terms USING fts5
+                    (terms, tokenize = 'ascii', detail = 'none', content = '', columnsize = 0)""",
+            ),
+            "postgresql": (
+                "ALTER TABLE observations ADD COLUMN terms TEXT[] NOT NULL DEFAULT '{}'",
+                "CREATE INDEX observations_by_term ON observations USING gin (terms) WITH (fastupdate = off)",
+            ),
+        },
+    ),
+    Migration(
+        15,
+        "classes of events, of their windows, and of marks that correct them",
+        (
+            "ALTER TABLE events ADD COLUMN label VARCHAR NOT NULL DEFAULT ''",
+            "ALTER TABLE event_windows ADD COLUMN label VARCHAR NOT NULL DEFAULT ''",
+            "ALTER TABLE marks ADD COLUMN label VARCHAR NOT NULL DEFAULT ''",
+            "CREATE INDEX events_by_label ON events (label, happened_utc, id)",
+            "CREATE INDEX marks_by_label ON marks (label)",
+        ),
+    ),
+    Migration(
+        16,
+        "what the model itself said of the windows of events, before calibration",
+        ("ALTER TABLE event_windows ADD COLUMN p_raw DOUBLE PRECISION",),
+    ),
+    Migration(
         17,
         "all answers about a window, from which rules go on after a restart",
         (
@@ -251,6 +294,9 @@ MIGRATIONS = (
 
 NUMBERED = {"sqlite": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}
 """An increasing key that is never reused, in the SQL of each database; replaces `{NUMBERED}` in a step."""
+
+BYTES = {"sqlite": "BLOB", "postgresql": "BYTEA"}
+"""The type of bytes in the SQL of each database; replaces `{BYTES}`."""
 
 LOCK = 860_717_301
 """An arbitrary advisory lock key, so that two processes that open an empty PostgreSQL database migrate it in turn."""
@@ -290,7 +336,10 @@ def migrate(connection: Connection, *, where: str) -> list[Migration]:
         schema.migrations.create(connection, checkfirst=True)
     for step in steps:
         for statement in (*step.statements, *step.only.get(connection.dialect.name, ())):
-            connection.exec_driver_sql(statement.replace("{NUMBERED}", NUMBERED[connection.dialect.name]))
+            dialect = connection.dialect.name
+            connection.exec_driver_sql(
+                statement.replace("{NUMBERED}", NUMBERED[dialect]).replace("{BYTES}", BYTES[dialect])
+            )
         if step.fill is not None:
             step.fill(connection)
         row = {"number": step.number, "name": step.name, "vigil_version": __version__, "applied_utc": utc_now()}

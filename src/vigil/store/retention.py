@@ -1,4 +1,4 @@
-"""Retention: deletes media by age and total size, verdicts by age, and events only if configured.
+"""Retention: deletes media by age and total size, verdicts and observations by age, and events only if configured.
 
 The watcher calls `prune` regularly; users call `vigil events prune`. Open events are never touched, and marked events
 only on request.
@@ -52,17 +52,18 @@ MB = 1_000_000
 class RetentionSettings:
     """How long data is kept; None keeps it forever.
 
-    `media_days` counts from the end of an event, `verdict_days` from the time of a verdict. `media_mb` limits the total
-    size of media (in 10^6 bytes); media of the oldest events are deleted first. `event_days` deletes whole events, rows
-    and media. Marked events are exempt, and their media do not count towards `media_mb`. Changes are deleted after
-    `event_days` once every consumer has read them, and after another `unread_days` even if one has not. Of the audit
-    table, acts of the last `audit_days` are kept, and the newest `audit_rows` at most. Raises UsageError for negative
-    values.
+    `media_days` counts from the end of an event, `verdict_days` and `observation_days` from the time of a verdict
+    or an observation. `media_mb` limits the total size of media (in 10^6 bytes); media of the oldest events are
+    deleted first. `event_days` deletes whole events, rows and media. Marked events are exempt, and their media do
+    not count towards `media_mb`. Changes are deleted after `event_days` once every consumer has read them, and
+    after another `unread_days` even if one has not. Of the audit table, acts of the last `audit_days` are kept, and
+    the newest `audit_rows` at most. Raises UsageError for negative values.
     """
 
     media_days: float | None = 30.0
     media_mb: float | None = 10_000.0
     verdict_days: float | None = 30.0
+    observation_days: float | None = 30.0
     event_days: float | None = None
     unread_days: float | None = 90.0
     audit_days: float | None = 365.0
@@ -86,6 +87,7 @@ class PruneReport:
     changes: int = 0
     unread_changes: int = 0
     acts: int = 0
+    observations: int = 0
 
 
 def prune(
@@ -118,6 +120,10 @@ def prune(
         most_rows=retention.audit_rows,
         dry_run=dry_run,
     )
+    old_observations = store.observations.prune(
+        before_utc=None if retention.observation_days is None else _before(retention.observation_days, now_s),
+        dry_run=dry_run,
+    )
     counted_changes = _count(store, changes, old_changes)
     pruned = PruneReport(
         files=len(files),
@@ -127,6 +133,7 @@ def prune(
         changes=counted_changes,
         unread_changes=_count(store, changes, and_(old_changes, _is_unread())) if counted_changes else 0,
         acts=acts,
+        observations=old_observations,
     )
     if dry_run:
         return pruned
@@ -141,7 +148,7 @@ def prune(
     _delete_empty_sessions(store, retention.verdict_days, now_s=now_s)
     if pruned.unread_changes:
         log.warning("%d changes are deleted that a consumer has not read for too long", pruned.unread_changes)
-    if pruned.verdicts or pruned.events or pruned.changes or pruned.acts:
+    if pruned.verdicts or pruned.events or pruned.changes or pruned.acts or pruned.observations:
         with translate_errors("shrinking", store.name):
             vacuum_free_pages(store.database.engine)
     return pruned

@@ -14,12 +14,25 @@ row of `missed_spans` is an incident without an event; its `taken_back_utc` is e
 (`vigil.masks`), and so is `rules` (`vigil.rules.camera_rules`); `source_name`,
 `source_place`, `source_masks` and `source_rules` of `cameras` are what the list of sources said last.
 `answers` is JSON (`vigil.store.stored_answers`), empty where the verdict says it all; `rest` is 1 for a rest window.
-`digest` is the SHA-256 of an API key, and empty times mean never.
+`digest` is the SHA-256 of an API key, and empty times mean never. `fields` of `observations` is JSON, empty if the
+answer was held to no schema.
 """
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Double, ForeignKey, Integer, MetaData, String, Table, Text, TypeDecorator
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
 
 
 class SafeText(TypeDecorator[str]):
@@ -122,6 +135,7 @@ events = Table(
     Column("untold", String, nullable=False, server_default=""),
     Column("camera_id", String, nullable=False),
     Column("rule", SafeText, nullable=False),
+    Column("label", SafeText, nullable=False, server_default=""),
 )
 
 event_windows = Table(
@@ -132,6 +146,8 @@ event_windows = Table(
     Column("start_s", Double, nullable=False),
     Column("end_s", Double, nullable=False),
     Column("p_alarm", Double),
+    Column("label", SafeText, nullable=False, server_default=""),
+    Column("p_raw", Double),
 )
 
 media = Table(
@@ -154,6 +170,7 @@ marks = Table(
     Column("who", SafeText, nullable=False),
     Column("note", SafeText, nullable=False),
     Column("marked_utc", String, nullable=False),
+    Column("label", SafeText, nullable=False, server_default=""),
 )
 
 missed_spans = Table(
@@ -192,8 +209,38 @@ event_search = Table(
 """The folded text of each event.
 
 Its parts are indexed in a table `event_terms` of SQLite's FTS5, or on PostgreSQL in an array `terms` of this table;
-only `vigil.store.search` knows them.
+only `vigil.store.term_index` knows them.
 """
+
+observations = Table(
+    "observations",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("camera_id", String, nullable=False),
+    Column("source", SafeText, nullable=False),
+    Column("session_id", String, nullable=False),
+    Column("start_s", Double, nullable=False),
+    Column("end_s", Double, nullable=False),
+    Column("happened_utc", String, nullable=False),
+    Column("text", SafeText, nullable=False),
+    Column("fields", SafeText, nullable=False),
+    Column("question", SafeText, nullable=False),
+    Column("model", SafeText, nullable=False),
+    Column("tokens", Integer, nullable=False),
+    Column("words", SafeText, nullable=False),
+)
+"""The lines of the semantic log; `words` is the folded text that is searched, its parts are in `observation_terms`.
+
+No session or camera is referenced by a key: a line outlives the watch it is of.
+"""
+
+observation_vectors = Table(
+    "observation_vectors",
+    metadata,
+    Column("number", ForeignKey("observations.number", ondelete="CASCADE"), primary_key=True),
+    Column("vector", LargeBinary, nullable=False),
+)
 
 acknowledgements = Table(
     "acknowledgements",

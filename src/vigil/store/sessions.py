@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, or_, select
 
 from vigil.events import Event, new_id
 from vigil.files import make_private_folder
@@ -111,6 +111,20 @@ class SessionTable:
         wanted = is_of(word, sessions.c.camera_id, sessions.c.source)
         with self._database.reading("reading watches") as connection:
             return _read(connection, select(sessions).where(wanted).order_by(sessions.c.id.desc()))
+
+    def overlapping(
+        self, *, since_utc: str | None, until_utc: str | None, camera_ids: Sequence[str] = ()
+    ) -> list[WatchSession]:
+        """The sessions that went on at some time of a span (None: open), of these cameras or of all, oldest first."""
+        query = select(sessions).order_by(sessions.c.started_utc, sessions.c.id)
+        if since_utc:
+            query = query.where(or_(sessions.c.ended_utc.is_(None), sessions.c.ended_utc >= since_utc))
+        if until_utc:
+            query = query.where(sessions.c.started_utc <= until_utc)
+        if camera_ids:
+            query = query.where(sessions.c.camera_id.in_(camera_ids))
+        with self._database.reading("reading watches") as connection:
+            return _read(connection, query)
 
     def of_event(self, event_id: str) -> WatchSession | None:
         """The session in which an event was found; None if it was saved outside any."""

@@ -1,4 +1,4 @@
-"""The store: sessions, cameras, verdicts, events with their changes and marks, and the media of events.
+"""The store: sessions, cameras, verdicts, observations, events with changes and marks, and the media of events.
 
     with Store.open("vigil-store/vigil.db") as store:
         store.sessions.start(source="door", epoch_s=time.time(), model="m", task="fight")
@@ -33,7 +33,10 @@ from vigil.store.media_place import media_store_of
 from vigil.store.media_store import FolderMediaStore, MediaStore
 from vigil.store.migrations import NEWEST, migrate, version_of
 from vigil.store.missed_spans import MissedSpanTable
+from vigil.store.observation_vectors import ObservationVectorTable
+from vigil.store.observations import ObservationTable
 from vigil.store.postgresql import DatabaseTimeouts
+from vigil.store.ranked_search import RankedSearch
 from vigil.store.rejected_rows import RejectedRows
 from vigil.store.search import SearchIndex
 from vigil.store.sessions import SessionTable, SourceLocks
@@ -64,6 +67,9 @@ class Store:
         self.marks = MarkTable(database)
         self.missed_spans = MissedSpanTable(database)
         self.search = SearchIndex(database)
+        self.observations = ObservationTable(database)
+        self.observation_vectors = ObservationVectorTable(database)
+        self.ranked = RankedSearch(database)
         self.acknowledgements = AcknowledgementTable(database)
         self.media = MediaTable(database, files or FolderMediaStore(folder))
         self.users = UserTable(database)

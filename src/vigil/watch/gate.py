@@ -8,11 +8,7 @@ windows a threshold skips, and how many incidents it loses (docs/gate.md).
 from itertools import pairwise
 from typing import Literal, TypeAlias
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
-from vigil.frames import RGB
+from vigil.picture_change import Grey, grey_thumbnail, mean_difference
 from vigil.windows import Window
 
 GateName: TypeAlias = Literal["none", "motion"]
@@ -20,15 +16,13 @@ GateName: TypeAlias = Literal["none", "motion"]
 USUAL_MOTION = 1.0
 """Grey levels: the highest threshold tried that lost no incident in docs/measurements/gate.md."""
 
-SIDE_PX = 64
-
 
 class MotionGate:
     """Detects windows in which no frame differs from the previous one by `threshold` grey levels (of 255)."""
 
     def __init__(self, threshold: float) -> None:
         self.threshold = threshold
-        self._small: dict[float, NDArray[np.uint8]] = {}
+        self._small: dict[float, Grey] = {}
 
     def is_still(self, window: Window) -> bool:
         """Returns True if nothing moves in a window; always False if the gate is off (`threshold` is 0)."""
@@ -38,13 +32,9 @@ class MotionGate:
         """The largest mean absolute difference between two neighbouring frames, in grey levels."""
         cached = self._small
         self._small = {
-            shot.time_s: cached[shot.time_s] if shot.time_s in cached else _small(shot.image) for shot in window.shots
+            shot.time_s: cached[shot.time_s] if shot.time_s in cached else grey_thumbnail(shot.image)
+            for shot in window.shots
         }
         frames = [self._small[shot.time_s] for shot in window.shots]
         pairs = pairwise(frames)
-        return max((float(cv2.norm(a, b, cv2.NORM_L1)) / SIDE_PX**2 for a, b in pairs), default=0.0)
-
-
-def _small(image: RGB) -> NDArray[np.uint8]:
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.resize(grey, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        return max((mean_difference(a, b) for a, b in pairs), default=0.0)

@@ -98,6 +98,11 @@ class SourcePipeline:
         return self.state.name
 
     @property
+    def model(self) -> str:
+        """The name of the model that judges it."""
+        return self._rule_maker.model
+
+    @property
     def now_s(self) -> float:
         """The current time in seconds of the source; live sources only."""
         return time.time() - (self.capture.started_utc_s or time.time())
@@ -168,6 +173,10 @@ class SourcePipeline:
     def push(self, judged: JudgedWindow) -> list[EventChange]:
         """Processes the next window's verdict under the rules that hold now."""
         return [*self._take_over_rules(), *self.rules.push(judged)]
+
+    def observe(self, judged: JudgedWindow) -> list[EventChange]:
+        """Processes a window's observation under the rules that hold now."""
+        return [*self._take_over_rules(), *self.rules.observe(judged)]
 
     def tick(self, now_s: float) -> list[EventChange]:
         """Closes what is due at `now_s` under the rules that hold now."""

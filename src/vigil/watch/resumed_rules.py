@@ -10,6 +10,7 @@ ends what it is too long for. An event that was open when the watch was killed s
 """
 
 import asyncio
+import json
 import logging
 import threading
 import time
@@ -18,10 +19,14 @@ from dataclasses import dataclass, field, replace
 
 from vigil.errors import StoreError
 from vigil.events import Event, EventChange, EventWindow
+from vigil.observation import Observation
 from vigil.rules import RuleSet, RuleSettings
+from vigil.scene import SCENE
 from vigil.store import EventFilter, Store
+from vigil.store.observations import ObservationFilter
 from vigil.store.sessions import WatchSession
-from vigil.verdict import JudgedWindow
+from vigil.store.times import format_utc
+from vigil.verdict import Answer, Cause, JudgedWindow
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +83,27 @@ def replay(rules: RuleSet, past: Sequence[PastSession]) -> None:
     for session in past:
         for judged in session.windows:
             rules.push(judged)
+            if SCENE in judged.answers:
+                rules.observe(judged)
+
+
+def with_observations(
+    sessions: Sequence[tuple[WatchSession, Sequence[JudgedWindow]]], observations: Sequence[Observation]
+) -> list[tuple[WatchSession, Sequence[JudgedWindow]]]:
+    """The windows of sessions, those that were observed with the line of the semantic log as an answer."""
+    said = {(each.session_id, each.start_s): each for each in observations}
+    return [
+        (session, [_observed(judged, said.get((session.id, judged.start_s))) for judged in windows])
+        for session, windows in sessions
+    ]
+
+
+def _observed(judged: JudgedWindow, observation: Observation | None) -> JudgedWindow:
+    if observation is None:
+        return judged
+    text = observation.text if observation.fields is None else json.dumps(dict(observation.fields))
+    answer = Answer(question=SCENE, cause=Cause.WORDS_ONLY, text=text)
+    return replace(judged, answers={**judged.answers, SCENE: answer})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,9 +111,8 @@ class ResumedRules:
     """Rules that know the past, and how their changes are told.
 
     `kept` are the events that were open in the store and go on; they keep their ids, and the clock of the session that
-    they began in (`began_in`, by event id). An
-    incident that goes on although its event was closed (the watch was stopped in order) is told as a new event, of
-    the windows since the restart.
+    they began in (`began_in`, by event id). An incident that goes on although its event was closed (the watch was
+    stopped in order) is told as a new event, of the windows since the restart.
     """
 
     rules: RuleSet
@@ -233,7 +258,8 @@ class RulesResumption:
         sessions = self._store.verdicts.of_live_sessions(camera_id, task=self._task, from_utc_s=from_s)
         if not sessions:
             return None
-        past = on_clock_of(self._epoch_s, sessions)
+        observed = ObservationFilter(source=camera_id, since_utc=format_utc(max(0.0, from_s)))
+        past = on_clock_of(self._epoch_s, with_observations(sessions, self._store.observations.find(observed)))
         rules = self._build_rules()
         replay(rules, past)
         began_in = {event.id: session.id for event in opened if (session := self._store.sessions.of_event(event.id))}

@@ -19,11 +19,13 @@ from typing import Literal, TypeAlias, cast
 
 from vigil.errors import RowRefused, StoreError
 from vigil.events import ChangeKind, Event, EventChange, new_id
+from vigil.observation import Observation
 from vigil.store import REFUSED, CameraRecord, Store
 from vigil.store.changes import TELLABLE, StoredChange, StoredKind
 from vigil.store.retention import RetentionSettings, prune
 from vigil.store.times import SteadyClock
 from vigil.verdict import JudgedWindow
+from vigil.watch.observation_buffer import ObservationBuffer
 from vigil.watch.verdict_buffer import VerdictBuffer
 from vigil.watch.write_queue import QueuedWrites, StoreWrite, WriteResult, write_all
 
@@ -82,6 +84,7 @@ class StoreWriter:
         self._published: QueuedWrites[str, frozenset[int]] = QueuedWrites()
         self.stored: dict[tuple[str, str], StoredChange] = {}
         self._verdicts = VerdictBuffer(store)
+        self._observations = ObservationBuffer(store)
         self._published_keys: set[tuple[str, str]] = set()
         self._refused: set[str] = set()
         self._in_doubt: set[str] = set()
@@ -102,8 +105,8 @@ class StoreWriter:
 
     @property
     def lost(self) -> int:
-        """The number of events and verdicts that will never be in the store, rejected ones included."""
-        return self._lost + self._verdicts.lost + self.refused
+        """The number of events, verdicts and observations that will never be in the store, rejected ones included."""
+        return self._lost + self._verdicts.lost + self._observations.lost + self.refused
 
     async def save_event(self, event: Event, *, unpublished: UnpublishedKind = "") -> bool:
         """Writes an event; returns False if it was rejected or has to wait in memory, within `SAVE_TIMEOUT_S`.
@@ -143,6 +146,10 @@ class StoreWriter:
         """Adds a verdict to the next batch; it is queued again, with the same key, when its description arrives."""
         self._verdicts.put(self._sessions.get(judged.source, ""), judged)
 
+    def queue_observation(self, observation: Observation) -> None:
+        """Adds a line of the semantic log to the next batch."""
+        self._observations.put(replace(observation, session_id=self._sessions.get(observation.source, "")))
+
     async def flush_periodically(self) -> None:
         """Writes batches and retries buffered writes until cancelled."""
         while True:
@@ -169,7 +176,7 @@ class StoreWriter:
     async def close(self) -> None:
         """Writes everything that is buffered, or counts it as lost, and ends the thread."""
         if not await self.flush():
-            self._lost += len(self._events) + len(self._verdicts)
+            self._lost += len(self._events) + len(self._verdicts) + len(self._observations)
             log.error("the store could not be written to: %d events and verdicts are lost", self.lost)
         self._thread.shutdown()
 
@@ -289,7 +296,7 @@ class StoreWriter:
     async def _write_everything(self) -> bool:
         async with self._writing:
             verdicts = [] if self._are_verdicts_first else self._verdicts.writes()
-            return await self._run(self._first_writes() + verdicts)
+            return await self._run(self._first_writes() + verdicts + self._observations.writes())
 
     def _first_writes(self) -> list[StoreWrite]:
         # In this order: recording published changes first keeps them from being published late when a session starts,

@@ -36,8 +36,14 @@ def rows(path: Path) -> dict[str, int]:
 
 
 def dump(path: Path) -> list[str]:
+    """What each table is and holds; a virtual one is in the tables behind it."""
     with sqlite3.connect(path) as connection:
-        return list(connection.iterdump())
+        made = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name").fetchall()
+        whole = [sql for _, sql in made]
+        for name, sql in made:
+            if sql.startswith("CREATE TABLE"):
+                whole += [f"{name} {row}" for row in connection.execute(f'SELECT * FROM "{name}"')]
+    return whole
 
 
 def camera_of(store: Store, event: int) -> str:

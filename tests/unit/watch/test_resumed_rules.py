@@ -10,12 +10,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vigil.events import Event, EventChange
+from vigil.observation import Observation
 from vigil.rules import (
     CameraFaultSettings,
     CountSettings,
     DurationSettings,
     Fault,
     HysteresisSettings,
+    ObservationSettings,
     RuleSet,
     RuleSettings,
     SequenceSettings,
@@ -26,7 +28,7 @@ from vigil.rules.camera_fault import fault_answer, fault_question
 from vigil.store.sessions import WatchSession
 from vigil.store.stored_answers import answers_from_text, answers_to_text
 from vigil.verdict import Answer, Cause, JudgedWindow, Outcome, Verdict
-from vigil.watch.resumed_rules import ResumedRules, on_clock_of, past_needed_s, replay
+from vigil.watch.resumed_rules import ResumedRules, on_clock_of, past_needed_s, replay, with_observations
 
 EPOCH_S = 1_795_910_400.0
 RULES: tuple[RuleSettings, ...] = (
@@ -224,6 +226,33 @@ def test_sessions_that_overlap_by_their_clocks_are_put_one_after_another() -> No
 def test_no_more_of_the_past_is_read_than_the_rules_need() -> None:
     assert past_needed_s([HysteresisSettings()]) == 120.0
     assert past_needed_s([HysteresisSettings(), DurationSettings(name="a", for_s=300.0)]) == 960.0
+
+
+@pytest.mark.parametrize("fields", [None, {"objects": ["a cigarette"], "people": [], "lights": "on"}])
+def test_what_was_observed_before_a_restart_counts(fields: dict[str, object] | None) -> None:
+    smoking = ObservationSettings(name="smoking", words=("cigarette",), times=2)
+    verdict = Verdict(outcome=Outcome.NORMAL, p_alarm=0.1, start_s=2.0, end_s=4.5)
+    window = JudgedWindow(source="door", window=1, verdict=verdict)
+    before = WatchSession(id="s0", source="door", epoch_s=EPOCH_S)
+    observation = Observation(
+        id="o1",
+        camera_id="cam_1",
+        source="door",
+        session_id="s0",
+        start_s=2.0,
+        end_s=4.5,
+        happened_utc="2026-11-29T00:00:02.000Z",
+        text="somebody with a cigarette",
+        fields=fields,
+    )
+    rules = build_rules([smoking], source="door", task="fight", epoch_s=EPOCH_S + 60.0)
+    replay(rules, on_clock_of(EPOCH_S + 60.0, with_observations([(before, [window])], [observation])))
+    assert rules.open_events == ()
+    again = replace(observation, session_id="s1", start_s=0.0, end_s=2.5)
+    now = replace(window, window=0, verdict=replace(verdict, start_s=0.0, end_s=2.5))
+    [(_, [observed])] = with_observations([(replace(before, id="s1"), [now])], [again])
+    [opened] = rules.observe(observed)
+    assert (opened.kind, opened.event.rule, opened.event.onset_s) == ("opened", "smoking", -58.0)
 
 
 def test_answers_come_back_from_the_store_as_they_were() -> None:
