@@ -98,6 +98,7 @@ API_ROUTES: dict[str, tuple[str, ...]] = {
     "/missed": ("GET",),
     "/missed/export.{format}": ("GET",),
     "/missed/{word}": ("DELETE",),
+    "/observations": ("GET",),
     "/openapi.json": ("GET",),
     "/questions": ("GET",),
     "/ready": ("GET",),

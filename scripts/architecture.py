@@ -19,16 +19,17 @@ ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs" / "architecture.svg"
 
 FLOORS = (
-    "vigil.errors vigil.counted vigil.csv_text vigil.tiny",
+    "vigil.errors vigil.counted vigil.csv_text vigil.special_tokens vigil.tiny",
     "vigil.file_names vigil.hosts",
     "vigil.config vigil.files vigil.environments vigil.frames vigil.events vigil.observation vigil.label_tokens",
-    "vigil.windows vigil.questions vigil.download vigil.gpus vigil.masks",
-    "vigil.verdict",
+    "vigil.answer_schema vigil.journal_file",
+    "vigil.windows vigil.questions vigil.picture_change vigil.download vigil.gpus vigil.masks",
+    "vigil.verdict vigil.scene vigil.sentence_question",
     "vigil.manifest vigil.store vigil.rules",
     "vigil.sources vigil.calibration",
     "vigil.models vigil.alerts",
     "vigil.judge",
-    "vigil.dataset vigil.serving vigil.chat",
+    "vigil.dataset vigil.serving vigil.chat vigil.actions",
     "vigil.synth vigil.score vigil.training vigil.history",
     "vigil.parity vigil.report",
     "vigil.watch",

@@ -16,6 +16,8 @@ from scripted_server import Reply, Request, ScriptedServer, stream
 from vigil.events import EventChange
 from vigil.frames import RGB, FrameSampling, decode_jpeg
 from vigil.judge import Endpoint, Judge
+from vigil.observation import Observation
+from vigil.questions import Question
 from vigil.sources.address import Address, find_sources
 from vigil.store import Store
 from vigil.verdict import JudgedWindow
@@ -99,6 +101,7 @@ class Notes(WatchObserver):
     judged_: list[JudgedWindow] = field(default_factory=list)
     told_: list[JudgedWindow] = field(default_factory=list)
     changes: list[EventChange] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
     closed: bool = False
 
     def on_state(self, state: SourceState) -> None:
@@ -109,6 +112,9 @@ class Notes(WatchObserver):
 
     def on_result(self, judged: JudgedWindow) -> None:
         self.told_.append(judged)
+
+    def on_observation(self, observation: Observation) -> None:
+        self.observations.append(observation)
 
     def on_change(self, change: EventChange) -> None:
         self.changes.append(change)
@@ -129,16 +135,18 @@ async def watched(
     store: Store | None = None,
     judge: dict[str, Any] | None = None,
     on_start: Any = None,
+    others: Sequence[WatchObserver] = (),
     sampling: FrameSampling = SAMPLING,
+    question: Question = TASK,
     **settings: Any,
 ) -> WatchSummary:
-    """Watches sources with a judge on this server."""
+    """Watches sources with a judge of a question on this server."""
     made = WatchSettings(**{"deadline_s": HANG_S} | settings)
     addresses: list[Address] = find_sources([str(source) for source in sources])
     options: dict[str, Any] = {"media": "video", "retries": 0}
     options |= {"alarm_from": made.tiers.low, "deadline_s": made.deadline_s}
-    async with await Judge.connect(Endpoint(url=server.url), TASK, sampling, **options | (judge or {})) as asked:
-        watch = Watcher(addresses, judge=asked, settings=made, store=store, observers=[notes])
+    async with await Judge.connect(Endpoint(url=server.url), question, sampling, **options | (judge or {})) as asked:
+        watch = Watcher(addresses, judge=asked, settings=made, store=store, observers=[notes, *others])
         if on_start is not None:
             on_start(watch)
         return await watch.run()

@@ -1,5 +1,7 @@
 """Runs the whole pipeline without a GPU: clips, dataset, LoRA on the tiny base, export, vLLM, two scores.
 
+With `--task anomaly9` the clips are of nine classes, and the probabilities are calibrated before they are scored.
+
 `scripts/demo.sh` sets up the environments and runs this. Every stage is one of Vigil's own commands, printed before
 it runs, so the demo doubles as a recipe. If a stage fails, finished work is kept, and the same command resumes.
 """
@@ -20,6 +22,7 @@ from typing import Any
 
 from rich.table import Table
 
+from tools.demo_tasks import TASKS, DemoTask
 from tools.stages import CommandStages, console, exit_code_of, run_vigil, versions, wait_for
 from vigil.cli.main import wide_console
 from vigil.dataset.clips import find_clips
@@ -29,7 +32,7 @@ from vigil.frames import FrameSampling
 from vigil.manifest import read_manifest
 from vigil.questions import load_question
 from vigil.serving.server import RunningServer, check_port, run_server
-from vigil.tiny import BASE_FOLDER, TASK_FILE
+from vigil.tiny import BASE_FOLDER
 from vigil.training.output import RUN_NAME, lock_output
 
 WEB_PORT = 7860
@@ -37,15 +40,9 @@ TINY_BASE = BASE_FOLDER
 TINY_SAMPLING = FrameSampling(max_pixels=12_288)
 """128x96 frames, the size that the tiny base was trained on."""
 
-DRAWN_CLIPS = 1400
 MORE_CLIPS = 400
 """Drawn clips added to the training on a small real set, for people in positions that the set lacks."""
 
-DRAWN_VAL_SHARE = 0.07
-"""With this many clips 7 % select the best epoch as well as 15 %, and the demo is faster."""
-
-SAMPLES = 4200
-"""Training windows over all epochs: about a minute and a half on two cores."""
 
 MADE_FROM_NAME = "made-from.json"
 MADE_FROM_DATA = ("adapter", "model", "score-base", "score-lora")
@@ -59,8 +56,9 @@ WRITTEN = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoSettings:
-    """The options of the demo; other clips or another seed get their own output folder by default."""
+    """The options of the demo; another task, other clips or another seed get their own output folder by default."""
 
+    task: str = "fight"
     named_out: Path | None = None
     clips: Path | None = None
     port: int = 8000
@@ -73,13 +71,21 @@ class DemoSettings:
         """The output folder."""
         if self.named_out is not None:
             return self.named_out
-        of = "out" if self.clips is None else f"of-{self.clips.absolute().name}"
+        of = "out" if self.task == "fight" else self.task
+        if self.clips is not None:
+            of = f"of-{self.clips.absolute().name}" if self.task == "fight" else f"{of}-of-{self.clips.absolute().name}"
         return Path(f"demo-{of}-seed-{self.seed}" if self.seed else f"demo-{of}")
 
     @property
     def made_from(self) -> dict[str, Any]:
         """The inputs that all results depend on."""
-        return {"clips": None if self.clips is None else str(self.clips.resolve()), "seed": self.seed}
+        made: dict[str, Any] = {"clips": None if self.clips is None else str(self.clips.resolve()), "seed": self.seed}
+        return made if self.task == "fight" else made | {"task": self.task}
+
+    @property
+    def asked(self) -> DemoTask:
+        """What is asked, drawn and trained."""
+        return TASKS[self.task]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -103,21 +109,21 @@ def check_demo(settings: DemoSettings) -> None:
     if settings.clips is None:
         return
     if not settings.clips.is_dir():
-        raise UsageError(f"--clips {settings.clips} is not a folder; it must hold fight/ and normal/")
-    find_clips(settings.clips, load_question(TASK_FILE))
+        raise UsageError(f"--clips {settings.clips} is not a folder; it must hold a folder for each class and normal/")
+    find_clips(settings.clips, load_question(settings.asked.file))
 
 
 def run(settings: DemoSettings, *, setup_s: float = 0.0) -> None:
     """Runs all stages once and writes `summary.json` into the output folder."""
     settings.out.mkdir(parents=True, exist_ok=True)
-    stages = CommandStages(total=8, seconds={"environments": round(setup_s, 1)})
+    stages = CommandStages(total=9 if settings.asked.is_calibrated else 8, seconds={"environments": round(setup_s, 1)})
     clips = _clips(settings, stages)
     data, adapter, model = settings.out / "data", settings.out / "adapter", settings.out / "model"
     with stages.stage("dataset", "windows of 6 frames at 2 fps, split by recording"):
         _build_dataset(clips, data, settings)
         discard_stale(data, settings.out)
     with stages.stage("train", "LoRA on the tiny base, by LLaMA-Factory"):
-        _train(data, adapter)
+        _train(data, adapter, settings.asked)
     with stages.stage("export", "the adapter merged into a complete model, and checked"):
         run_vigil("export", str(adapter), "--out", str(model))
     with ExitStack() as stack, ExitStack() as for_base:
@@ -125,9 +131,11 @@ def run(settings: DemoSettings, *, setup_s: float = 0.0) -> None:
             base, lora = _serve(stack, for_base, model, settings)
         with stages.stage("parity", "are the served prompts those that were trained on?"):
             parity = _parity(data, lora, settings.out)
+        calibrated = _calibrate(data, lora, model, stages) if settings.asked.is_calibrated else None
         with stages.stage("score", "both models on the test split, clip by clip"):
             scores = {
-                name: _score(data, server, settings.out, name) for name, server in (("base", base), ("lora", lora))
+                name: _score(data, server, settings.out, name, model_dir=folder)
+                for name, server, folder in (("base", base, None), ("lora", lora, calibrated))
             }
         summary = {**scores, "parity_differences": parity, "seconds": stages.seconds, "versions": versions()}
         write_json(settings.out / "summary.json", summary)
@@ -145,8 +153,8 @@ def _clips(settings: DemoSettings, stages: CommandStages) -> Path:
             _draw(settings.out / "drawn", MORE_CLIPS, settings)
         return settings.clips
     folder = settings.out / "clips"
-    with stages.stage("clips", f"{DRAWN_CLIPS} drawn clips of people, half of them fights"):
-        _draw(folder, DRAWN_CLIPS, settings)
+    with stages.stage("clips", f"{settings.asked.clips} {settings.asked.what}"):
+        _draw(folder, settings.asked.clips, settings)
     return folder
 
 
@@ -160,7 +168,10 @@ def refuse_other_clips(settings: DemoSettings) -> None:
     if before == settings.made_from:
         return
     clips, seed = before.get("clips") or "drawn clips", before.get("seed")
-    raise UsageError(f"{settings.out} holds the demo of {clips} with seed {seed}; name another folder with --out")
+    of_task = f" of {before['task']}" if before.get("task") else ""
+    raise UsageError(
+        f"{settings.out} holds the demo of {clips}{of_task} with seed {seed}; name another folder with --out"
+    )
 
 
 def _refuse_foreign(out: Path) -> None:
@@ -172,7 +183,7 @@ def _refuse_foreign(out: Path) -> None:
 
 def _draw(folder: Path, clips: int, settings: DemoSettings) -> None:
     write_json(settings.out / MADE_FROM_NAME, settings.made_from)
-    run_vigil("synth", str(folder), "--clips", str(clips), "--seed", str(settings.seed))
+    run_vigil("synth", str(folder), "--clips", str(clips), "--seed", str(settings.seed), *settings.asked.draw)
 
 
 def discard_stale(data: Path, out: Path) -> None:
@@ -191,21 +202,20 @@ def discard_stale(data: Path, out: Path) -> None:
 
 def _build_dataset(clips: Path, data: Path, settings: DemoSettings) -> None:
     frames = ("--max-pixels", str(TINY_SAMPLING.max_pixels), "--seed", str(settings.seed))
-    drawn = ("--val-share", str(DRAWN_VAL_SHARE))
-    # Clips and time are few: everything not held out for test and val is used for training.
-    no_calibration = ("--calibration-share", "0")
-    more = drawn if settings.clips is None else ("--also", str(settings.out / "drawn"))
-    shares = (*frames, *no_calibration, *more)
-    run_vigil("dataset", "build", str(clips), "--out", str(data), "--task", str(TASK_FILE), *shares)
+    # Of a person's own clips, which are few, all that is not for test and val is used for training.
+    own = () if settings.asked.is_calibrated else ("--calibration-share", "0")
+    shares = settings.asked.shares if settings.clips is None else (*own, "--also", str(settings.out / "drawn"))
+    run_vigil("dataset", "build", str(clips), "--out", str(data), "--task", settings.asked.file, *frames, *shares)
     run_vigil("dataset", "check", str(data))
     run_vigil("dataset", "preview", str(data))
 
 
-def _train(data: Path, adapter: Path) -> None:
-    """Trains for about SAMPLES windows in total: fewer epochs if there are more windows."""
+def _train(data: Path, adapter: Path, asked: DemoTask) -> None:
+    """Trains for about so many windows in total: fewer epochs if there are more windows."""
     examples = len(json.loads((data / "anomaly-train.json").read_text(encoding="utf-8")))
-    epochs = min(12, max(1, round(SAMPLES / examples)))
-    run_vigil("train", "tiny_lora", f"dataset_dir={data}", f"output_dir={adapter}", f"num_train_epochs={epochs}")
+    epochs = min(asked.most_epochs, max(1, round(asked.samples / examples)))
+    settings = (f"dataset_dir={data}", f"output_dir={adapter}", f"num_train_epochs={epochs}", *asked.overrides)
+    run_vigil("train", "tiny_lora", *settings)
 
 
 def _serve(
@@ -213,12 +223,21 @@ def _serve(
 ) -> tuple[RunningServer, RunningServer]:
     """Starts both servers; the base is served under the same contract that the LoRA was trained with."""
     logs = settings.out / "logs"
-    task = load_question("fight")
+    task = load_question(settings.asked.question)
     base = run_server(
         TINY_BASE, port=settings.port + 1, name="base", log=logs / "vllm-base.log", task=task, sampling=TINY_SAMPLING
     )
     lora = run_server(model, port=settings.port, name="lora", log=logs / "vllm-lora.log")
     return for_base.enter_context(base), stack.enter_context(lora)
+
+
+def _calibrate(data: Path, server: RunningServer, model: Path, stages: CommandStages) -> Path | None:
+    """Fits a calibration to the split that is kept for it; returns the model's folder, None without such a split."""
+    if not (data / "anomaly-calibration.json").is_file():
+        return None
+    with stages.stage("calibrate", "probabilities that match frequencies, on clips kept for it"):
+        run_vigil("calibrate", "--data", str(data), "--model-dir", str(model), server=server)
+    return model
 
 
 def _parity(data: Path, server: RunningServer, out: Path) -> int:
@@ -227,12 +246,14 @@ def _parity(data: Path, server: RunningServer, out: Path) -> int:
     return int(json.loads(path.read_text(encoding="utf-8"))["differences"])
 
 
-def _score(data: Path, server: RunningServer, out: Path, name: str) -> dict[str, Any]:
+def _score(data: Path, server: RunningServer, out: Path, name: str, *, model_dir: Path | None = None) -> dict[str, Any]:
     path = out / f"score-{name}.json"
     words = ["--data", str(data), "--json", str(path), "--out", str(out / f"score-{name}")]
     if name == "base":
         # It was never trained on the label words: under the usual minimum all of its windows would be unknown.
         words += ["--min-label-probability", "0"]
+    if model_dir is not None:
+        words += ["--model-dir", str(model_dir)]
     run_vigil("score", *words, server=server)
     figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return figures
@@ -241,6 +262,8 @@ def _score(data: Path, server: RunningServer, out: Path, name: str) -> dict[str,
 def _print_summary(summary: dict[str, Any], settings: DemoSettings, server: RunningServer) -> None:
     stdout = wide_console()
     stdout.print(score_table(summary))
+    if "classes" in summary["lora"]:
+        stdout.print(class_score_table(summary))
     stdout.print(
         "the base gives the label words almost no probability, so any is accepted for it (--min-label-probability 0)"
     )
@@ -252,7 +275,7 @@ def _print_summary(summary: dict[str, Any], settings: DemoSettings, server: Runn
         f"           {out}/score-lora/mistakes.html    its worst mistakes\n"
         f"           {out}/summary.json                all figures\n"
         f"Next:      ./vllm.sh {out}/model             serve it\n"
-        "           bash scripts/demo.sh --clips DIR  the same with your own clips (fight/ and normal/)\n"
+        f"{_own_clips(settings)}\n"
         "           bash scripts/train.sh qwen3vl_2b_lora   the real model, on a GPU",
         soft_wrap=True,
     )
@@ -266,6 +289,35 @@ def score_table(summary: dict[str, Any]) -> Table:
     for name in ("base", "lora"):
         table.add_row(name, *_score_cells(summary[name]))
     return table
+
+
+def _own_clips(settings: DemoSettings) -> str:
+    if settings.task == "fight":
+        return "           bash scripts/demo.sh --clips DIR  the same with your own clips (fight/ and normal/)"
+    return f"           bash scripts/demo.sh --task {settings.task} --clips DIR  the same with your own clips"
+
+
+def class_score_table(summary: dict[str, Any]) -> Table:
+    """A table of how well base and LoRA tell the classes apart, with intervals and the majority baseline."""
+    table = Table(title="test split, class by class; the whole confusion matrix is in score-lora/confusion.png")
+    for heading in ("", "n", "macro-F1 [95 %]", "majority", "accuracy [95 %]", "mean AP [95 %]", "ECE"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for name in ("base", "lora"):
+        found = summary[name]["classes"]
+        table.add_row(
+            name,
+            str(found["n"]),
+            _with_interval(found["macro_f1"], found["macro_f1_ci95"]),
+            f"{found['macro_f1_majority']:.3f}",
+            _with_interval(found["accuracy"], found["accuracy_ci95"]),
+            _with_interval(found["macro_average_precision"], found["macro_average_precision_ci95"]),
+            _figure(found["ece"]),
+        )
+    return table
+
+
+def _with_interval(value: float | None, interval: Sequence[float] | None) -> str:
+    return _figure(value) + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
 
 
 def _score_cells(score: dict[str, Any]) -> tuple[str, ...]:
@@ -318,17 +370,24 @@ def _keep(server: RunningServer) -> None:
 def _parse(argv: Sequence[str] | None) -> tuple[DemoSettings, float, bool]:
     parser = argparse.ArgumentParser(prog="scripts/demo.sh", description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument(
+        "--task",
+        choices=[*TASKS],
+        default="fight",
+        help="what is drawn, trained and scored: fights, or the nine classes of anomaly9 (fight)",
+    )
+    parser.add_argument(
         "--out",
         dest="named_out",
         metavar="DIR",
         type=Path,
-        help="output folder (demo-out; demo-of-CLIPS with --clips; with the suffix -seed-N with --seed)",
+        help="output folder (demo-out; demo-anomaly9 for that task; demo-of-CLIPS with --clips; with the suffix "
+        "-seed-N with --seed)",
     )
     parser.add_argument(
         "--clips",
         metavar="DIR",
         type=Path,
-        help="use your clips instead of drawn ones: a folder with fight/ and normal/",
+        help="use your clips instead of drawn ones: a folder with fight/ and normal/, or with the classes of anomaly9",
     )
     parser.add_argument(
         "--port", type=int, default=8000, help="port of the LoRA model; the base uses the next one (8000)"

@@ -31,6 +31,7 @@ from .judge import judge_router
 from .live import live_router, make_hub
 from .media import media_router
 from .missed import missed_router
+from .observations import observations_router
 from .review import review_router
 from .schemas import Problem
 from .speech import speech_router
@@ -70,6 +71,7 @@ def build_api(context: SiteContext) -> FastAPI:
         events_router(shared),
         media_router(shared),
         missed_router(shared),
+        observations_router(shared),
         strips_router(shared),
         speech_router(shared),
         cameras_router(shared),

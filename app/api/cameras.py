@@ -217,8 +217,13 @@ class WatchedCameras:
             unknown={cause.value: count for cause, count in state.unknown.items() if count},
             events=state.events,
             open_event=str(state.open_event),
+            observation=state.observation,
+            observed_s=state.observed_s,
+            observations=state.observations,
+            observations_skipped=state.observations_skipped,
+            observations_as_words=state.observations_as_words,
             connections=state.connections,
-            problems=[*state.problems, *rules.problems],
+            problems=[*state.problems, *state.refused_questions, *rules.problems],
         )
 
     def _id_of(self, address: Address) -> str:
@@ -313,7 +318,7 @@ def _add_changing(router: APIRouter, context: ApiContext) -> None:
         """Changes name, place, masks, rules or schedule. A new name connects the camera anew; its id and events stay.
 
         Masks hold from the next picture on, and for clips that are cut from then on; stored media stay as they are.
-        Rules, thresholds and schedule hold from the next window on.
+        Rules, thresholds, schedule and questions hold from the next window on.
         """
         cameras = WatchedCameras(context)
         found = cameras.get(camera)

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 
 from vigil.errors import UsageError
 from vigil.events import Event, Mark, Tier
+from vigil.questions import load_question
 from vigil.store import EventFilter, MediaFile, Store
 from vigil.store.event_record import EventState, full_record, rounded
 from vigil.store.times import parse_time
@@ -64,6 +65,9 @@ class EventFilters:
         Literal["true", "false_alarm", "unsure", "unmarked"] | None, Query(description="With this valid mark.")
     ] = None
     rule: Annotated[str, Query(max_length=LONGEST_TEXT, description="Made by this rule.")] = ""
+    label: Annotated[
+        str, Query(max_length=LONGEST_TEXT, description="Of this class, as users corrected it.", examples=["烟雾"])
+    ] = ""
     text: Annotated[
         str, Query(max_length=LONGEST_TEXT, description="With this text in the words, a note or the camera's name.")
     ] = ""
@@ -80,6 +84,7 @@ class EventFilters:
             state=self.state,
             mark=self.mark,
             rule=self.rule,
+            label=self.label,
             text=self.text.strip(),
             open_only=self.is_open is True,
             closed_only=self.is_open is False,
@@ -226,7 +231,26 @@ def added_marks(store: Store, made: Sequence[Mark]) -> list[AddedMark]:
 
 
 def _mark_out(mark: Mark) -> MarkOut:
-    return MarkOut(mark=mark.mark, note=mark.note, who=mark.who, marked_utc=mark.marked_utc)
+    return MarkOut(mark=mark.mark, note=mark.note, who=mark.who, marked_utc=mark.marked_utc, label=mark.label)
+
+
+def classes_of(task: str) -> list[str] | None:
+    """The classes that events of a task can have, none with two labels; None if the task is not an installed one."""
+    try:
+        question = load_question(task)
+    except UsageError:
+        return None
+    return [] if question.has_two_labels else list(question.alarm_labels)
+
+
+def require_class(event: Event, label: str) -> None:
+    """Raises UsageError for a class that the event's task does not have, if the task is known here."""
+    known = classes_of(event.task) if label else None
+    if known is None or label in known:
+        return
+    if not known:
+        raise UsageError(f"label: the task {event.task} has no classes, but two labels; mark without one")
+    raise UsageError(f"label: the task {event.task} has no class {label!r}; its classes are: {', '.join(known)}")
 
 
 def _add_marking(router: APIRouter, context: ApiContext) -> None:
@@ -236,13 +260,17 @@ def _add_marking(router: APIRouter, context: ApiContext) -> None:
         store = context.store
         return event_records(context, store, [find_event(store, event)])[0]["marks"]
 
-    @router.post("/events/{event}/marks", status_code=201, response_model=AddedMark, responses=problems(404, 503))
+    @router.post("/events/{event}/marks", status_code=201, response_model=AddedMark, responses=problems(400, 404, 503))
     def add_mark(caller: EventOperator, event: EventPath, said: NewMark) -> AddedMark:
-        """Marks an event as a true alarm, a false alarm or unsure; earlier marks stay in its history."""
+        """Marks an event as a true alarm, a false alarm or unsure; earlier marks stay in its history.
+
+        `label` corrects the class of a true alarm.
+        """
         store = context.store
         found = find_event(store, event)
+        require_class(found, said.label)
         write_down("mark an event", caller, event=found.id, mark=said.mark or "none")
-        mark = store.marks.add(found.id, said.mark, who=caller.name, note=said.note)
+        mark = store.marks.add(found.id, said.mark, who=caller.name, note=said.note, label=said.label)
         [added] = added_marks(store, [mark])
         return added
 

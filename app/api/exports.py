@@ -69,10 +69,11 @@ def json_pieces(context: ApiContext, store: Store, ids: Sequence[str]) -> Iterat
 
 
 def csv_pieces(context: ApiContext, store: Store, ids: Sequence[str]) -> Iterator[bytes]:
-    """A table of events with one header row."""
-    yield BYTE_ORDER_MARK + as_csv((), {}, {}).encode()
+    """A table of events with one header row; with columns for classes if any event of the store has one."""
+    has_labels = bool(store.events.labels())
+    yield BYTE_ORDER_MARK + as_csv((), {}, {}, has_labels=has_labels).encode()
     for events in _batches(store, ids):
-        table = as_csv(events, *_belongings(context, store, events))
+        table = as_csv(events, *_belongings(context, store, events), has_labels=has_labels)
         yield table.partition("\n")[2].encode("utf-8", "backslashreplace")
 
 

@@ -1,9 +1,9 @@
-"""Live: server-sent events of changes, verdicts and camera states, for up to `MOST_CLIENTS` clients at once.
+"""Live: server-sent events of changes, verdicts, observations and states, for up to `MOST_CLIENTS` clients at once.
 
 One reader of the change log serves all clients. A change carries its sequence number as the event's id: a client that
 was away comes back with `Last-Event-ID` and first gets every change that it has missed, from the store. Each client
-has a queue of its own; one that does not keep up is disconnected, and comes back the same way. Verdicts and states
-are of the moment and are not repeated.
+has a queue of its own; one that does not keep up is disconnected, and comes back the same way. Verdicts, observations
+and states are of the moment and are not repeated.
 """
 
 import asyncio
@@ -12,13 +12,14 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
 
 from vigil.errors import StoreError, redact
 from vigil.events import EventChange
+from vigil.observation import Observation, observation_record
 from vigil.store import Store, StoredChange
 from vigil.store.event_record import event_record
 from vigil.verdict import JudgedWindow
@@ -48,7 +49,7 @@ LASTS_S = 300.0
 AT_ONCE = 200
 LARGEST = 2**62
 
-LiveKind: TypeAlias = Literal["change", "verdict", "camera"]
+LiveKind: TypeAlias = Literal["change", "verdict", "camera", "observation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,9 @@ class LiveHub(WatchObserver):
     def on_state(self, state: SourceState) -> None:
         told = {"camera_id": state.camera_id, "name": state.name, "status": state.stage.value}
         self._from_watch("camera", state.camera_id, told | {"detail": redact(state.detail)})
+
+    def on_observation(self, observation: Observation) -> None:
+        self._from_watch("observation", observation.camera_id, observation_record(observation))
 
     def on_change(self, change: EventChange) -> None:
         loop = self._loop
@@ -247,7 +251,8 @@ def live_router(context: ApiContext, hub: LiveHub) -> APIRouter:
     async def live(
         caller: LiveReader,
         kinds: Annotated[
-            list[LiveKind] | None, Query(description="Which events: change, verdict, camera. All if left out.")
+            list[LiveKind] | None,
+            Query(description="Which events: change, verdict, camera, observation. All if left out."),
         ] = None,
         camera: Annotated[str, Query(max_length=200, description="Only of the camera with this id.")] = "",
         after: Annotated[
@@ -256,12 +261,12 @@ def live_router(context: ApiContext, hub: LiveHub) -> APIRouter:
         lasts_s: Annotated[float, Query(gt=0, le=LASTS_S, description="When the stream ends by itself.")] = LASTS_S,
         last_event_id: Annotated[str, Header(max_length=40)] = "",
     ) -> StreamingResponse:
-        """Changes, verdicts and camera states as they happen.
+        """Changes, verdicts, observations and camera states as they happen.
 
         Each change has its sequence number as `id`, so that a client that comes back misses none.
         """
         number = int(last_event_id) if last_event_id.isascii() and last_event_id.isdecimal() else after
-        wanted = frozenset(kinds or ("change", "verdict", "camera"))
+        wanted = frozenset(kinds or get_args(LiveKind))
         subscription = Subscription(wanted, camera)
         upto = await hub.join(subscription)
         begin = upto if number is None or number > upto else number

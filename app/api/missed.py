@@ -15,10 +15,11 @@ from ..problems import NotFoundError
 from .auth import EventOperator, EventReader, write_down
 from .cameras import CameraPath
 from .context import ApiContext
-from .events import LONGEST_TEXT, MOST, decode_cursor, encode_cursor
+from .events import MOST, decode_cursor, encode_cursor
 from .exports import MOST_EXPORTED
+from .record_filters import RecordFilters
 from .review_schemas import MissedList, MissedOut, NewMissed
-from .schemas import EXAMPLE_CAMERA, EXAMPLE_EVENT, problems
+from .schemas import EXAMPLE_EVENT, problems
 
 TYPES = {"json": "application/json", "csv": "text/csv; charset=utf-8"}
 
@@ -26,23 +27,16 @@ MissedPath = Annotated[str, Path(max_length=100, pattern=r"^[A-Za-z0-9_-]+$", ex
 
 
 @dataclass(frozen=True, slots=True)
-class MissedFilters:
-    """The filters of missed incidents, as query parameters; all that are given must match."""
+class MissedFilters(RecordFilters):
+    """The filters of missed incidents."""
 
-    since: Annotated[str, Query(max_length=40, description="From this time on, or an age such as 2h or 7d.")] = ""
-    until: Annotated[str, Query(max_length=40, description="Up to this time.")] = ""
-    camera: Annotated[
-        str, Query(max_length=LONGEST_TEXT, description="Id or name of the camera.", examples=[EXAMPLE_CAMERA])
-    ] = ""
-    place: Annotated[str, Query(max_length=LONGEST_TEXT, description="Place of the camera.")] = ""
-    text: Annotated[str, Query(max_length=LONGEST_TEXT, description="With this text in the note or the name.")] = ""
     taken_back: Annotated[bool, Query(description="Also those that were taken back.")] = False
 
     def wanted(self) -> MissedFilter:
         """The filter of the store; raises UsageError for times that cannot be read."""
         return MissedFilter(
-            since_utc=parse_time(self.since, option="since") if self.since.strip() else None,
-            until_utc=parse_time(self.until, option="until") if self.until.strip() else None,
+            since_utc=self.since_utc,
+            until_utc=self.until_utc,
             source=self.camera,
             place=self.place,
             text=self.text.strip(),

@@ -8,8 +8,8 @@ from sqlalchemy import text
 
 from vigil.errors import VigilError
 from vigil.events import Event
-from vigil.manifest import calibration_in
-from vigil.rules import HysteresisSettings, RuleSettings, SequenceSettings
+from vigil.manifest import Calibration, calibration_in
+from vigil.rules import HysteresisSettings, ObservationSettings, RuleSettings, SequenceSettings
 from vigil.store import Store
 from vigil.store.deliveries import Delivery, DeliveryAttempt
 from vigil.store.missed_spans import MissedFilter
@@ -19,7 +19,7 @@ from .auth import EventOperator, EventReader, write_down
 from .camera_rules import RulesInForce, rules_at
 from .clip_state import clip_state
 from .context import ApiContext
-from .events import EventFilters, EventPath, added_marks, event_records, find_event
+from .events import EventFilters, EventPath, added_marks, classes_of, event_records, find_event, require_class
 from .media import files_of
 from .review_schemas import (
     AttemptOut,
@@ -60,7 +60,7 @@ def review_router(context: ApiContext) -> APIRouter:
 def _add_lists(router: APIRouter, context: ApiContext) -> None:
     @router.get("/events/choices", response_model=EventChoices, responses=problems(503))
     def choices(caller: EventReader) -> EventChoices:
-        """What events can be filtered by: cameras, places and rules."""
+        """What events can be filtered by: cameras, places, rules and classes."""
         store = context.store
         among = set(store.events.sources())
         found = [camera for camera in store.cameras.all() if camera.name in among]
@@ -68,7 +68,7 @@ def _add_lists(router: APIRouter, context: ApiContext) -> None:
         strangers = sorted(among - {each.name for each in found})
         cameras += [CameraChoice(id=name, name=name, place="") for name in strangers]
         places = sorted({camera.place for camera in cameras if camera.place})
-        return EventChoices(cameras=cameras, places=places, rules=_rules(store))
+        return EventChoices(cameras=cameras, places=places, rules=_rules(store), labels=store.events.labels())
 
     @router.get("/events/count", response_model=EventCount, responses=problems(400, 503))
     def count(caller: EventReader, filters: Annotated[EventFilters, Depends()]) -> EventCount:
@@ -83,7 +83,9 @@ def _add_lists(router: APIRouter, context: ApiContext) -> None:
     def mark_many(caller: EventOperator, said: NewMarks) -> MarkedEvents:
         """Marks up to 500 events at once: all those that exist, in one transaction."""
         wanted = list(dict.fromkeys(said.events))
-        made = context.store.marks.add_to_all(wanted, said.mark, who=caller.name, note=said.note)
+        for found in context.store.events.by_ids(wanted) if said.label else ():
+            require_class(found, said.label)
+        made = context.store.marks.add_to_all(wanted, said.mark, who=caller.name, note=said.note, label=said.label)
         for mark in made:
             write_down("mark an event", caller, event=mark.event_id, mark=said.mark or "none", among=str(len(made)))
         added = zip(made, added_marks(context.store, made), strict=True)
@@ -116,15 +118,16 @@ def _add_reasons(router: APIRouter, context: ApiContext) -> None:
             event=found.id,
             model=found.model,
             task=found.task,
+            classes=classes_of(found.task) or [],
             rule=rule,
             tiers=tiers,
-            calibration=_calibration(context),
+            calibration=_calibration(context, in_force, found),
             onset_s=found.onset_s,
             end_s=found.end_s,
             announced_s=found.announced_s,
             epoch_s=found.epoch_s,
             are_kept=bool(judged),
-            windows=_windows(context, found, judged, rule, tiers),
+            windows=_windows(context, found, () if _is_of_another_question(in_force, found) else judged, rule, tiers),
             clip=clip_state(context, found),
             acknowledged_by=record["acknowledged_by"],
             acknowledged_utc=record["acknowledged_utc"],
@@ -142,9 +145,19 @@ def _add_reasons(router: APIRouter, context: ApiContext) -> None:
 
 
 def _rule_of(in_force: RulesInForce, event: Event) -> RuleOut | None:
-    rules = in_force.rules
-    named = next((rule for rule in rules if (rule.name or event.task) == (event.rule or event.task)), None)
+    named = _settings_of(in_force, event)
     return None if named is None else _told(named, name=event.rule or event.task)
+
+
+def _settings_of(in_force: RulesInForce, event: Event) -> RuleSettings | None:
+    name = event.rule or event.task
+    return next((rule for rule in in_force.rules if (rule.name or event.task) == name), None)
+
+
+def _is_of_another_question(in_force: RulesInForce, event: Event) -> bool:
+    """Whether the verdicts in the log, which answer the watch's own question, say nothing of this event."""
+    rule = _settings_of(in_force, event)
+    return isinstance(rule, HysteresisSettings) and bool(rule.question)
 
 
 def _told(rule: RuleSettings, *, name: str) -> RuleOut:
@@ -158,6 +171,8 @@ def _told(rule: RuleSettings, *, name: str) -> RuleOut:
             n=rule.n,
             quiet_s=rule.quiet_s,
         )
+    if isinstance(rule, ObservationSettings):
+        return RuleOut(name=name, type="observation", opens_from=rule.tiers.low, label=rule.shown, times=rule.times)
     terms = rule.terms
     return RuleOut(
         name=name,
@@ -169,15 +184,22 @@ def _told(rule: RuleSettings, *, name: str) -> RuleOut:
         within_s=getattr(rule, "within_s", None),
         times=getattr(rule, "times", None),
         schedule=getattr(rule, "schedule", None),
+        fault=getattr(rule, "fault", None),
         quiet_s=rule.quiet_s if isinstance(rule, SequenceSettings) else rule.gap_s,
     )
 
 
-def _calibration(context: ApiContext) -> CalibrationOut | None:
-    try:
-        found = calibration_in(context.site.settings.model_dir)
-    except VigilError:
-        return None
+def _calibration(context: ApiContext, in_force: RulesInForce, event: Event) -> CalibrationOut | None:
+    """That of the question which the event answers: the model's own, or of a camera's question the one on its marks."""
+    found: Calibration | None
+    if any(task.question.name == event.task for task in in_force.tasks):
+        known = None if in_force.calibrations is None else in_force.calibrations.of(event.task)
+        found = None if known is None else known.calibration
+    else:
+        try:
+            found = calibration_in(context.site.settings.model_dir)
+        except VigilError:
+            return None
     if found is None:
         return None
     return CalibrationOut(temperature=found.temperature, bias=found.bias, clips=found.clips)

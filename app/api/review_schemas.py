@@ -8,7 +8,7 @@ from vigil.verdict import Cause, Outcome
 
 from .form import Form
 from .rule_schemas import TermOut
-from .schemas import EXAMPLE_EVENT, LONGEST_NOTE, AddedMark, MarkName, MarkOut, TierName
+from .schemas import EXAMPLE_EVENT, LONGEST_LABEL, LONGEST_NOTE, AddedMark, MarkName, MarkOut, TierName
 
 MOST_MARKED = 500
 
@@ -29,11 +29,12 @@ class CameraChoice(BaseModel):
 
 
 class EventChoices(BaseModel):
-    """What events can be filtered by: the cameras that have some, their places, and the rules that made them."""
+    """What events can be filtered by: the cameras that have some, their places, the rules that made them, classes."""
 
     cameras: list[CameraChoice]
     places: list[str]
     rules: list[str]
+    labels: list[str]
 
 
 class EventCount(BaseModel):
@@ -49,6 +50,7 @@ class NewMarks(Form):
     events: list[EventIdText] = Field(min_length=1, max_length=MOST_MARKED, examples=[[EXAMPLE_EVENT]])
     mark: MarkName = Field(examples=["false_alarm"])
     note: str = Field("", max_length=LONGEST_NOTE, examples=["rain"])
+    label: str = Field("", max_length=LONGEST_LABEL, examples=[""])
 
 
 class MarkedEvent(AddedMark):
@@ -69,11 +71,12 @@ class RuleOut(BaseModel):
 
     `opens_from` is the probability that counts, `keep_from` the one that continues an event. An incident opens when `k`
     of the last `n` windows reach it; what lasts opens after `for_s` seconds; of `terms`, all must hold, or with a
-    sequence the second within `within_s` after the first; a count opens with so many `times` within `within_s`.
+    sequence the second within `within_s` after the first; a count opens with so many `times` within `within_s`; a
+    camera rule is about the camera itself, whose `fault` the pixels show.
     """
 
     name: str
-    type: Literal["hysteresis", "duration", "sequence", "count"]
+    type: Literal["hysteresis", "duration", "sequence", "count", "observation", "camera"]
     opens_from: float
     keep_from: float | None = None
     k: int | None = None
@@ -85,6 +88,7 @@ class RuleOut(BaseModel):
     within_s: float | None = None
     times: int | None = None
     schedule: str | None = None
+    fault: str | None = None
 
 
 class CalibrationOut(BaseModel):
@@ -129,12 +133,14 @@ class WhyOut(BaseModel):
     """Why an event alarmed: its windows and those around it, the rule, the thresholds, and what people did.
 
     `rule` is null if this service has no rule of that name any more; `calibration` is that of the model as it is now.
-    `are_kept` is false if the verdicts are not in the log any more: then the windows are those of the event alone.
+    `classes` are those that the task's events can have, empty with two labels. `are_kept` is false if the verdicts are
+    not in the log any more: then the windows are those of the event alone.
     """
 
     event: str
     model: str
     task: str
+    classes: list[str]
     rule: RuleOut | None
     tiers: dict[TierName, float]
     calibration: CalibrationOut | None

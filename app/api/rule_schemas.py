@@ -5,7 +5,9 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 from vigil.rules.camera_rules import LONGEST_RULE_NAME, LONGEST_SCHEDULE, LONGEST_TIMEZONE, MOST_RULES
+from vigil.rules.camera_tasks import LONGEST_QUESTION_NAME, LONGEST_TASK_NAME, MOST_TASKS
 from vigil.rules.count import MOST_TIMES
+from vigil.sentence_question import LONGEST_SENTENCE
 
 from .form import Form
 
@@ -26,7 +28,8 @@ class ThresholdsForm(Form):
     """Thresholds of one rule at one camera, named as in the settings of the rule; null is what the rule has.
 
     A hysteresis rule has `k`, `n`, `keep_from` and `quiet_s`; a duration rule `p_from`, `for_s` and `gap_s`; a sequence
-    rule `within_s` and `quiet_s`; a count rule `p_from`, `times`, `within_s` and `gap_s`.
+    rule `within_s` and `quiet_s`; a count rule `p_from`, `times`, `within_s` and `gap_s`; a camera rule `for_s` and
+    `gap_s`.
     """
 
     rule: RuleName = Field(examples=["fight"])
@@ -42,8 +45,37 @@ class ThresholdsForm(Form):
     times: Annotated[int, Field(ge=2, le=MOST_TIMES)] | None = None
 
 
+class AskWhenForm(Form):
+    """The answer after which a follow-up is asked.
+
+    `question` names a task of the camera that stands before it, empty the watch's own; `alarm` is every label of it
+    that is an alarm. With `holds` false it is asked where the answer is another.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+
+    question: Annotated[str, Field(max_length=LONGEST_TASK_NAME)] = ""
+    label: Annotated[str, Field(min_length=1, max_length=LONGEST_RULE_NAME)] = "alarm"
+    p_from: Share = 0.5
+    holds: bool = True
+
+
+class TaskForm(Form):
+    """A question of one camera: the name of a question (`GET /tasks`), or a sentence (`ask`) that is made into one."""
+
+    question: Annotated[str, Field(max_length=LONGEST_QUESTION_NAME)] = Field("", examples=[""])
+    ask: Annotated[str, Field(max_length=LONGEST_SENTENCE)] = Field(
+        "", description="Answered with yes or no.", examples=["Is somebody climbing over the fence?"]
+    )
+    name: Annotated[str, Field(max_length=LONGEST_TASK_NAME)] = Field(
+        "", description="That of its rule; empty: the question's name, or the sentence.", examples=["climbing"]
+    )
+    ask_when: AskWhenForm | None = Field(None, description="Makes it a follow-up.", examples=[None])
+
+
 RuleNames: TypeAlias = Annotated[list[RuleName], Field(max_length=MOST_RULES)]
 ThresholdList: TypeAlias = Annotated[list[ThresholdsForm], Field(max_length=MOST_RULES)]
+TaskList: TypeAlias = Annotated[list[TaskForm], Field(max_length=MOST_TASKS)]
 ScheduleText: TypeAlias = Annotated[str, Field(max_length=LONGEST_SCHEDULE)]
 TimezoneText: TypeAlias = Annotated[str, Field(max_length=LONGEST_TIMEZONE)]
 
@@ -70,6 +102,45 @@ class CameraRulesForm(Form):
         None, description="That of the schedule; empty: that of the service's machine.", examples=["Asia/Shanghai"]
     )
 
+    tasks: TaskList | None = Field(
+        None,
+        description="Replaces the questions that the camera is asked beside the watch's own; each has a rule of its "
+        "own, unless a rule of the watch is about it.",
+        examples=[[]],
+    )
+
+
+class TaskCalibrationOut(BaseModel):
+    """What the probabilities of a question made of a sentence rest on.
+
+    They are as the model gives them until `needed` of its events are marked, some as true and some as false alarms;
+    then they are fitted on those (Platt scaling), with this `temperature` and `bias`.
+    """
+
+    marks: int
+    true_events: int
+    false_alarms: int
+    needed: int
+    is_calibrated: bool
+    temperature: float | None = None
+    bias: float | None = None
+
+
+class TaskOut(TaskForm):
+    """A question of one camera, and what comes of it.
+
+    `asks` is the name of the question, `rule` that of the rule that a camera has for it unless a rule of the watch is
+    about it. `text` is what the model is asked; what cannot be asked has none, and `problems` of the camera say why.
+    `calibration` is null while nothing is known of its marks.
+    """
+
+    asks: str = ""
+    rule: str = ""
+    title: str = ""
+    text: str = ""
+    language: str = ""
+    calibration: TaskCalibrationOut | None = None
+
 
 class TermOut(BaseModel):
     """That a label of a question has at least a probability in a window, or has not (`holds` is false)."""
@@ -89,12 +160,13 @@ class RuleSettingsOut(BaseModel):
     """
 
     name: str
-    type: Literal["hysteresis", "duration", "sequence", "count"]
+    type: Literal["hysteresis", "duration", "sequence", "count", "observation", "camera"]
     tiers: dict[Literal["low", "medium", "high"], float]
     k: int | None = None
     n: int | None = None
     keep_from: float | None = None
     quiet_s: float | None = None
+    labels: list[str] | None = None
     question: str | None = None
     label: str | None = None
     p_from: float | None = None
@@ -105,6 +177,8 @@ class RuleSettingsOut(BaseModel):
     then: TermOut | None = None
     within_s: float | None = None
     times: int | None = None
+    site: str | None = None
+    fault: Literal["covered", "moved", "frozen", "dark", "blurred"] | None = None
     schedule: str | None = None
     timezone: str | None = None
 

@@ -10,11 +10,12 @@ from vigil.store.event_record import EventState
 from vigil.verdict import Cause, Outcome
 
 from .form import Form
-from .rule_schemas import CameraRulesForm, ThresholdsForm
+from .rule_schemas import CameraRulesForm, TaskOut, ThresholdsForm
 
 EXAMPLE_EVENT = "20261120T115033123Z-9f3c21ab"
 EXAMPLE_CAMERA = "door"
 LONGEST_NOTE = 4000
+LONGEST_LABEL = 200
 LONGEST_ADDRESS = 500
 LONGEST_NAME = 80
 
@@ -45,12 +46,13 @@ class Problem(BaseModel):
 
 
 class MarkOut(BaseModel):
-    """One mark of an event; the empty mark takes the one before it back."""
+    """One mark of an event; the empty mark takes the one before it back. `label` is the corrected class, if any."""
 
     mark: MarkName
     note: str
     who: str
     marked_utc: str
+    label: str = ""
 
 
 class AddedMark(MarkOut):
@@ -66,10 +68,14 @@ class WindowOut(BaseModel):
     start_s: float
     end_s: float
     p_alarm: float | None
+    label: str = ""
 
 
 class EventOut(BaseModel):
-    """One event. Times in `_s` are seconds of the source; `mark` is the valid mark, empty if there is none."""
+    """One event. Times in `_s` are seconds of the source; `mark` is the valid mark, empty if there is none.
+
+    `label` is its class and `marked_label` a user's correction; both are left out where a task has two labels only.
+    """
 
     event: str
     source: str
@@ -88,8 +94,10 @@ class EventOut(BaseModel):
     task: str
     model: str
     rule: str
+    label: str = ""
     text: str
     mark: MarkName
+    marked_label: str = ""
     note: str
     marked_by: str
     marked_utc: str
@@ -108,11 +116,36 @@ class EventList(BaseModel):
     next: str | None
 
 
+class ObservationOut(BaseModel):
+    """A line of the semantic log. `fields` is null unless the model was held to a form, and its answer had it."""
+
+    observation: str
+    camera_id: str
+    source: str
+    place: str
+    start_s: float
+    end_s: float
+    happened_utc: str
+    text: str
+    fields: dict[str, Any] | None
+    question: str
+    model: str
+    tokens: int
+
+
+class ObservationList(BaseModel):
+    """Observations, the latest first. `next` is the cursor of the next page, null on the last one."""
+
+    observations: list[ObservationOut]
+    next: str | None
+
+
 class NewMark(Form):
     """A mark to be added; the empty mark takes the valid one back."""
 
     mark: MarkName = Field(examples=["false_alarm"])
     note: str = Field("", max_length=LONGEST_NOTE, examples=["two boys play"])
+    label: str = Field("", max_length=LONGEST_LABEL, examples=[""])
 
 
 class VerdictOut(BaseModel):
@@ -189,8 +222,9 @@ class CameraOut(BaseModel):
     """One camera and what it does now; figures that are no longer true (`is_current`) are null.
 
     `unknown` counts windows without a verdict by cause; `dropped` are those that gave way to newer ones. `rules`
-    (empty: all), `thresholds` and `schedule` are its own; outside of the schedule (`is_scheduled`) nothing opens.
-    `tiers` are those of the first rule that holds.
+    (empty: all), `thresholds`, `schedule` and `tasks` are its own; outside of the schedule (`is_scheduled`) nothing
+    opens. `tiers` are those of the first rule that holds. `observation` is the last line of the semantic log, of the
+    window that ended at second `observed_s`; `observations_skipped` counts those that were due and left out.
     """
 
     id: str
@@ -201,6 +235,7 @@ class CameraOut(BaseModel):
     thresholds: list[ThresholdsForm]
     schedule: str
     timezone: str
+    tasks: list[TaskOut]
     is_scheduled: bool
     tiers: dict[TierName, float]
     kind: str
@@ -224,6 +259,11 @@ class CameraOut(BaseModel):
     unknown: dict[str, int]
     events: int
     open_event: str
+    observation: str
+    observed_s: float | None
+    observations: int
+    observations_skipped: int
+    observations_as_words: int
     connections: int
     problems: list[str]
 

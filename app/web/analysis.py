@@ -116,6 +116,9 @@ def panel(context: SiteContext) -> AnalysisComponents:
     parts.draw.click(
         bench.draw, parts.desk, [parts.draw, parts.film, parts.stop, parts.notice], **SILENT, concurrency_limit=2
     )
+    parts.list_actions.click(
+        bench.list_actions, parts.desk, [*parts.listed, parts.stop, parts.notice], **SILENT, concurrency_limit=2
+    )
     parts.webcam.stream(bench.push, [parts.webcam, parts.desk], None, **WEBCAM)
     parts.source.change(choice.choose_source, parts.source, [parts.file, parts.cameras, parts.webcam], **at_once)
     parts.preset.input(choice.question_text, parts.preset, parts.question, **at_once)

@@ -43,13 +43,21 @@ class ShownParts:
     srt: gr.DownloadButton
     draw: gr.Button
     film: gr.DownloadButton
+    list_actions: gr.Button
+    actions: gr.HTML
+    action_files: gr.File
     second: gr.Number
 
     @property
     def shown(self) -> list[Any]:
         """The outputs of the events that show an analysis, in every tab."""
         results = [self.results, self.verdicts, self.plot, self.events, self.jsonl, self.srt, self.draw, self.film]
-        return [self.notice, self.stage, self.stop, *results]
+        return [self.notice, self.stage, self.stop, *results, *self.listed]
+
+    @property
+    def listed(self) -> list[Any]:
+        """The outputs of the events that list the actions of a video."""
+        return [self.list_actions, self.actions, self.action_files]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +209,17 @@ def lay_out_results(t: Translator, *, where: str = "analysis") -> dict[str, Any]
             srt = gr.DownloadButton(t("analysis.srt"), elem_id=f"{where}-srt")
             draw = gr.Button(t("analysis.draw"), elem_id=f"{where}-draw")
             film = gr.DownloadButton(t("analysis.film"), variant="primary", visible=False, elem_id=f"{where}-film")
+            list_actions = gr.Button(t("analysis.list_actions"), elem_id=f"{where}-list-actions")
+        actions = gr.HTML("", elem_id=f"{where}-actions", apply_default_css=False)
+        action_files = gr.File(
+            label=t("analysis.action_files"),
+            file_count="multiple",
+            interactive=False,
+            visible=False,
+            elem_id=f"{where}-action-files",
+        )
     return {
         "results": results, "verdicts": verdicts, "plot": plot, "events": events,
         "jsonl": jsonl, "srt": srt, "draw": draw, "film": film,
+        "list_actions": list_actions, "actions": actions, "action_files": action_files,
     }  # fmt: skip

@@ -4,17 +4,18 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from vigil.actions import ActionTimeline, TimelineSettings
 from vigil.analysis import Analysis, AnalysisView
 from vigil.errors import SourceError, VigilError
 from vigil.sources.image_worker import worker
 
-from . import analysis_results, analysis_stage
+from . import analysis_actions, analysis_results, analysis_stage
 from .analysis_layout import ShownParts
 from .analysis_results import event_table_html
 from .analysis_session import AnalysisSession
@@ -22,6 +23,7 @@ from .analysis_start import AnalysisStarter
 from .context import notice_html
 from .gradio_patches import SILENT
 from .plots import analysis_figure
+from .uploads import Upload
 
 log = logging.getLogger(__name__)
 
@@ -130,21 +132,70 @@ class AnalysisUpdates(AnalysisStarter):
             parts.srt: gr.DownloadButton(value=str(downloads.srt)),
             parts.draw: gr.Button(t("analysis.draw"), visible=film, interactive=True),
             parts.film: gr.DownloadButton(value=None, visible=False),
+            parts.list_actions: gr.Button(t("analysis.list_actions"), visible=film, interactive=True),
+            parts.actions: "",
+            parts.action_files: gr.File(value=None, visible=False),
         }
+
+    def _analysed_file(self, desk: AnalysisSession) -> tuple[Analysis, Upload] | None:
+        """The analysis of a file that is still there."""
+        if desk.analysis is None or desk.upload is None or not self.keep(desk):
+            return None
+        return desk.analysis, desk.upload
+
+    def _gone_notice(self, desk: AnalysisSession | None) -> str:
+        """The notice that the file of an analysis has been removed; empty if it is there."""
+        is_gone = desk is not None and desk.upload is not None and not self.keep(desk)
+        return notice_html(self.gone(desk)) if is_gone and desk is not None else ""
+
+    async def list_actions(self, desk: AnalysisSession | None) -> AsyncIterator[Update]:
+        """Asks about the actions in the video, shows the progress and then the list and its files."""
+        parts, t = self.parts, self.context.t
+        yield {parts.notice: self._gone_notice(desk)}
+        if desk is None or (analysed := self._analysed_file(desk)) is None:
+            return
+        analysis, upload = analysed
+        done: Update = {parts.notice: ""}
+        try:
+            async with aclosing(self._ask_actions(desk, analysis, upload)) as progress:
+                async for found in progress:
+                    if isinstance(found, int):
+                        listing = gr.Button(t("analysis.listing", percent=found), interactive=False)
+                        yield {parts.list_actions: listing, parts.stop: gr.Button(t("analysis.stop"), interactive=True)}
+                        continue
+                    files = await asyncio.to_thread(analysis_actions.write_action_files, desk, found)
+                    done[parts.actions] = analysis_actions.action_table_html(found, t)
+                    done[parts.action_files] = gr.File(value=files, visible=True)
+        except VigilError as error:
+            why = analysis_stage.without_paths(str(error), analysis.address)
+            done[parts.notice] = notice_html(t("analysis.phase_failed"), why)
+        if desk.analysis is analysis:
+            done[parts.stop] = gr.Button(t("analysis.stop"), interactive=False)
+        yield done | {parts.list_actions: gr.Button(t("analysis.list_actions"), interactive=True)}
+
+    def _ask_actions(
+        self, desk: AnalysisSession, analysis: Analysis, upload: Upload
+    ) -> AsyncGenerator[int | ActionTimeline, None]:
+        """Asks the model that judged the video."""
+        endpoint = replace(self.context.endpoint, model=analysis.view().model or self.context.endpoint.model)
+        settings = TimelineSettings(
+            language=self.context.t.language,
+            model_dir=analysis.settings.model_dir,
+            max_pixels=analysis.settings.max_pixels,
+            wait_s=0.0,
+        )
+        return analysis_actions.ask_actions(desk, upload, endpoint, settings)
 
     async def draw(self, desk: AnalysisSession | None) -> AsyncIterator[Update]:
         """Renders the annotated video and shows its progress."""
         parts, t = self.parts, self.context.t
-        analysis = desk.analysis if desk is not None else None
-        yield {parts.notice: ""}
-        if desk is None or analysis is None or desk.upload is None:
+        yield {parts.notice: self._gone_notice(desk)}
+        if desk is None or (analysed := self._analysed_file(desk)) is None:
             return
-        if not self.keep(desk):
-            yield {parts.notice: notice_html(self.gone(desk))}
-            return
+        analysis, upload = analysed
         notice = ""
         try:
-            async with aclosing(analysis_results.render_annotated_video(desk, analysis, desk.upload)) as progress:
+            async with aclosing(analysis_results.render_annotated_video(desk, analysis, upload)) as progress:
                 async for percent in progress:
                     drawing = gr.Button(t("analysis.drawing", percent=percent), interactive=False)
                     yield {parts.draw: drawing, parts.stop: gr.Button(t("analysis.stop"), interactive=True)}

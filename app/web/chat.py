@@ -380,6 +380,13 @@ def panel(context: SiteContext) -> ChatComponents:
         **SILENT,
         concurrency_limit=2,
     )
+    parts.list_actions.click(
+        bench.list_actions_of_visit,
+        parts.visit,
+        [*parts.listed, parts.stop, parts.notice],
+        **SILENT,
+        concurrency_limit=2,
+    )
     parts.preset.input(chat.preset, [parts.preset, parts.box], parts.box, **at_once)
     choices = [parts.model, parts.preset, parts.last_models]
     for trigger in (None, gr.Timer(EVERY_S).tick):

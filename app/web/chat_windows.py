@@ -112,3 +112,8 @@ class ChatAnalysis(AnalysisUpdates):
         """Renders the annotated video and shows its progress."""
         async for update in self.draw(visit.desk if visit is not None else None):
             yield update
+
+    async def list_actions_of_visit(self, visit: ChatSession | None) -> AsyncIterator[Update]:
+        """Asks about the actions in the video, and shows its progress."""
+        async for update in self.list_actions(visit.desk if visit is not None else None):
+            yield update

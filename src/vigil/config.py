@@ -9,6 +9,7 @@ import os
 import types
 import typing
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
@@ -253,6 +254,8 @@ def _coerce(hint: Any, value: Any, *, where: str) -> Any:
         return _coerce_tuple(typing.get_args(hint), value, where=where)
     if origin is typing.Literal:
         return _coerce_choice(typing.get_args(hint), value)
+    if _is_enum(hint):
+        return hint(_coerce_choice(tuple(hint), value))
     if origin is dict:
         return _coerce_plain(dict, value)
     return _coerce_plain(hint, value)
@@ -303,6 +306,10 @@ def _coerce_tuple(items: tuple[Any, ...], value: Any, *, where: str) -> tuple[An
     return tuple(_coerce(items[0], item, where=where) for item in value)
 
 
+def _is_enum(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, StrEnum)
+
+
 def _coerce_choice(choices: tuple[Any, ...], value: Any) -> Any:
     if value not in choices:
         raise TypeError
@@ -329,6 +336,8 @@ def _type_name(hint: Any) -> str:
     origin = typing.get_origin(hint)
     if origin is typing.Literal:
         return "one of " + ", ".join(map(repr, typing.get_args(hint)))
+    if _is_enum(hint):
+        return "one of " + ", ".join(repr(each.value) for each in hint)
     if origin is dict or all(dataclasses.is_dataclass(option) for option in _options(hint)):
         return "a group of `key: value` lines"
     if origin in (types.UnionType, typing.Union):

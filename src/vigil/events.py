@@ -27,12 +27,18 @@ class Tier(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventWindow:
-    """A window that belongs to an event; `p_alarm` is None if its verdict was unknown."""
+    """A window that belongs to an event; `p_alarm` is None if its verdict was unknown.
+
+    `label` is the class that it shows, its most probable label that alarms; empty for questions with two labels.
+    `p_raw` is the probability before calibration, None if it is not known.
+    """
 
     window: int
     start_s: float
     end_s: float
     p_alarm: float | None
+    label: str = ""
+    p_raw: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +51,8 @@ class Event:
     Times ending in `_s` are seconds of the source: the position in a file, or the seconds since a live session began.
     `epoch_s` is the `time.time()` of second 0, None for files. `announced_s` is when the event was first published: the
     end of the window that opened it, plus the time since its capture (live) or the verdict's latency (files). `peak_s`
-    is the middle of the window with the highest probability.
+    is the middle of the window with the highest probability, and `label` the class that this window shows (empty for
+    questions with two labels).
     """
 
     id: str
@@ -64,6 +71,7 @@ class Event:
     closed_because: str = ""
     camera_id: str = ""
     rule: str = ""
+    label: str = ""
     place: str = field(default="", compare=False)
 
     @property
@@ -123,7 +131,10 @@ MARK_WORDS: tuple[MarkValue, ...] = get_args(MarkValue)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """One mark: `number` counts the marks of an event from 1, the newest is valid; `marked_utc` is when it was made."""
+    """One mark: `number` counts the marks of an event from 1, the newest is valid; `marked_utc` is when it was made.
+
+    `label` is the class that the event really shows, if the user corrected it.
+    """
 
     event_id: str
     number: int
@@ -131,6 +142,7 @@ class Mark:
     who: str
     note: str = ""
     marked_utc: str = ""
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,5 +262,6 @@ class OpenEvent:
             task=self.task,
             model=self.model,
             rule=self.rule,
+            label=peak.label,
             closed_because=self.closed_because,
         )

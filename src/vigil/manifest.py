@@ -122,6 +122,16 @@ class Contract:
         )
 
     @property
+    def alarm_words(self) -> tuple[str, ...]:
+        """The words that begin the answer to an alarm."""
+        return tuple(label.word for label in self.labels if label.is_alarm) or (self.alarm_word,)
+
+    @property
+    def normal_words(self) -> tuple[str, ...]:
+        """The words that begin an answer without an alarm."""
+        return tuple(label.word for label in self.labels if not label.is_alarm) or (self.normal_word,)
+
+    @property
     def question_digest(self) -> str:
         """A digest (8 hex digits) of the question and the words of its labels."""
         labels = [label.word for label in self.labels] or [self.alarm_word, self.normal_word]
@@ -208,7 +218,10 @@ def _with_default_grid(parts: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """Temperature scaling fitted on held-out clips: p = sigmoid(logit / temperature + bias)."""
+    """Temperature scaling fitted on held-out clips: p = sigmoid(logit / temperature + bias).
+
+    With several labels the bias is added to the log probability of each that alarms (`vigil.calibration`).
+    """
 
     temperature: float = 1.0
     bias: float = 0.0

@@ -1,7 +1,7 @@
 """An observation: a short description of a window, a line of the semantic log."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
@@ -29,3 +29,9 @@ class Observation:
     model: str = ""
     tokens: int = 0
     place: str = ""
+
+
+def observation_record(observation: Observation) -> dict[str, Any]:
+    """The fields of an observation as lists, streams and lines of JSON have them; `observation` is its id."""
+    fields = {key: value for key, value in asdict(observation).items() if key not in ("id", "session_id")}
+    return {"observation": observation.id, **fields}

@@ -14,20 +14,26 @@ labels is answered by a text. Both are YAML files in `configs/tasks`, one questi
 """
 
 import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Self, TypeAlias
 
+import yaml
+
+from vigil.answer_schema import AnswerSchema
 from vigil.config import config_root, find_config, from_mapping, read_yaml
 from vigil.errors import ConfigError, UsageError
 from vigil.file_names import readable
 
-LabelName = Literal["alarm", "normal"]
-"""The labels of a question with two labels; datasets, training and scores support no others."""
+LabelName: TypeAlias = str
+"""The name of a label: `alarm` or `normal` if a question has two labels, any names if it has others."""
 
 ALARM: LabelName = "alarm"
 NORMAL: LabelName = "normal"
+
+TEXT_TOKENS = 200
+"""The maximum length of the answer to a question without labels, unless the question has a limit of its own."""
 
 DESCRIBE_ZH = "请详细描述画面中的场景、人物和发生的事情。"
 DESCRIBE_EN = "Describe the scene, the people and what happens, in detail."
@@ -52,8 +58,9 @@ class Label:
 class Question:
     """A question about a window and its possible answers, the labels; without labels, the answer is a text.
 
-    `describe` asks for a description if the model was trained to answer with the label word alone. Raises ConfigError
-    for labels that are not distinct.
+    `describe` asks for a description if the model was trained to answer with the label word alone. A text has at most
+    `answer_tokens` tokens; with a `schema` the server holds it to JSON of that form. Raises ConfigError for labels that
+    are not distinct.
     """
 
     name: str
@@ -63,6 +70,8 @@ class Question:
     title: str = ""
     language: str = "zh"
     system_prompt: str = ""
+    schema: AnswerSchema[Any] | None = None
+    answer_tokens: int = TEXT_TOKENS
 
     def __post_init__(self) -> None:
         problems = list(self._problems())
@@ -81,7 +90,7 @@ class Question:
         normal_folders: tuple[str, ...] = ("normal",),
         alarm_descriptions: tuple[str, ...] = (),
         normal_descriptions: tuple[str, ...] = (),
-        **more: str,
+        **more: Any,
     ) -> Self:
         """The question that is answered by one word for an alarm and by another for anything else."""
         alarm = Label(
@@ -100,22 +109,33 @@ class Question:
 
     @property
     def has_two_labels(self) -> bool:
-        """Whether its labels are `alarm` and `normal`, as those that models are trained on."""
+        """Whether its labels are `alarm` and `normal`; answers then say one or the other, and no class."""
         return {label.name for label in self.labels} == {ALARM, NORMAL}
 
-    def require_two_labels(self) -> None:
-        """Raises UsageError for a question with other labels than `alarm` and `normal`."""
-        if not self.has_two_labels:
-            names = ", ".join(label.name for label in self.labels) or "none"
+    def require_labels(self) -> None:
+        """Raises UsageError for a question without labels, of which there are no datasets and no scores."""
+        if not self.labels:
             raise UsageError(
-                f"task {self.name!r} has the labels {names}; datasets and scores know two labels, given by alarm_word "
-                "and normal_word"
+                f"task {self.name!r} has no labels; datasets and scores need them: alarm_word and normal_word, or "
+                "labels (docs/questions.md)"
             )
 
     @property
     def alarm_labels(self) -> tuple[str, ...]:
         """The names of the labels that are alarms."""
         return tuple(label.name for label in self.labels if label.is_alarm)
+
+    def is_alarm(self, label: LabelName) -> bool:
+        """Whether an answer with this label is an alarm; raises ConfigError if there is no such label."""
+        return self.label(label).is_alarm
+
+    def lacks(self, present: Container[LabelName]) -> list[LabelName]:
+        """The labels that are not among these, in the order of the question."""
+        return [label.name for label in self.labels if label.name not in present]
+
+    def is_learnable(self, present: Container[LabelName]) -> bool:
+        """Whether clips of these labels teach a difference: one label that alarms is present, and one that does not."""
+        return len({label.is_alarm for label in self.labels if label.name in present}) == 2
 
     @property
     def alarm_word(self) -> str:
@@ -154,10 +174,17 @@ class Question:
         return replace(self, text=text, labels=self.labels if is_answerable else ())
 
     def label_of(self, folder: str) -> LabelName | None:
-        """The label of a folder name, ignoring case and `-_ `; None if the name has none in this question."""
-        label_by_folder = {_plain(name): label.name for label in self.labels for name in label.folders}
-        name = label_by_folder.get(_plain(folder))
-        return ALARM if name == ALARM else NORMAL if name == NORMAL else None
+        """The label of a folder name, ignoring case and `-_ `; None if the name has none in this question.
+
+        A label of a question with other labels than two is also known by its own name and word.
+        """
+        label_by_folder = {_plain(name): label.name for label in self.labels for name in self.folders(label.name)}
+        return label_by_folder.get(_plain(folder))
+
+    def folders(self, label: LabelName) -> tuple[str, ...]:
+        """The folder names of a label's clips."""
+        found = self.label(label)
+        return found.folders if self.has_two_labels else _folders_of(found)
 
 
 def _problems_of_labels(labels: Sequence[Label]) -> Iterator[str]:
@@ -172,8 +199,14 @@ def _problems_of_labels(labels: Sequence[Label]) -> Iterator[str]:
     yield from (f"labels: several have the word {word!r}" for word in _repeated([label.word for label in labels]))
     if not any(label.is_alarm for label in labels):
         yield "no label is an alarm; say `is_alarm: true` for those that are"
-    folders = [_plain(folder) for label in labels for folder in {_plain(name): name for name in label.folders}]
+    folders = [folder for label in labels for folder in {_plain(name): name for name in _folders_of(label)}]
     yield from (f"folder {folder!r} is listed for several labels" for folder in _repeated(folders))
+
+
+def _folders_of(label: Label) -> tuple[str, ...]:
+    """The folders that are listed for a label, and those of its own name and word."""
+    plain = {_plain(name): name for name in (label.word, label.name, *label.folders)}
+    return tuple(dict.fromkeys([*label.folders, *plain.values()]))
 
 
 def _problems_of_two(alarm: Label, normal: Label) -> Iterator[str]:
@@ -250,6 +283,29 @@ def list_questions() -> list[Question]:
     return sorted(questions, key=lambda question: not question.labels)
 
 
+def question_as_yaml(question: Question) -> str:
+    """A file for `configs/tasks` that holds a question with two labels, as `read_question` reads it."""
+    alarm, normal = question.label(ALARM), question.label(NORMAL)
+    content = _QuestionFile(
+        name=question.name,
+        question=question.text,
+        alarm_word=alarm.word,
+        normal_word=normal.word,
+        describe=question.describe,
+        title=question.title,
+        language=question.language,
+        alarm_folders=alarm.folders,
+        normal_folders=normal.folders,
+        alarm_descriptions=alarm.descriptions,
+        normal_descriptions=normal.descriptions,
+        system_prompt=question.system_prompt,
+    )
+    values = ((name, list(value) if isinstance(value, tuple) else value) for name, value in asdict(content).items())
+    told = {name: value for name, value in values if value}
+    text: str = yaml.safe_dump(told, allow_unicode=True, sort_keys=False, width=120)
+    return text
+
+
 def read_question(path: Path) -> Question:
     """Loads a question, with or without labels, from a YAML file; raises ConfigError."""
     data = read_yaml(path)
@@ -260,7 +316,11 @@ def read_question(path: Path) -> Question:
     if len(given) == 1:
         missing = next(key for key in _TWO_LABELS if key not in data)
         raise ConfigError(str(path), [f"{missing} is missing"])
-    more = {"describe": content.describe, "language": content.language, "system_prompt": content.system_prompt}
+    more: dict[str, Any] = {
+        "describe": content.describe,
+        "language": content.language,
+        "system_prompt": content.system_prompt,
+    }
     more |= {"name": content.name, "text": content.question, "title": content.title or content.name}
     if not given:
         return Question(labels=content.labels, **more)

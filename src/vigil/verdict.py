@@ -7,6 +7,7 @@ and so the verdict, unknown.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from vigil.questions import Question
 
@@ -38,6 +39,7 @@ class Cause(StrEnum):
     SKIPPED = "skipped"
     CANCELLED = "cancelled"
     WORDS_ONLY = "words_only"
+    NOT_ASKED = "not_asked"
     FAULT = "fault"
 
 
@@ -58,6 +60,7 @@ CAUSE_MEANINGS = {
     Cause.SKIPPED: "the motion gate found the window still",
     Cause.CANCELLED: "stopped before it was judged",
     Cause.WORDS_ONLY: "the question asks for words, not for a verdict",
+    Cause.NOT_ASKED: "a follow-up question: the answer to the question before it did not call for it",
     Cause.FAULT: "Vigil itself failed at it; the log says why",
 }
 
@@ -70,6 +73,11 @@ class Verdict:
     the model gave to anything else, an indicator of its health. Both are None if the outcome is unknown. `tokens`
     counts the tokens that the server reports as read and written. Raises ValueError unless an unknown outcome, and no
     other, has a cause.
+
+    Of a question with other labels than `alarm` and `normal`, `p_alarm` is that of all alarm labels together,
+    `probabilities` holds each label's (calibrated; 1 for the stated one if the server reports none) and
+    `raw_probabilities` what the model gave; `alarm_label` is the most probable of the alarm labels. Otherwise they are
+    empty.
     """
 
     outcome: Outcome
@@ -83,6 +91,9 @@ class Verdict:
     latency_ms: float = 0.0
     tokens: int = 0
     detail: str = ""
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    raw_probabilities: Mapping[str, float] = field(default_factory=dict)
+    alarm_label: str = ""
 
     def __post_init__(self) -> None:
         if (self.outcome is Outcome.UNKNOWN) != (self.cause is not None):
@@ -158,7 +169,20 @@ class Answer:
             latency_ms=self.latency_ms,
             tokens=self.tokens,
             detail=self.detail,
+            **self._of_classes(question),
         )
+
+    def _of_classes(self, question: Question) -> dict[str, Any]:
+        """What a verdict says about the labels of a question that has others than `alarm` and `normal`."""
+        if question.has_two_labels or self.label is None:
+            return {}
+        probabilities = self.probabilities or {self.label: 1.0}
+        alarms = [name for name in question.alarm_labels if name in probabilities]
+        return {
+            "probabilities": probabilities,
+            "raw_probabilities": self.raw_probabilities or probabilities,
+            "alarm_label": max(alarms, key=probabilities.__getitem__, default=""),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +193,9 @@ class WindowAnswers:
     answers: Mapping[str, Answer] = field(default_factory=dict)
 
     @classmethod
-    def unknown(cls, cause: Cause) -> "WindowAnswers":
-        """The answers about a window without a verdict."""
-        return cls(Verdict.unknown(cause))
+    def unknown(cls, cause: Cause, answers: Mapping[str, Answer] | None = None) -> "WindowAnswers":
+        """The answers about a window without a verdict: at most those about the camera itself."""
+        return cls(Verdict.unknown(cause), answers or {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

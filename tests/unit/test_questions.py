@@ -27,7 +27,9 @@ def test_questions_with_a_verdict_come_first_and_each_has_a_twin() -> None:
     assert kinds == sorted(kinds, reverse=True)
     names = {question.name: question.language for question in questions}
     assert {"fight", "fall", "intrusion", "actions", "timeline", "describe"} <= names.keys()
-    assert all(names[f"{name}_en"] == "en" for name, language in names.items() if language == "zh")
+    # The classes of anomaly9 are Chinese words: the task for other words is a copy of its file.
+    chinese = [name for name, language in names.items() if language == "zh" and name != "anomaly9"]
+    assert all(names[f"{name}_en"] == "en" for name in chinese)
 
 
 def test_each_task_asks_for_a_description_by_a_question_of_its_own_in_its_language() -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from tools.tiny_base.questions import every_text
 from vigil.config import config_root, read_yaml
+from vigil.questions import list_questions, load_question
 from vigil.tiny import TASK_FILE
 
 VERDICT_WORDS: Final = (
@@ -88,6 +89,20 @@ def exact_texts() -> Iterator[str]:
         yield from texts
 
 
+def label_words() -> Iterator[str]:
+    """The words of labels that no training of the base holds: those of tasks with other labels than two."""
+    for question in list_questions():
+        if question.labels and not question.has_two_labels:
+            yield from question.words().values()
+
+
+def read_and_said() -> Iterator[str]:
+    """What the base was asked and says, and the question of the task `fight`, which demos and tests ask it."""
+    yield from every_text()
+    fight = load_question(TASK_FILE)
+    yield from (fight.text, *fight.words().values())
+
+
 def frame_times() -> Iterator[str]:
     """Timestamps before pairs of frames; they cover the same tokens as those of any rate and length."""
     yield from (f"<{tenths / 10:.1f} seconds>" for tenths in range(200))
@@ -99,6 +114,7 @@ def task_texts() -> Iterator[list[str]]:
         data = read_yaml(path)
         texts = list(_strings(data))
         words = [data[key] for key in ("alarm_word", "normal_word") if key in data]
+        words += [label["word"] for label in data.get("labels", ())]
         answers = [
             f"{word}{mark}{text}" for word in words for mark in ("，", ", ", ",", "。", ".") for text in ("", *texts)
         ]
@@ -112,12 +128,13 @@ def _with_openings(texts: list[str]) -> Iterator[str]:
 
 
 def _strings(data: Any) -> Iterator[str]:
-    """Every string in YAML data, at any depth."""
+    """Every string in YAML data, at any depth, but the names of folders, which no model reads."""
     if isinstance(data, str):
         yield data
     elif isinstance(data, dict):
-        for value in data.values():
-            yield from _strings(value)
+        for key, value in data.items():
+            if not str(key).endswith("folders"):
+                yield from _strings(value)
     elif isinstance(data, list):
         for value in data:
             yield from _strings(value)

@@ -3,6 +3,7 @@
     python -m tools.tiny_base.train train --work FOLDER --minutes 120     (needs the training environment)
     python -m tools.tiny_base.train ship --work FOLDER --out src/vigil/tiny/base
     python -m tools.tiny_base.train widen --out src/vigil/tiny/base       (tokens for the texts of a new task)
+    python -m tools.tiny_base.train set-apart --out src/vigil/tiny/base   (labels of a new task that it never said)
 
 Resumes from FOLDER/last.pt; Ctrl-C stops cleanly. The learning rate follows the share of the minutes used. Minutes are
 CPU time of this process, so on a shared machine training takes longer but gives the same quality.
@@ -29,6 +30,7 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
 
+from tools.tiny_base.apart import set_apart
 from tools.tiny_base.evaluate import Examination, examine, held_out_windows
 from tools.tiny_base.forward import use_fast_precision
 from tools.tiny_base.losses import TinyLearner, TinyLosses
@@ -43,7 +45,7 @@ from tools.tiny_base.questions import (
     image_question,
     yes_no_question,
 )
-from tools.tiny_base.texts import exact_texts
+from tools.tiny_base.texts import exact_texts, label_words, read_and_said
 from tools.tiny_base.tokenizer import tiny_vocabulary
 from tools.tiny_base.widening import model_with_vocabulary, widen
 from tools.tiny_base.window_pool import WindowPool
@@ -314,9 +316,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tools.tiny_base.train", description=__doc__.splitlines()[0], allow_abbrev=False
     )
-    parser.add_argument("verb", choices=["train", "ship", "widen"])
+    parser.add_argument("verb", choices=["train", "ship", "widen", "set-apart"])
     parser.add_argument("--work", type=Path, default=Path("models/tiny"), help="folder of the checkpoints")
-    parser.add_argument("--out", type=Path, default=BASE_FOLDER, help="ship, widen: folder of the base")
+    parser.add_argument("--out", type=Path, default=BASE_FOLDER, help="ship, widen, set-apart: folder of the base")
     defaults = TinyTrainSettings()
     for name in ("minutes", "batch", "learning_rate", "seed", "workers", "threads", "examine_minutes", "start"):
         value = getattr(defaults, name)
@@ -329,6 +331,9 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if verb == "widen":
         log.info("added %d tokens to %s", widen(out, exact_texts()), out)
+        return 0
+    if verb == "set-apart":
+        log.info("gave %d tokens of %s rows of their own", set_apart(out, label_words(), kept=read_and_said()), out)
         return 0
     is_finished = False
     with stop_signals() as stopping, suppress(KeyboardInterrupt):

@@ -5,6 +5,7 @@ import { confirmed, field, openDialog, openForm } from "./dialogs.js";
 import { make, setText, tell } from "./dom.js";
 import { chanceOf } from "./incidents.js";
 import { openMasks } from "./mask_editor.js";
+import { sentenceField } from "./camera_questions.js";
 import { openRules } from "./camera_rules.js";
 import { may } from "./shell.js";
 import { timeOf, word } from "./words.js";
@@ -75,9 +76,11 @@ export const openAdd = (spare, done) => {
     make("p", { class: "dialog-hint" }, word("watch.address_hint")),
     choices.length ? make("div", { class: "choices", role: "group", "aria-label": word("watch.spare") }, ...choices) : null,
     make("div", { class: "two" }, ...["name", "place"].map((name) => field(word(`watch.${name}`), make("input", { name, maxlength: 80 })))),
+    sentenceField(),
   ].filter(Boolean);
-  const save = async (told) => {
-    const added = await change("POST", "cameras", told, { timeoutMs: TEST_MS });
+  const save = async ({ ask: sentence, ...told }) => {
+    const tasks = sentence.trim() ? { tasks: [{ ask: sentence }] } : {};
+    const added = await change("POST", "cameras", { ...told, ...tasks }, { timeoutMs: TEST_MS });
     tell(word("watch.did_add", { name: added.name }));
     await done();
   };

@@ -33,6 +33,7 @@ export class CameraCard {
     this.nothing = make("div", { class: "card-nothing" });
     this.said = make("span", {});
     this.words = make("p", { class: "card-words" }, this.said);
+    this.observation = make("p", { class: "card-observation", hidden: true });
     this.strip = make("canvas", { class: "card-strip", role: "img", "aria-label": word("watch.strip") });
     this.times = make("span", { class: "card-times" });
     this.lag = make("span", { class: "card-lag" });
@@ -42,7 +43,7 @@ export class CameraCard {
     const view = make("div", { class: "card-view" }, this.canvas, this.nothing);
     view.append(make("div", { class: "card-title" }, this.name, this.place), this.badge, this.words);
     view.addEventListener("dblclick", () => onZoom(this));
-    this.element = make("article", { class: "card", tabindex: "0" }, view, this.strip);
+    this.element = make("article", { class: "card", tabindex: "0" }, view, this.observation, this.strip);
     this.element.append(make("footer", { class: "card-foot" }, this.lag, this.drops, this.times, this.menu));
     this.element.dataset.camera = this.told.id;
   }
@@ -109,6 +110,12 @@ export class CameraCard {
     this.drawStrip();
   }
 
+  /** Takes a line of the semantic log. */
+  takeObservation({ text }) {
+    this.#service.observation = this.told.observation = text;
+    this.draw();
+  }
+
   drawStrip() {
     if (!this.element.isConnected) return;
     const last = this.points.at(-1)?.end_s ?? SHOWN_S;
@@ -129,6 +136,10 @@ export class CameraCard {
     setText(this.badge, this.#badgeText(tone));
     setText(this.said, this.#words());
     this.words.hidden = !this.said.textContent;
+    // What a model said of a picture: shown as text, whatever stands in it.
+    setText(this.observation, told.is_current && this.isKnown ? told.observation : "");
+    this.observation.title = this.observation.textContent;
+    this.observation.hidden = !this.observation.textContent;
     setText(this.nothing, this.#nothing());
     this.nothing.hidden = told.is_current && this.isKnown && !this.canvas.hidden;
     const lag = told.lag_s == null || !this.isKnown || !this.isJudged ? "–" : word("watch.seconds", { seconds: told.lag_s.toFixed(1) });

@@ -1,7 +1,7 @@
 // The address names what is shown: the event in its path, the filters behind it, so that a link shows the same.
 import { root } from "./api.js";
 
-const FILTERS = ["text", "since", "until", "camera", "place", "tier", "state", "mark", "rule"];
+const FILTERS = ["text", "since", "until", "camera", "place", "tier", "state", "mark", "rule", "label"];
 const language = document.body.dataset.language;
 
 const home = () => new URL(`${language}/events`, root);

@@ -7,6 +7,7 @@ import { factsOf, fill, historyLines, section, toldLines, whyLines } from "./eve
 import { EventPlayer } from "./event_player.js";
 import { duration, happened, within, zone } from "./event_times.js";
 import { badgeOf } from "./event_list.js";
+import { classOf } from "./incidents.js";
 import { JudgedWindows } from "./judged_windows.js";
 import { ProbabilityChart } from "./probability_chart.js";
 import { may } from "./shell.js";
@@ -37,6 +38,8 @@ export class EventDetail extends EventTarget {
   #acknowledge = make("button", { type: "button", class: "button is-wide", id: "acknowledge" });
   #undo = make("button", { type: "button", class: "button is-wide", id: "undo" });
   #note = make("textarea", { id: "note", rows: "3", maxlength: "4000", placeholder: word("events.note_hint") });
+  #class = make("select", { id: "mark-class", "aria-label": word("events.correct_class") });
+  #classField = make("label", { class: "field", id: "class-field", hidden: true }, word("events.correct_class"), this.#class);
   #saveNote = make("button", { type: "button", class: "button", id: "save-note", disabled: true }, word("events.save_note"));
   #downloads = make("div", { class: "downloads" });
 
@@ -69,6 +72,7 @@ export class EventDetail extends EventTarget {
     this.chart.show(null);
     this.windows.clear();
     this.#why = null;
+    this.#offerClasses([]);
     fill(this.#why_, [word("events.loading")]);
     fill(this.#told, [word("events.loading")]);
     this.#note.value = this.#notes.get(event.event) ?? lastNote(event);
@@ -114,6 +118,11 @@ export class EventDetail extends EventTarget {
     setText(this.#line, "");
   }
 
+  /** The class that goes with the mark "true": what is chosen, if the event says another. */
+  get label() {
+    return this.#class.value === this.event?.label ? "" : this.#class.value;
+  }
+
   /** The note that goes with the next mark of the event that is shown. */
   get note() {
     return this.#note.value.trim();
@@ -141,9 +150,10 @@ export class EventDetail extends EventTarget {
     this.event = event;
     if (told === this.#shown) return;
     this.#shown = told;
+    if (this.#why) this.#offerClasses(this.#why.classes);
     this.middle.dataset.event = event.event;
     const camera = this.#cameraOf(event);
-    const what = event.rule || event.task || word("events.event");
+    const what = classOf(event) || event.rule || event.task || word("events.event");
     this.#title.replaceChildren(make("span", { class: `tier-mark tier-${event.tier}`, role: "img", "aria-label": word(`events.tier_${event.tier}`) }),
       make("span", {}, `${what} ${event.peak.toFixed(2)} · ${event.source}${camera?.place ? `（${camera.place}）` : ""}`), badgeOf(event));
     setText(this.#line, this.#says(event));
@@ -187,6 +197,7 @@ export class EventDetail extends EventTarget {
   #showWhy(event, why, frames) {
     this.#why = why;
     this.#problem.hidden = true;
+    this.#offerClasses(why.classes);
     fill(this.#why_, whyLines(event, why));
     this.player.show(event, why.clip);
     this.windows.show(event, why, frames);
@@ -208,6 +219,13 @@ export class EventDetail extends EventTarget {
     const now = await this.#readRecord(event.event);
     if (now && this.event?.event === event.event) this.dispatchEvent(new CustomEvent("news", { detail: now }));
     if (this.event?.event === event.event) await this.#read();
+  }
+
+  // An event that says no class may still have one, which only people know.
+  #offerClasses(classes) {
+    this.#class.replaceChildren(...[...new Set([classOf(this.event), ...classes])].map((name) => make("option", { value: name }, name || "–")));
+    this.#class.value = classOf(this.event);
+    this.#classField.hidden = !classes.length;
   }
 
   #measured() {
@@ -250,8 +268,9 @@ export class EventDetail extends EventTarget {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#saveNote.click();
     });
     this.#saveNote.addEventListener("click", () => this.dispatchEvent(new Event("note")));
+    this.#class.addEventListener("change", () => this.dispatchEvent(new CustomEvent("mark", { detail: "true" })));
     const label = make("label", { class: "field note", for: "note" }, word("events.note"));
-    return [make("div", { class: "marking", role: "group", "aria-label": word("events.marking") }, ...buttons),
+    return [make("div", { class: "marking", role: "group", "aria-label": word("events.marking") }, ...buttons), this.#classField,
       this.#acknowledge, make("div", { class: "noting" }, label, this.#note, this.#saveNote), this.#undo];
   }
 

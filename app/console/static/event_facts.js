@@ -1,6 +1,7 @@
 // Beside an event: why it alarmed, who was told, and everything that people did about it.
 import { make, setText } from "./dom.js";
 import { duration, fullTime, happened, shortTime, within } from "./event_times.js";
+import { classOf } from "./incidents.js";
 import { hasWord, word } from "./words.js";
 
 const CLOSED = { quiet: "quiet", "the schedule ended": "schedule", "the camera was paused": "paused", paused: "paused",
@@ -21,6 +22,8 @@ export const factsOf = (event, camera) => {
     pair(word("events.alarm_after"), after),
     pair(word("events.camera"), camera?.place ? `${event.source} · ${camera.place}` : event.source),
     pair(word("events.task"), event.task),
+    pair(word("events.label"), event.marked_label && event.marked_label !== event.label
+      ? word("events.label_corrected", { label: event.marked_label, said: event.label || "–" }) : classOf(event)),
     pair(word("events.rule"), event.rule === event.task ? "" : event.rule),
     pair(word("events.closed"), whyClosed(event.closed_because)),
     pair(word("events.id"), event.event),
@@ -31,13 +34,15 @@ const p2 = (p) => p.toFixed(2);
 
 const WHY = {
   hysteresis: "events.why_incident", duration: "events.why_lasting",
-  sequence: "events.why_sequence", count: "events.why_count",
+  sequence: "events.why_sequence", count: "events.why_count", observation: "events.why_observation",
+  camera: "events.why_camera",
 };
 
 const ruleLine = (rule) => {
   if (!rule) return word("events.why_no_rule");
   const terms = (rule.terms ?? []).map(({ label, holds }) => (holds ? label : word("events.term_not", { label })));
-  const label = terms.join(word(rule.type === "sequence" ? "events.terms_then" : "events.terms_and"));
+  if (rule.type === "camera") return word(WHY.camera, { ...rule, fault: word(`events.fault_${rule.fault}`) });
+  const label = rule.type === "observation" ? rule.label : terms.join(word(rule.type === "sequence" ? "events.terms_then" : "events.terms_and"));
   return word(WHY[rule.type], { ...rule, label, from: p2(rule.opens_from) });
 };
 
@@ -55,6 +60,8 @@ export const whyLines = (event, why) => {
   const calibration = why.calibration
     ? word("events.why_calibrated", { t: p2(why.calibration.temperature), b: p2(why.calibration.bias), n: why.calibration.clips })
     : word("events.why_not_calibrated");
+  // Of the camera itself the pixels tell: there is no model, and no probability that could be calibrated.
+  if (why.rule?.type === "camera") return [ruleLine(why.rule), after].filter(Boolean);
   return [
     ruleLine(why.rule), votesLine(why),
     word("events.why_peak", { p: event.peak.toFixed(3), when: event.peak_s == null ? "–" : within(event, event.peak_s), tier: word(`events.tier_${event.tier}`) }),
@@ -96,7 +103,8 @@ const acts = (event) => {
 const markAct = (mark, before) => {
   const isNote = !mark.mark && mark.note && !before?.mark;
   const name = mark.mark ? `mark_${mark.mark}` : isNote ? "act_noted" : "mark_none";
-  return { what: word(`events.${name}`), who: mark.who, note: mark.note, name: mark.mark || "none" };
+  const what = mark.label ? `${word(`events.${name}`)}：${mark.label}` : word(`events.${name}`);
+  return { what, who: mark.who, note: mark.note, name: mark.mark || "none" };
 };
 
 /** Everything that happened to an event, the latest first. */

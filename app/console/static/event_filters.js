@@ -62,12 +62,14 @@ export class EventFilters extends EventTarget {
     this.#clear.hidden = count === 0;
   }
 
-  /** Offers the cameras, places and rules that events have. */
-  offer({ cameras, places, rules }) {
+  /** Offers the cameras, places, rules and classes that events have; without classes there is nothing to choose. */
+  offer({ cameras, places, rules, labels }) {
     const names = cameras.map(({ id, name, place }) => [id, place ? `${name} · ${place}` : name]);
     this.#offer("camera", names);
     this.#offer("place", places.map((each) => [each, each]));
     this.#offer("rule", rules.map((each) => [each, each]));
+    this.#offer("label", labels.map((each) => [each, each]));
+    this.#selects.get("label").hidden = !labels.length && !this.#filters.label;
   }
 
   // The first Escape clears what is typed, the next one leaves the field.
@@ -94,7 +96,7 @@ export class EventFilters extends EventTarget {
   }
 
   #lists() {
-    return ["camera", "place", "tier", "state", "mark", "rule"].map((name) => {
+    return ["camera", "place", "tier", "state", "mark", "rule", "label"].map((name) => {
       const values = (CHOICES[name] ?? []).map((value) => option(value, word(`events.${name === "tier" ? "from" : name}_${value}`)));
       const select = make("select", { id: `filter-${name}`, "aria-label": word(`events.${name}`) }, option("", word(`events.all_${name}`)), ...values);
       select.addEventListener("change", () => this.#set(name, select.value));

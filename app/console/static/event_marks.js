@@ -8,8 +8,8 @@ const MOST_AT_ONCE = 500;
 const MOST_UNDONE = 50;
 
 /** The record as it is once it is marked, until the service has told its own. */
-const marked = (record, mark, note) => ({
-  ...record, mark, note: mark ? note : "",
+const marked = (record, { mark, note, label }) => ({
+  ...record, mark, note: mark ? note : "", ...(label || record.marked_label ? { marked_label: label } : {}),
   state: mark ? "reviewed" : record.acknowledged_by ? "acknowledged" : record.tier === "high" ? "alarm" : "to_review",
 });
 
@@ -31,11 +31,13 @@ export class EventMarks extends EventTarget {
 
   /**
    * Marks events; `records` are as they are now. Each is told as "update" at once and again as the service has it.
-   * With `forUndo`, it can be undone.
+   * `label` corrects their class. With `forUndo`, it can be undone.
    */
-  mark(records, mark, { note = "", forUndo = true } = {}) {
-    const wanted = { mark, note };
-    const acts = records.map((record) => ({ id: record.event, record, wanted, before: { mark: record.mark, note: record.note } }));
+  mark(records, mark, { note = "", label = "", forUndo = true } = {}) {
+    const wanted = { mark, note, label };
+    const acts = records.map((record) => ({
+      id: record.event, record, wanted, before: { mark: record.mark, note: record.note, label: record.marked_label ?? "" },
+    }));
     if (forUndo) this.#remember(acts);
     return this.#put(acts);
   }
@@ -52,7 +54,7 @@ export class EventMarks extends EventTarget {
   }
 
   #put(acts) {
-    for (const { record, wanted } of acts) this.#tell(marked(record, wanted.mark, wanted.note));
+    for (const { record, wanted } of acts) this.#tell(marked(record, wanted));
     for (const { id } of acts) this.#pending.set(id, (this.#pending.get(id) ?? 0) + 1);
     return this.#after(async () => {
       for (const { id } of acts) this.#pending.set(id, this.#pending.get(id) - 1);
@@ -96,14 +98,15 @@ export class EventMarks extends EventTarget {
 
   // Sends acts that want the same mark, and keeps what each of them replaced.
   async #send(acts) {
-    const { mark, note } = acts[0].wanted;
+    const { mark, note, label } = acts[0].wanted;
+    const told = { mark, note, ...(label ? { label } : {}) };
     if (acts.length === 1) {
-      keep(acts[0], await change("POST", `events/${acts[0].id}/marks`, { mark, note }));
+      keep(acts[0], await change("POST", `events/${acts[0].id}/marks`, told));
       return;
     }
     for (let at = 0; at < acts.length; at += MOST_AT_ONCE) {
       const some = new Map(acts.slice(at, at + MOST_AT_ONCE).map((act) => [act.id, act]));
-      const said = { events: [...some.keys()], mark, note };
+      const said = { events: [...some.keys()], ...told };
       const { marked: made, missing } = await change("POST", "events/marks", said);
       for (const each of made) keep(some.get(each.event), each);
       if (missing.length) tell(word("events.some_missing", { count: missing.length }), { isProblem: true });
@@ -126,13 +129,14 @@ export class EventMarks extends EventTarget {
 }
 
 /** Keeps what an act replaced; whoever undoes it holds the same object. */
-const keep = ({ before }, { replaced }) => Object.assign(before, { mark: replaced?.mark ?? "", note: replaced?.note ?? "" });
+const keep = ({ before }, { replaced }) =>
+  Object.assign(before, { mark: replaced?.mark ?? "", note: replaced?.note ?? "", label: replaced?.label ?? "" });
 
-/** The acts that want the same mark and note, together, for one request. */
+/** The acts that want the same mark, note and class, together, for one request. */
 const alike = (acts) => {
   const groups = new Map();
   for (const act of acts) {
-    const key = JSON.stringify([act.wanted.mark, act.wanted.note]);
+    const key = JSON.stringify([act.wanted.mark, act.wanted.note, act.wanted.label]);
     groups.set(key, [...(groups.get(key) ?? []), act]);
   }
   return groups.values();

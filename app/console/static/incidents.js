@@ -20,5 +20,8 @@ export const learnNames = () => {
 /** A probability for people: in per cent where it is calibrated, and so means what it says. */
 export const chanceOf = (p) => (p == null ? "–" : live.status?.is_calibrated ? percentOf(p) : `p ${p.toFixed(2)}`);
 
-/** The name of an incident: what was asked for, or the rule that found it. */
-export const incidentName = ({ task, rule }) => titles.get(task) || task || rule || "–";
+/** The class of an event, as people corrected it; empty where its question has two labels only. */
+export const classOf = ({ label = "", marked_label: corrected = "" }) => corrected || label;
+
+/** The name of an incident: its class, what was asked for, or the rule that found it. */
+export const incidentName = (event) => classOf(event) || titles.get(event.task) || event.task || event.rule || "–";

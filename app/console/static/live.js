@@ -1,4 +1,4 @@
-// What happens on the server, as events of this page: "change", "verdict", "camera", "status", "up" and "down".
+// What happens on the server, as events of this page: "change", "verdict", "observation", "camera", "status", "up" and "down".
 //
 // A browser opens six connections to a host in all, so of its pages one listens (Web Locks) and tells the others. That
 // one also asks for the status every few seconds, which tells a quiet stream from a broken one. Where there are no locks
@@ -101,7 +101,7 @@ class Live extends EventTarget {
 
   #kinds() {
     const verdicts = performance.now() - this.#wantedMs < WANTED_MS;
-    return ["change", "camera", ...(verdicts ? ["verdict"] : [])];
+    return ["change", "camera", ...(verdicts ? ["verdict", "observation"] : [])];
   }
 
   // The one before is closed once the new one is open, so that nothing falls between them.
@@ -123,7 +123,7 @@ class Live extends EventTarget {
       if (this.#isAnswered) this.#judge();
       else this.#ask();
     });
-    for (const kind of ["change", "verdict", "camera"])
+    for (const kind of ["change", "verdict", "observation", "camera"])
       stream.addEventListener(kind, ({ data }) => this.#stream === stream && this.#pass(kind, JSON.parse(data)));
     stream.onerror = () => this.#lose(stream, before);
   }

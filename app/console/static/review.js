@@ -242,7 +242,7 @@ class Review {
     if (!may.operator || !event || (!mark && !event.mark)) return;
     const { note } = this.detail;
     const next = mark ? this.#following(event.event) : null;
-    this.#marks.mark([event], mark, { note });
+    this.#marks.mark([event], mark, { note, label: mark === "true" ? this.detail.label : "" });
     this.detail.noteSaved(event.event);
     if (next) this.open(next, { narrow: false });
     this.#countSoon();
@@ -277,7 +277,7 @@ class Review {
   saveNote() {
     const { event, note } = this.detail;
     if (!event || !may.operator) return;
-    this.#marks.mark([event], event.mark, { note, forUndo: false });
+    this.#marks.mark([event], event.mark, { note, label: event.marked_label, forUndo: false });
     this.detail.noteSaved(event.event);
   }
 

@@ -43,6 +43,7 @@ class WatchRoom {
     live.addEventListener("down", () => this.#drawAll());
     live.addEventListener("status", () => this.#onStatus());
     live.addEventListener("camera", () => this.#askSoon());
+    live.addEventListener("observation", ({ detail }) => this.#cards.get(detail.camera_id)?.takeObservation(detail));
     live.addEventListener("verdict", ({ detail }) => this.#cards.get(detail.camera_id)?.takeVerdict(detail));
     alarms.addEventListener("update", () => this.#drawCards());
     alarms.addEventListener("new", () => this.grid.showFirst());

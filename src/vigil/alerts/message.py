@@ -8,13 +8,29 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from vigil.alerts.settings import AlertSettings, Language
+from vigil.rules.camera_fault import CAMERA
 from vigil.store import CameraRecord, MediaFile
 from vigil.store.deliveries import Delivery
 
 INCIDENTS: Mapping[str, Mapping[Language, str]] = {
     "fight": {"en": "a fight", "zh": "打架"},
     "loitering": {"en": "loitering", "zh": "徘徊"},
+    "周界翻越": {"en": "somebody climbing over the fence", "zh": "周界翻越"},
+    "禁区闯入": {"en": "somebody in a closed area", "zh": "禁区闯入"},
+    "夜间徘徊": {"en": "loitering at night", "zh": "夜间徘徊"},
+    "跌倒": {"en": "a fall", "zh": "人员跌倒"},
+    "剧烈冲突": {"en": "a fight", "zh": "剧烈冲突"},
+    "危险工具": {"en": "a dangerous tool", "zh": "危险工具"},
+    "烟雾": {"en": "smoke", "zh": "烟雾"},
+    "异常声响": {"en": "an unusual sound", "zh": "异常声响"},
+    "设备异常": {"en": "a fault of the camera", "zh": "设备异常"},
+    "camera covered": {"en": "a covered camera", "zh": "摄像机被遮挡"},
+    "camera moved": {"en": "a camera that was turned away", "zh": "摄像机被转动"},
+    "camera frozen": {"en": "a frozen camera picture", "zh": "摄像机画面冻结"},
+    "camera dark": {"en": "a camera picture that is too dark", "zh": "摄像机画面过暗"},
+    "camera blurred": {"en": "a camera that is out of focus", "zh": "摄像机失焦"},
 }
+"""What the rules and tasks that come with Vigil find, and the classes of the task `anomaly9`."""
 TITLES: Mapping[Language, Mapping[str, str]] = {
     "en": {"test": "Test", "escalated": "Not looked at", "alarm": "Alarm", "review": "To review"},
     "zh": {"test": "测试", "escalated": "无人处理", "alarm": "报警", "review": "待复核"},
@@ -96,7 +112,9 @@ class AlertMessage:
 
     def text(self, language: Language) -> str:
         """The message for people: what, where, when, how certain, and the model's words."""
-        certain = f"{self.event['tier']}, {self.event['peak']:.0%}"
+        # Of the camera itself no model told a probability.
+        is_about_camera = self.event["task"] == CAMERA
+        certain = str(self.event["tier"]) if is_about_camera else f"{self.event['tier']}, {self.event['peak']:.0%}"
         lines = [f"{self.spoken(language)} ({certain})", str(self.event["text"])]
         lines += [] if self.durable else [NOT_STORED[language]]
         return "\n".join(filter(None, lines))
@@ -149,17 +167,17 @@ def message_of(
         camera=seen,
         site=alerts.site_of(seen.id, seen.name),
         link=alerts.link,
-        incident=_names(name, str(event["task"]), alerts),
+        incident=_names(str(event.get("label", "")), name, str(event["task"]), alerts),
         timezone=alerts.timezone,
     )
 
 
-def _names(name: str, task: str, alerts: AlertSettings) -> Mapping[Language, str]:
-    """An incident as people say it: by the settings, else as built in, else the name of its rule."""
+def _names(label: str, name: str, task: str, alerts: AlertSettings) -> Mapping[Language, str]:
+    """An incident as people say it: by the settings, else as built in, else its class or the name of its rule."""
     said = {each.rule: each for each in alerts.incidents}
-    for known in (name, task):
+    for known in (label, *(() if label else (name, task))):
         if known in said:
             return {"en": said[known].en, "zh": said[known].zh}
         if known in INCIDENTS:
             return INCIDENTS[known]
-    return {"en": name or "an incident", "zh": name or "异常"}
+    return {"en": label or name or "an incident", "zh": label or name or "异常"}

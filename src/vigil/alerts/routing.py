@@ -134,7 +134,7 @@ class Router:
     def _covers(self, change: StoredChange) -> bool:
         camera, event = str(change.record["source"]), change.record
         names = (change.camera_id, camera, self._alerts.site_of(change.camera_id, camera))
-        rules = (event.get("rule") or event["task"], event["task"])
+        rules = (event.get("rule") or event["task"], event["task"], event.get("label", ""))
         return _matches(names, self._sink.cameras) and _matches(rules, self._sink.rules)
 
     def _follow(self, change: StoredChange, before: Delivery, history: History) -> Delivery | None:

@@ -16,8 +16,7 @@ from vigil.errors import VigilError
 from vigil.events import Event
 from vigil.judge import Endpoint, Judge
 from vigil.judge.contract import resolve_contract
-from vigil.judge.judge import TEXT_TOKENS
-from vigil.questions import Question
+from vigil.questions import TEXT_TOKENS, Question
 from vigil.sources.address import Address
 from vigil.sources.open_capture import open_capture
 from vigil.verdict import Cause, JudgedWindow

@@ -157,6 +157,7 @@ class Segment:
             describe=settings.describe if with_descriptions else "never",
             clips=ClipSettings(max_s=0.0),
             store="",
+            gate="none",
             motion_gate=0.0,
             preview_fps=PREVIEW_FPS if address.is_live else 0.0,
         )

@@ -13,7 +13,6 @@ from typing import Annotated
 
 import typer
 
-from vigil.calibration import fit_calibration
 from vigil.cli.hints import runnable
 from vigil.cli.options import ENDPOINT, CaFileOption, KeyFileOption, ModelOption, TaskOption, UrlOption
 from vigil.cli.score import lost_windows, score_one
@@ -23,11 +22,13 @@ from vigil.judge import Endpoint, read_key
 from vigil.judge.contract import served_model
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.manifest import Calibration, read_manifest
+from vigil.report.tables import format_number
 from vigil.score.calibration import (
     FEW_SHARE,
     CalibrationReport,
     check_calibration,
     count_reaching,
+    fit_answers,
     require_held_out,
     require_same_model,
     require_unseen,
@@ -104,7 +105,7 @@ def calibrate(
         require_same_model(served, manifest, model_dir, served_as=served_as)
         answers = ask_held_out(paths or [], endpoint=endpoint, model_dir=model_dir, data=data, split=split, task=task)
     known = [answer for answer in answers if answer.p_alarm is not None]
-    calibration = fit_calibration([answer.p_alarm or 0.0 for answer in known], [answer.is_alarm for answer in known])
+    calibration = fit_answers(known)
     typer.echo(describe_calibration(check_calibration(known, calibration)))
     print_reach(known, calibration)
     path = replace(manifest, calibration=calibration).write(model_dir)
@@ -136,15 +137,19 @@ def ask_held_out(
 
 def describe_calibration(found: CalibrationReport) -> str:
     """Temperature, bias and the remaining calibration error, as lines of text."""
-    crossed = "-" if found.ece_cross_fitted is None else f"{found.ece_cross_fitted:.3f}"
-    return "\n".join(
-        (
-            f"temperature {found.calibration.temperature:g}, bias {found.calibration.bias:+g}, "
-            f"fitted on {found.clips} held-out clips",
-            f"calibration error before {found.ece_before:.3f}, after {found.ece_after:.3f}, "
-            f"after on recordings left out of the fit {crossed}",
+    lines = [
+        f"temperature {found.calibration.temperature:g}, bias {found.calibration.bias:+g}, "
+        f"fitted on {found.clips} held-out clips",
+        f"calibration error before {format_number(found.ece_before)}, after {format_number(found.ece_after)}, "
+        f"after on recordings left out of the fit {format_number(found.ece_cross_fitted)}",
+    ]
+    if found.label_ece_before is not None:
+        lines.append(
+            f"of the most probable class before {format_number(found.label_ece_before)}, "
+            f"after {format_number(found.label_ece_after)}, "
+            f"after on recordings left out of the fit {format_number(found.label_ece_cross_fitted)}"
         )
-    )
+    return "\n".join(lines)
 
 
 def print_reach(answers: Sequence[Prediction], calibration: Calibration) -> None:

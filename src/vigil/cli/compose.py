@@ -61,7 +61,8 @@ def compose(
     """
     if out.suffix.lower() != ".mp4":
         raise UsageError(f"--out {out} must end in .mp4, the only format that is written")
-    found = find_clips(clips, load_question(task))
+    question = load_question(task)
+    found = find_clips(clips, question)
     size_wh = parse_size(size)
     console = Console(stderr=True)
     columns = (TextColumn("composing"), BarColumn(), TextColumn("{task.completed:.0f} of {task.total:.0f} s"))
@@ -74,6 +75,7 @@ def compose(
             size_wh=size_wh,
             fps=fps,
             incident_s=incident,
+            normal_labels=[label.name for label in question.labels if not label.is_alarm],
             progress=_progress(bar, console, seconds=seconds),
         )
     typer.echo(summary(composed))

@@ -148,13 +148,14 @@ def build(
     Example: vigil dataset build clips --out data --task fight --max-pixels 131072
     """
     chosen = chosen_family(family, base)
+    question = load_question(task)
     sampling = FrameSampling(
         fps=fps, frames=frames, overlap=overlap, max_pixels=max_pixels, jpeg_quality=jpeg_quality, **chosen.grid
     )
     plan = BuildSettings(
         clips=clips,
         out=out,
-        task=load_question(task),
+        task=question,
         answers=answers,
         extract=ExtractSettings(sampling=sampling, short=short, reader=reader),
         family=chosen,
@@ -169,7 +170,7 @@ def build(
         ),
         sources=sources,
         also=also,
-        meanings=dict(meaning_of(word) for word in label or ()),
+        meanings=dict(meaning_of(word, question) for word in label or ()),
         limit=limit,
         jobs=jobs or len(os.sched_getaffinity(0)),
         strict=strict,
@@ -214,8 +215,10 @@ def check(
 def _show_check(report: CheckReport, *, show: int) -> None:
     out = wide_console()
     table = Table("", *map(split_name, report.splits), box=None)
+    has_classes = any(facts.classes for facts in report.splits.values())
     for name, fact in FACTS.items():
-        table.add_row(name, *(fact(facts) for facts in report.splits.values()))
+        if has_classes or name != "classes":
+            table.add_row(name, *(fact(facts) for facts in report.splits.values()))
     out.print(table)
     if not report.exact_tokens:
         out.print(f"tokens are an upper bound; cutoff_len is {report.cutoff_len}; --tokenizer counts exactly")
@@ -238,6 +241,7 @@ def _counts(counts: Mapping[Any, int]) -> str:
 FACTS: Mapping[str, Callable[[SplitSummary], str]] = {
     "windows": lambda facts: str(facts.examples),
     "alarm / normal": lambda facts: f"{facts.alarm} / {facts.normal}",
+    "classes": lambda facts: _counts(facts.classes),
     "clips": lambda facts: str(facts.clips),
     "groups": lambda facts: str(facts.groups),
     "frames a window": lambda facts: _counts(facts.frames),

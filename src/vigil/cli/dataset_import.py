@@ -133,19 +133,20 @@ def import_file(
     Example: vigil dataset import blog/anomaly-train.json --out data --task fight
     """
     chosen = chosen_family(family, base)
+    task_question = load_question(task)
     sampling = FrameSampling(
         fps=fps, frames=frames, overlap=overlap, max_pixels=max_pixels, jpeg_quality=jpeg_quality, **chosen.grid
     )
     plan = BuildSettings(
         clips=file.parent,
         out=out,
-        task=load_question(task),
+        task=task_question,
         extract=ExtractSettings(sampling=sampling, short=short, reader=reader),
         family=chosen,
         answers=answers,
         split=SplitSettings(test_share=test_share, calibration_share=calibration_share, val_share=val_share, seed=seed),
         sources=sources,
-        meanings=dict(meaning_of(word) for word in label or ()),
+        meanings=dict(meaning_of(word, task_question) for word in label or ()),
         limit=limit,
         jobs=jobs or len(os.sched_getaffinity(0)),
         strict=strict,

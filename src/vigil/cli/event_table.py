@@ -23,13 +23,16 @@ WINDOWS_SHOWN = 30
 
 def list_table(events: Sequence[Event], marks: Mapping[str, Mark]) -> Table:
     """Returns a table with one row per event; ids are shortened to a suffix that `vigil events show` accepts."""
-    table = Table("event", "when", "source", "tier", "peak", "lasts", "alarm after", "mark", "description", box=None)
+    has_classes = any(event.label for event in events)
+    heads = ("event", "when", "source", *(["class"] if has_classes else []), "tier", "peak", "lasts", "alarm after")
+    table = Table(*heads, "mark", "description", box=None)
     for event in events:
         mark = marks.get(event.id)
         table.add_row(
             event.id.rsplit("-", 1)[-1],
             _when(event),
             strip_control_characters(event.source),
+            *([strip_control_characters(_class_of(event, mark))] if has_classes else []),
             Text(event.tier.value, style=STYLES[event.tier]),
             f"{event.peak:.2f}",
             _lasts(event),
@@ -40,6 +43,13 @@ def list_table(events: Sequence[Event], marks: Mapping[str, Mark]) -> Table:
             ),
         )
     return table
+
+
+def _class_of(event: Event, mark: Mark | None) -> str:
+    """The class of an event, and beside a correction the one that it replaces."""
+    if mark is None or not mark.label or mark.label == event.label:
+        return event.label or "-"
+    return f"{mark.label} (said: {event.label or '-'})"
 
 
 def missed_table(spans: Sequence[MissedSpan]) -> Table:
@@ -71,6 +81,7 @@ def show_event(out: Console, event: Event, media: Sequence[MediaFile], marks: Se
         "tier": f"{event.tier.value}, peak {event.peak:.3f} at {event.peak_s:.2f} s",
         "model": f"{event.model or '-'} (task {event.task or '-'})",
         "rule": event.rule or "-",
+        **({"class": _class_of(event, marks[-1] if marks else None)} if event.label else {}),
         "description": event.text or "-",
         "windows": f"{len(event.windows)}, {event.windows[0].window} to {event.windows[-1].window}",
         "probabilities": probability_blocks(event.windows),

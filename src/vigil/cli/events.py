@@ -70,6 +70,9 @@ MarkOption = Annotated[
     typer.Option(rich_help_panel=EVENTS, help="With this mark."),
 ]
 RuleOption = Annotated[str, typer.Option(metavar="NAME", rich_help_panel=EVENTS, help="Made by the rule of this name.")]
+LabelOption = Annotated[
+    str, typer.Option("--class", metavar="CLASS", rich_help_panel=EVENTS, help="Of this class, as corrected by users.")
+]
 TextOption = Annotated[
     str, typer.Option(metavar="TEXT", rich_help_panel=EVENTS, help="With this text in the description or the notes.")
 ]
@@ -84,6 +87,7 @@ def _filter(
     tier: Tier | None,
     mark: str | None,
     rule: str,
+    label: str,
     text: str,
     limit: int | None = None,
 ) -> EventFilter:
@@ -94,6 +98,7 @@ def _filter(
         tier=tier,
         mark=cast("MarkFilter", mark.replace("-", "_")) if mark else None,
         rule=rule,
+        label=label,
         text=text,
         limit=limit,
     )
@@ -109,6 +114,7 @@ def list_events(
     tier: TierOption = None,
     mark: MarkOption = None,
     rule: RuleOption = "",
+    label: LabelOption = "",
     text: TextOption = "",
     limit: LimitOption = 50,
 ) -> None:
@@ -118,7 +124,17 @@ def list_events(
 
     Example: vigil events list --since 2h --tier medium --text 打架
     """
-    wanted = _filter(since=since, until=until, source=source, tier=tier, mark=mark, rule=rule, text=text, limit=limit)
+    wanted = _filter(
+        since=since,
+        until=until,
+        source=source,
+        tier=tier,
+        mark=mark,
+        rule=rule,
+        label=label,
+        text=text,
+        limit=limit,
+    )
     with Store.open(store, folder=folder, create=False) as opened:
         found = opened.events.find(wanted)
         if not found:
@@ -168,6 +184,9 @@ def mark(
         typer.Argument(metavar="MARK", help="true, false-alarm or unsure; none removes the mark."),
     ],
     note: Annotated[str, typer.Option(metavar="TEXT", help="Reason for the mark.")] = "",
+    label: Annotated[
+        str, typer.Option("--class", metavar="CLASS", help="What a true alarm really shows, if its class is wrong.")
+    ] = "",
     who: Annotated[str, typer.Option(metavar="NAME", help="Who marks it. Default: the current user.")] = "",
     store: StoreOption = DEFAULT_STORE,
     folder: MediaFolderOption = None,
@@ -178,7 +197,7 @@ def mark(
     """
     word = cast("MarkValue", "" if as_ == "none" else as_.replace("-", "_"))
     with Store.open(store, folder=folder, create=False) as opened:
-        marked = opened.marks.add(opened.events.get(event).id, word, who=who or _user(), note=note)
+        marked = opened.marks.add(opened.events.get(event).id, word, who=who or _user(), note=note, label=label)
     typer.echo(f"event {marked.event_id}: {as_}, marked by {marked.who}", err=True)
 
 
@@ -241,6 +260,7 @@ def export(
     tier: TierOption = None,
     mark: MarkOption = None,
     rule: RuleOption = "",
+    label: LabelOption = "",
     text: TextOption = "",
     limit: LimitOption = None,
 ) -> None:
@@ -250,7 +270,17 @@ def export(
 
     Example: vigil events export --since 7d --out events.csv
     """
-    wanted = _filter(since=since, until=until, source=source, tier=tier, mark=mark, rule=rule, text=text, limit=limit)
+    wanted = _filter(
+        since=since,
+        until=until,
+        source=source,
+        tier=tier,
+        mark=mark,
+        rule=rule,
+        label=label,
+        text=text,
+        limit=limit,
+    )
     writers: dict[str, Callable[[Store, EventFilter], str]] = {"json": _json, "csv": _csv, "srt": _srt}
     kind = format or _format_of(out)
     with Store.open(store, folder=folder, create=False) as opened:

@@ -20,7 +20,10 @@ SUMMARIES = {
     "serve": "Serve a model folder over an OpenAI-compatible endpoint.",
     "compose": "Compose one long video with incidents at known times.",
     "parity": "Check that a server reads windows exactly as training did.",
+    "gate": "Measure what the gate before the model skips, and what it loses.",
     "score": "Score a served model on labelled clips or long videos.",
+    "timeline": "List who does what in a film, with seconds.",
+    "tune-question": "Find the wording of a question that a model answers best.",
     "watch": "Watch sources and report events.",
     "web": "Serve the web pages: chat, analysis, watch room and review.",
     "service": "Watch cameras and serve the REST and event API.",
@@ -33,7 +36,7 @@ SUMMARIES = {
     "users": "Add, list, change and remove the users of pages and service.",
     "keys": "Make, list and revoke keys by which programs use the service.",
 }
-"""One line per command, in the usual order of work. Each command is the module of that name in this package."""
+"""One line per command, in the usual order of work. Each is a module of that name in this package, with `_` for `-`."""
 
 
 class LazyGroup(typer.core.TyperGroup):
@@ -62,13 +65,22 @@ class LazyGroup(typer.core.TyperGroup):
             formatter.write_dl(list(SUMMARIES.items()))
 
 
+def module_of(name: str) -> str:
+    """The module of a command."""
+    return f"vigil.cli.{name.replace('-', '_')}"
+
+
 def _load(name: str) -> Any:
+    module_name = module_of(name)
+    function = module_name.rpartition(".")[2]
     with gc_frozen():
-        module = import_module(f"vigil.cli.{name}")
+        module = import_module(module_name)
     if hasattr(module, "app"):
         return _named(typer.main.get_command(module.app), name)
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-    alone.command(name, cls=PanelCommand, context_settings=getattr(module, "PASS_THROUGH", None))(getattr(module, name))
+    alone.command(name, cls=PanelCommand, context_settings=getattr(module, "PASS_THROUGH", None))(
+        getattr(module, function)
+    )
     return _named(typer.main.get_command(alone), name)
 
 

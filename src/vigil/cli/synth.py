@@ -7,14 +7,23 @@ import typer
 
 from vigil.cli.progress import progress_bar
 from vigil.errors import SourceError, UsageError
-from vigil.synth.clip import DEFAULT_DIFFICULTY
-from vigil.synth.dataset import write_synth_dataset
+from vigil.synth.clip import DEFAULT_DIFFICULTY, Scenes
+from vigil.synth.dataset import FOLDERS, write_synth_dataset
 
 
 def synth(
     out: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write fight/, normal/ and sources.csv to.")],
+    task: Annotated[
+        Scenes, typer.Option(help="Task whose classes are drawn; each class has a folder, for 异常声响 there is none.")
+    ] = "fight",
     clips: Annotated[
-        int, typer.Option(metavar="N", help="Number of clips; half of them show a fight.", min=2, max=1_000_000)
+        int,
+        typer.Option(
+            metavar="N",
+            help="Number of clips; half of them show a fight, of anomaly9 a tenth each class.",
+            min=2,
+            max=1_000_000,
+        ),
     ] = 600,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the drawn people and places.", min=0)] = 0,
     fps: Annotated[float, typer.Option(metavar="FPS", help="Frames per second of the videos.", min=4, max=60)] = 12.0,
@@ -36,12 +45,15 @@ def synth(
         bool, typer.Option("--fresh", help="Delete the clips of an earlier run in that folder first.")
     ] = False,
 ) -> None:
-    """Draw surveillance-like clips of fights and everyday scenes, to try Vigil without data.
+    """Draw surveillance-like clips of incidents and everyday scenes, to try Vigil without data.
 
     The same seed gives the same clips. Existing clips are kept, so a repeated run resumes an interrupted one.
 
     Example: vigil synth clips --clips 600
     """
+    folders = FOLDERS[task]
+    if clips < len(folders):
+        raise UsageError(f"--clips {clips} are too few for the {len(folders)} classes of {task}")
     if width % 2 or height % 2:
         raise UsageError(f"width and height must be even for H.264, not {width}x{height}")
     try:
@@ -53,6 +65,7 @@ def synth(
                 fps=fps,
                 size_wh=(width, height),
                 difficulty=difficulty,
+                task=task,
                 workers=jobs,
                 fresh=fresh,
                 progress=lambda done, total: on_progress(done, total, ""),
@@ -62,4 +75,7 @@ def synth(
             f"the clips cannot be written to {out}: {error.strerror or error}; what is written is whole, so free "
             "some space or choose another folder and run the same command again"
         ) from error
-    typer.echo(f"{out}: {found} clips in fight/ and normal/, recordings in sources.csv")
+    *first, last = (f"{folder}/" for folder in folders)
+    typer.echo(f"{out}: {found} clips in {', '.join(first)} and {last}, recordings in sources.csv")
+    if task == "anomaly9":
+        typer.echo("note: 异常声响 is a sound, which cannot be drawn: it has no clips, and no score", err=True)

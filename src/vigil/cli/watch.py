@@ -2,6 +2,7 @@
 
 vigil watch clips/ --jsonl verdicts.jsonl
 vigil watch camera.txt --config default --metrics-port 9100
+vigil watch rtsp://HOST/door --ask "Is somebody climbing over the fence?"
 vigil watch long.mp4 --realtime --srt long.srt --video long-watched.mp4
 """
 
@@ -10,6 +11,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -35,14 +37,14 @@ from vigil.judge import read_key
 from vigil.verdict import CAUSE_MEANINGS, Cause
 from vigil.watch import Watcher, WatchSettings, WatchSummary
 from vigil.watch.run import run_watch
-from vigil.watch.settings import load_watch_settings
+from vigil.watch.settings import ask_sources, load_watch_settings
 
 SourcesArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="SOURCE",
-        help="Video files, folders, webcam numbers, rtsp:// and http:// addresses, camera.txt files. Default: the "
-        "sources of the settings.",
+        help="Video files, folders, webcam numbers, rtsp:// and http:// addresses, camera.txt files, names of sources "
+        "of the settings. Default: all sources of the settings.",
     ),
 ]
 ConfigOption = Annotated[
@@ -52,6 +54,14 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option(
         "--set", metavar="KEY=VALUE", help="Change one setting (docs/watch.md), such as rules.0.k=1. May be repeated."
+    ),
+]
+AskOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SENTENCE",
+        help="Also watch for what this sentence asks, answered with yes or no (docs/questions.md). Kept with the "
+        "camera. May be repeated; `none` takes its questions away.",
     ),
 ]
 RealtimeOption = Annotated[
@@ -106,6 +116,7 @@ def watch(
     sources: SourcesArgument = None,
     config: ConfigOption = "default",
     set_: SetOption = None,
+    ask: AskOption = None,
     realtime: RealtimeOption = False,
     fast: FastOption = False,
     url: UrlOverride = None,
@@ -145,6 +156,8 @@ def watch(
     }
     given = {key: value for key, value in named.items() if value is not None}
     settings = load_watch_settings(config, given, set_ or [])
+    if ask:
+        settings = replace(settings, sources=ask_sources(settings.sources, ask))
     summary, missing = _run(settings, jsonl=jsonl, srt=srt, video=video, key_file=key_file, wait_s=wait)
     _report(summary, missing, wide_console(stderr=True) if jsonl == "-" else wide_console())
     require_verdicts(summary)

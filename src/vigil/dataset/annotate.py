@@ -22,7 +22,6 @@ from vigil.dataset.describer import NoReplyError, WindowDescriber, answer_text
 from vigil.dataset.examples import HUMAN, SPLITS, TrainingExample, read_splits, split_path, write_examples
 from vigil.dataset.folder import dataset_digest, read_dataset_manifest
 from vigil.dataset.frame_files import read_frame
-from vigil.dataset.special_tokens import without_special_tokens
 from vigil.dataset.workers import ProgressCallback, no_progress
 from vigil.errors import EndpointError, UsageError
 from vigil.files import os_errors_as
@@ -31,6 +30,7 @@ from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import retry_while_busy
 from vigil.manifest import read_manifest
 from vigil.questions import Question
+from vigil.special_tokens import without_special_tokens
 
 log = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ def authors_text(counts: Mapping[str, int]) -> str:
 def worded(manifest: Manifest, splits: Mapping[Split, Sequence[TrainingExample]]) -> Manifest:
     """The manifest with the contract's `answers` and the authors per split, as these examples have them."""
     texts = [example.answer for example in splits["train"] or splits["test"]]
-    contract = replace(manifest.contract, answers=taught(texts, manifest.contract.alarm_word))
+    contract = replace(manifest.contract, answers=taught(texts, *manifest.contract.alarm_words))
     recorded = manifest.training.get("dataset", {})
     words = {split: authors(splits[split]) for split in SPLITS if splits[split]}
     return replace(manifest, contract=contract, training=manifest.training | {"dataset": recorded | {"words": words}})

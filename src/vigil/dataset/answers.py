@@ -43,7 +43,7 @@ class TargetAnswer:
 
 
 def parse_answer(text: str, task: Question) -> TargetAnswer | None:
-    """Parses an answer; returns None if the text begins with neither label word."""
+    """Parses an answer; returns None if the text begins with no label word."""
     label = label_of_answer(text, task)
     if label is None:
         return None
@@ -57,22 +57,21 @@ def has_description(text: str, task: Question) -> bool:
     return bool(text.strip() if answer is None else answer.description)
 
 
-def taught(answers: Iterable[str], alarm_word: str) -> Answers:
+def taught(answers: Iterable[str], *alarm_words: str) -> Answers:
     """What a model learns to answer for an alarm: `words` if more than half of the alarms have a description.
 
-    A model generates whichever is more frequent after the alarm word, a description or the end of the answer.
+    A model generates whichever is more frequent after an alarm word, a description or the end of the answer.
     """
-    rests = [text[len(alarm_word) :] for text in answers if starts_with_word(text, alarm_word)]
+    rests = [text[len(word) :] for text in answers for word in alarm_words if starts_with_word(text, word)]
     worded = sum(bool(rest.strip(AFTER_WORD)) for rest in rests)
     return "verdict" if rests and 2 * worded <= len(rests) else "words"
 
 
 def label_of_answer(text: str, task: Question) -> LabelName | None:
-    """The label whose whole word the text begins with (`Nobody` does not begin with `No`); None if neither."""
-    labels: tuple[LabelName, LabelName] = ("alarm", "normal")
-    for label in sorted(labels, key=lambda each: -len(task.word(each))):
-        if starts_with_word(text, task.word(label)):
-            return label
+    """The label whose whole word the text begins with (`Nobody` does not begin with `No`); None if there is none."""
+    for label in sorted(task.labels, key=lambda each: -len(each.word)):
+        if starts_with_word(text, label.word):
+            return label.name
     return None
 
 
@@ -123,9 +122,9 @@ def contradiction(description: str, label: LabelName, task: Question) -> str:
     for clause in _clauses(description, task):
         denied = _denied(clause, task)
         asserted = not denied and _asserted(clause, task)
-        if label == "alarm" and denied:
+        if task.is_alarm(label) and denied:
             return f"it denies the incident: {clause!r}"
-        if label == "normal" and asserted:
+        if not task.is_alarm(label) and asserted:
             return f"it asserts an incident: {clause!r}"
     return ""
 

@@ -8,7 +8,7 @@ incomplete. A build that fails before it changes anything leaves the previous da
 import random
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ from vigil.dataset.frame_files import MARKER_NAME, StoredClip, StoredWindow
 from vigil.dataset.groups import SOURCES_NAME, group_by_csv, merge_identical, merge_similar
 from vigil.dataset.ownership import own_partials, refuse_foreign, refuse_foreign_frames
 from vigil.dataset.previous_answers import PreviousAnswers
-from vigil.dataset.splits import LABELS, SplitSettings, assign_splits
+from vigil.dataset.splits import SplitSettings, assign_splits, labels_in
 from vigil.dataset.workers import ProgressCallback, no_progress
 from vigil.errors import DatasetError, UsageError
 from vigil.files import PARTIAL, os_errors_as
@@ -78,9 +78,14 @@ class Material:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildReport:
-    """The result of a build; `unreadable` and `damaged` map clips to their faults, `notes` are hints for the user."""
+    """The result of a build.
+
+    `labels` are those of the task that have clips, in its order; `unreadable` and `damaged` map clips to their faults,
+    `notes` are hints for the user.
+    """
 
     out: Path
+    labels: Sequence[LabelName]
     examples: Mapping[Split, Sequence[TrainingExample]]
     grouped_by: str
     unreadable: Mapping[str, str]
@@ -97,7 +102,19 @@ def build_dataset(plan: BuildSettings, *, progress: ProgressCallback = no_progre
     Raises UsageError or DatasetError; the message says what to do.
     """
     found = find_clips(plan.clips, plan.task, meanings=plan.meanings)
-    return build_of(Material(clips=found.clips, notes=_passed_over(found.ignored)), plan, progress=progress)
+    notes = [*_passed_over(found.ignored), *lacking(found.lacks, plan.task)]
+    return build_of(Material(clips=found.clips, notes=notes), plan, progress=progress)
+
+
+def lacking(labels: Sequence[LabelName], task: Question) -> list[str]:
+    """Returns a note about labels without a clip, if there are any."""
+    if not labels:
+        return []
+    folders = "; ".join(f"{label}: {', '.join(task.folders(label))}" for label in labels)
+    return [
+        f"no clips of {', '.join(labels)}: a model trained on these never says so, and no score is given for it "
+        f"(folders: {folders})"
+    ]
 
 
 def build_of(material: Material, plan: BuildSettings, *, progress: ProgressCallback = no_progress) -> BuildReport:
@@ -117,7 +134,7 @@ def build_of(material: Material, plan: BuildSettings, *, progress: ProgressCallb
     unreadable = {result.name: result.failure for result in results if result.failure}
     readable = [clip for clip in clips if clip.name in stored]
     added = [clip for clip in more if clip.name in stored]
-    _refuse_failures(readable, unreadable, plan)
+    _refuse_failures(readable, unreadable, labels_in(clips), plan)
     _refuse_contradictions([*readable, *added], stored)
     groups, grouped_by, group_notes = find_groups(readable, stored, named, csv_path)
     splits = assign_splits(readable, groups, plan.split)
@@ -131,6 +148,7 @@ def build_of(material: Material, plan: BuildSettings, *, progress: ProgressCallb
     notes += [*_left_out(shown, more), *earlier.set_aside(plan.out)]
     return BuildReport(
         out=plan.out,
+        labels=[label.name for label in plan.task.labels if label.name in labels_in(readable)],
         examples=examples,
         grouped_by=grouped_by,
         unreadable=unreadable,
@@ -189,11 +207,11 @@ def _limited(clips: Sequence[LabelledClip], plan: BuildSettings) -> list[Labelle
     if plan.limit < 2:
         raise UsageError(f"--limit must be at least 2, one clip of each label, not {plan.limit}")
     shuffled = random.Random(plan.split.seed).sample(list(clips), len(clips))
-    by_label = {label: [clip for clip in shuffled if clip.label == label] for label in LABELS}
-    fewer = min(LABELS, key=lambda label: len(by_label[label]))
-    take = min(len(by_label[fewer]), plan.limit // 2)
-    other: LabelName = "normal" if fewer == "alarm" else "alarm"
-    chosen = by_label[fewer][:take] + by_label[other][: plan.limit - take]
+    by_label = {label: [clip for clip in shuffled if clip.label == label] for label in labels_in(clips)}
+    chosen: list[LabelledClip] = []
+    # The rarest label first: what it leaves of its share goes to the others.
+    for number, label in enumerate(sorted(by_label, key=lambda label: len(by_label[label]))):
+        chosen += by_label[label][: (plan.limit - len(chosen)) // (len(by_label) - number)]
     return sorted(chosen, key=lambda clip: clip.name)
 
 
@@ -216,12 +234,14 @@ def _prepare(out: Path) -> None:
             shutil.rmtree(partial)
 
 
-def _refuse_failures(readable: Sequence[LabelledClip], unreadable: Mapping[str, str], plan: BuildSettings) -> None:
+def _refuse_failures(
+    readable: Sequence[LabelledClip], unreadable: Mapping[str, str], wanted: Container[LabelName], plan: BuildSettings
+) -> None:
     first = next(iter(unreadable.values()), "")
     if unreadable and plan.strict:
         raise DatasetError(f"{len(unreadable)} clips cannot be read and --strict was given; the first: {first}")
-    for label in LABELS:
-        if not any(clip.label == label for clip in readable):
+    for label in plan.task.lacks({clip.label for clip in readable}):
+        if label in wanted:
             raise DatasetError(f"not one {label} clip can be read; the first problem: {first}")
 
 

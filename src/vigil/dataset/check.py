@@ -19,7 +19,6 @@ from vigil.dataset.folder import dataset_digest, read_dataset_info, read_dataset
 from vigil.dataset.frame_files import FrameFile, inspect_frames
 from vigil.dataset.leakage import Finding, find_leaks, finding_for, label_leaking_traits
 from vigil.dataset.ownership import REGISTRY_NAME
-from vigil.dataset.special_tokens import special_token_in
 from vigil.dataset.workers import CombinedProgress, ProgressCallback, no_progress
 from vigil.frames import FrameSampling
 from vigil.label_tokens import deciding_ids, indistinct_labels, indistinct_message
@@ -27,6 +26,7 @@ from vigil.manifest import Manifest
 from vigil.models import ModelFamily, family_named
 from vigil.models.tokens import ByteBound, TokenCounter, TokenizerCounter, example_tokens, load_token_counter
 from vigil.questions import Question
+from vigil.special_tokens import special_token_in
 
 CUTOFF_LEN = 2048
 """LLaMA-Factory's default."""
@@ -41,13 +41,17 @@ FrameFiles: TypeAlias = Mapping[str, FrameFile]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitSummary:
-    """Statistics of a split; `frames` and `sizes_wh` count windows, `tokens` is the length of the longest example."""
+    """Statistics of a split; `frames` and `sizes_wh` count windows, `tokens` is the length of the longest example.
+
+    `classes` counts the windows of each label, if the task has others than alarm and normal.
+    """
 
     examples: int
     clips: int
     groups: int
     alarm: int
     normal: int
+    classes: Mapping[str, int]
     frames: Mapping[int, int]
     sizes_wh: Mapping[tuple[int, int], int]
     words: Mapping[str, int]
@@ -91,6 +95,7 @@ def check_dataset(
         *_of_answers(splits, task),
         *_of_words(splits, task),
         *_of_balance(splits),
+        *_of_missing(splits, task),
         *find_leaks(folder, splits, pictures, stages),
         *label_leaking_traits(folder, splits, pictures),
         *_of_length(splits, pictures, manifest, text, cutoff_len),
@@ -100,7 +105,7 @@ def check_dataset(
     findings += _of_digest(folder, splits, pictures, manifest)
     return CheckReport(
         findings=tuple(findings),
-        splits={split: _facts(splits[split], pictures, manifest, text) for split in SPLITS if splits[split]},
+        splits={split: _facts(splits[split], pictures, manifest, text, task) for split in SPLITS if splits[split]},
         manifest=manifest,
         exact_tokens=text.exact,
         cutoff_len=cutoff_len,
@@ -157,18 +162,19 @@ def _of_answers(splits: SplitExamples, task: Question) -> Iterator[Finding]:
     mismatched = [where for where, e in rows if e.question != task.text]
     marked = [f"{where} holds {mark}" for where, e in rows if (mark := special_token_in(e.answer))]
     marked += [f"{where}, its question holds {mark}" for where, e in rows if (mark := special_token_in(e.question))]
-    words = f"{task.alarm_word} or {task.normal_word}"
+    words = " or ".join(task.words().values())
     yield from finding_for("error", f"answers do not begin with a verdict word ({words})", none)
-    yield from finding_for("error", "answers say the opposite of the label", other)
+    wrong = "the opposite of" if task.has_two_labels else "another class than"
+    yield from finding_for("error", f"answers say {wrong} the label", other)
     what = "texts hold marks that stand for pictures or for the ends of turns; take them out"
     yield from finding_for("error", what, marked)
     yield from finding_for("error", "questions are not the one of the manifest, which serving will ask", mismatched)
 
 
 def _of_words(splits: SplitExamples, task: Question) -> Iterator[Finding]:
-    alarms = [example.answer for example in splits["train"] if example.label == "alarm"]
+    alarms = [example.answer for example in splits["train"] if task.is_alarm(example.label)]
     described = sum(has_description(answer, task) for answer in alarms)
-    if described and taught(alarms, task.alarm_word) == "verdict":
+    if described and taught(alarms, *map(task.word, task.alarm_labels)) == "verdict":
         yield Finding(
             "warning",
             f"only {described} of {len(alarms)} alarm windows of training are described, so the model will answer with "
@@ -192,14 +198,27 @@ def _of_balance(splits: SplitExamples) -> Iterator[Finding]:
             yield Finding("error", f"{split_name(split)} holds only {next(iter(counts))} examples")
             continue
         if max(counts.values()) > UNEVEN * min(counts.values()):
-            yield Finding(
-                "warning", f"{split_name(split)} is uneven: {counts['alarm']} alarm, {counts['normal']} normal"
-            )
+            each = ", ".join(f"{counts[label]} {label}" for label in sorted(counts))
+            yield Finding("warning", f"{split_name(split)} is uneven: {each}")
         if min(clips.values()) < FEW_CLIPS or groups < FEW_GROUPS:
             few = ", ".join(f"{count} {label} clips" for label, count in sorted(clips.items()))
             yield Finding("warning", f"{split_name(split)} is small: {few}, {groups} groups; its figures say little")
     if not splits["train"]:
         yield Finding("warning", "there is no train split")
+
+
+def _of_missing(splits: SplitExamples, task: Question) -> Iterator[Finding]:
+    """Labels without an example in training, and those that training knows and a held-out split lacks."""
+    if task.has_two_labels or not splits["train"]:
+        return
+    present = {split: {example.label for example in splits[split]} for split in SPLITS if splits[split]}
+    absent = task.lacks(present["train"])
+    if absent:
+        yield Finding("warning", f"{split_name('train')} holds no {', '.join(absent)}: the model will never say so")
+    for split, labels in present.items():
+        lost = [label for label in task.lacks(labels) if label in present["train"]]
+        if lost:
+            yield Finding("warning", f"{split_name(split)} holds no {', '.join(lost)}, which training does")
 
 
 def _of_length(
@@ -230,7 +249,7 @@ def _of_digest(folder: Path, splits: SplitExamples, pictures: FrameFiles, manife
 
 
 def _facts(
-    examples: Sequence[TrainingExample], pictures: FrameFiles, manifest: Manifest, text: TokenCounter
+    examples: Sequence[TrainingExample], pictures: FrameFiles, manifest: Manifest, text: TokenCounter, task: Question
 ) -> SplitSummary:
     sizes = [pictures[example.frames[0]].size_wh for example in examples]
     counted = _Counting(family_named(manifest.family), manifest.contract.sampling.fps, text)
@@ -238,8 +257,9 @@ def _facts(
         examples=len(examples),
         clips=len({example.clip for example in examples}),
         groups=len({example.group for example in examples}),
-        alarm=sum(example.label == "alarm" for example in examples),
-        normal=sum(example.label == "normal" for example in examples),
+        alarm=sum(task.is_alarm(example.label) for example in examples),
+        normal=sum(not task.is_alarm(example.label) for example in examples),
+        classes={} if task.has_two_labels else Counter(example.label for example in examples),
         frames=Counter(len(example.frames) for example in examples),
         sizes_wh=Counter(sizes),
         words=authors(examples),

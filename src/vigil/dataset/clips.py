@@ -1,6 +1,7 @@
 """Labelled clips on disk: the label, and optionally the split, come from the names of their folders.
 
     clips/fight/a.mp4  clips/normal/b.mp4              labels by the task's folder names
+    clips/烟雾/a.mp4  clips/fall/b.mp4  clips/正常/c.mp4   of a task with several labels, one folder or more a label
     rwf/train/Fight/a.avi  rwf/val/NonFight/b.avi      with split folders above or below; val/ is the test split if
                                                        there is no test/
 
@@ -9,18 +10,21 @@ Videos in a folder that the task does not name are an error: they are never skip
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from vigil.errors import DatasetError, UsageError
 from vigil.file_names import digest, plain_name, readable, readable_names, shortened
-from vigil.questions import ALARM, NORMAL, LabelName, Question
+from vigil.questions import LabelName, Question
 from vigil.sources.address import EXTENSIONS, is_video, walk_files
 
 Split = Literal["train", "val", "test", "calibration"]
-FolderMeaning = LabelName | Literal["skip"]
+FolderMeaning: TypeAlias = str
+"""The name of a label, or SKIP."""
+
+SKIP = "skip"
 
 SPLIT_FOLDERS: Mapping[str, Split] = {
     "train": "train",
@@ -46,19 +50,20 @@ class LabelledClip:
 
 @dataclass(frozen=True, slots=True)
 class ClipListing:
-    """The clips of a folder; `ignored` counts the other files by extension."""
+    """The clips of a folder; `ignored` counts the other files by extension, `lacks` names labels without a clip."""
 
     clips: tuple[LabelledClip, ...]
     ignored: Mapping[str, int] = field(default_factory=dict)
+    lacks: tuple[LabelName, ...] = ()
 
 
 def find_clips(folder: Path, task: Question, *, meanings: Mapping[str, FolderMeaning] | None = None) -> ClipListing:
     """All labelled clips below `folder`, sorted by name; `meanings` adds to the folder names of the task.
 
-    Raises UsageError if the folder does not exist or the question has not two labels, and DatasetError if it holds no
-    clips, clips outside the folders that the task names, or clips of one class only.
+    Raises UsageError if the folder does not exist or the question has no labels, and DatasetError if it holds no clips,
+    clips outside the folders that the task names or in folders of two labels, or no alarms or nothing but alarms.
     """
-    task.require_two_labels()
+    task.require_labels()
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}; give the folder that holds one folder of clips per class")
     files = sorted(path.relative_to(folder).as_posix() for path in walk_files(folder))
@@ -72,16 +77,15 @@ def find_clips(folder: Path, task: Question, *, meanings: Mapping[str, FolderMea
         raise DatasetError(f"{folder} holds no videos ({_describe_ignored(ignored)}); known endings: {endings}")
     placed = {video: meaning_of(video, task, meanings or {}) for video in videos}
     _refuse_unknown([video for video, meaning in placed.items() if meaning is None], folder, task)
-    labels = {video: meaning for video, meaning in placed.items() if meaning in ("alarm", "normal")}
+    _refuse_ambiguous(placed, folder, task, meanings or {})
+    labels = {video: meaning for video, meaning in placed.items() if meaning is not None and meaning != SKIP}
     _refuse_one_class(set(labels.values()), folder, task)
     slugs = slugs_of(labels)
     clips = [
-        LabelledClip(
-            path=folder / places[video], name=video, label=_label(label), slug=slugs[video], split=_split(video)
-        )
+        LabelledClip(path=folder / places[video], name=video, label=label, slug=slugs[video], split=_split(video))
         for video, label in labels.items()
     ]
-    return ClipListing(tuple(_with_test(clips)), dict(ignored))
+    return ClipListing(tuple(_with_test(clips)), dict(ignored), tuple(task.lacks(set(labels.values()))))
 
 
 def _with_test(clips: Sequence[LabelledClip]) -> Sequence[LabelledClip]:
@@ -93,20 +97,22 @@ def _with_test(clips: Sequence[LabelledClip]) -> Sequence[LabelledClip]:
 
 def meaning_of(video: str, task: Question, meanings: Mapping[str, FolderMeaning]) -> FolderMeaning | None:
     """The meaning of the innermost folder above a clip that has one; None if no folder has."""
+    return next((meaning for _, meaning in _meanings_above(video, task, meanings)), None)
+
+
+def _meanings_above(
+    video: str, task: Question, meanings: Mapping[str, FolderMeaning]
+) -> Iterator[tuple[str, FolderMeaning]]:
+    """The folders above a clip that have a meaning, the innermost first."""
     own = {_plain(name): meaning for name, meaning in meanings.items()}
     for part in reversed(PurePosixPath(video).parts[:-1]):
         meaning = own.get(_plain(part)) or task.label_of(part)
         if meaning is not None:
-            return meaning
-    return None
+            yield part, meaning
 
 
 def _plain(folder: str) -> str:
     return re.sub(r"[-_ ]", "", readable(folder).lower())
-
-
-def _label(meaning: FolderMeaning) -> LabelName:
-    return "alarm" if meaning == "alarm" else "normal"
 
 
 def _split(video: str) -> Split | None:
@@ -114,7 +120,7 @@ def _split(video: str) -> Split | None:
     return next((SPLIT_FOLDERS[part.lower()] for part in parts if part.lower() in SPLIT_FOLDERS), None)
 
 
-def slugs_of(labels: Mapping[str, FolderMeaning] | Mapping[str, LabelName]) -> dict[str, str]:
+def slugs_of(labels: Mapping[str, LabelName]) -> dict[str, str]:
     """Names for the folders of frames: the clip's name, plus a digest if it is too long or not unique in its label."""
     plain = {video: plain_name(PurePosixPath(video).stem) for video in labels}
     taken = Counter((labels[video], slug.casefold()) for video, slug in plain.items())
@@ -136,20 +142,40 @@ def _refuse_unknown(videos: Iterable[str], folder: Path, task: Question) -> None
             f"{folder} holds the clips of one class; give the folder above it, {folder.resolve().parent}"
         )
     where = ", ".join(f"{'the folder itself' if name == '.' else name} ({n} clips)" for name, n in lost.items())
+    names = [label.name for label in task.labels]
+    known = "; ".join(f"as {name}: {', '.join(task.folders(name))}" for name in names)
+    choices = ", ".join(f"--label FOLDER={name}" for name in names) if task.has_two_labels else "--label FOLDER=LABEL"
     raise DatasetError(
-        f"{folder}: the label of these clips is unknown: {where}. Task {task.name!r} knows as alarm: "
-        f"{', '.join(task.label(ALARM).folders)}; as normal: {', '.join(task.label(NORMAL).folders)}. "
-        "Rename the folder, or use "
-        "--label FOLDER=alarm, --label FOLDER=normal or --label FOLDER=skip"
+        f"{folder}: the label of these clips is unknown: {where}. Task {task.name!r} knows {known}. "
+        f"Rename the folder, or use {choices} or --label FOLDER={SKIP}"
     )
 
 
+def _refuse_ambiguous(
+    videos: Iterable[str], folder: Path, task: Question, meanings: Mapping[str, FolderMeaning]
+) -> None:
+    """Raises DatasetError for a clip that lies in folders of two labels; with two labels the innermost counts."""
+    if task.has_two_labels:
+        return
+    for video in videos:
+        found = dict(_meanings_above(video, task, meanings))
+        if len(set(found.values())) > 1 and SKIP not in found.values():
+            named = " and ".join(f"{place}/ ({meaning})" for place, meaning in reversed(found.items()))
+            raise DatasetError(
+                f"{folder}: {video} lies in folders of two classes, {named}; move it into one of them, or leave such "
+                f"a folder out: --label FOLDER={SKIP}"
+            )
+
+
 def _refuse_one_class(labels: Container[str], folder: Path, task: Question) -> None:
-    for label in (ALARM, NORMAL):
-        if label not in labels:
+    if task.is_learnable(labels):
+        return
+    present = {task.is_alarm(label.name) for label in task.labels if label.name in labels}
+    for label in task.lacks(labels):
+        if task.is_alarm(label) not in present:
             raise DatasetError(
                 f"{folder} holds no {label} clips, and a model cannot learn a difference from one class only; "
-                f"put them into a folder named one of: {', '.join(task.label(label).folders)}"
+                f"put them into a folder named one of: {', '.join(task.folders(label))}"
             )
 
 

@@ -10,7 +10,7 @@ after it, so that it becomes an event of its own. The ground truth is written be
 import csv
 import logging
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -19,6 +19,7 @@ from vigil.dataset.clips import LabelledClip
 from vigil.errors import DatasetError, SourceError
 from vigil.file_names import readable
 from vigil.frames import RGB
+from vigil.questions import NORMAL, LabelName
 from vigil.sources.container import USUAL_RATE
 from vigil.sources.video_info import full_size_frames, letterbox, video_info
 from vigil.sources.video_writer import VideoWriter, whole_file
@@ -61,15 +62,17 @@ def compose_video(
     size_wh: tuple[int, int] = (640, 360),
     fps: float = 25.0,
     incident_s: float = 0.0,
+    normal_labels: Container[LabelName] = (NORMAL,),
     progress: Progress = lambda written, total: None,
 ) -> ComposedVideo:
     """Composes clips of both classes into `out` and writes the ground truth beside it, as `out` with the suffix .csv.
 
-    An incident is one clip, or as many as reach `incident_s`. The same clips, seed and settings give the same frames.
-    Clips repeat if there are not enough; unreadable ones are left out. Raises DatasetError if no clip of a class can
-    be read, and SourceError if the video cannot be written.
+    Clips with another label than `normal_labels` are incidents. An incident is one clip, or as many as reach
+    `incident_s`. The same clips, seed and settings give the same frames. Clips repeat if there are not enough;
+    unreadable ones are left out. Raises DatasetError if no clip of a class can be read, and SourceError if the video
+    cannot be written.
     """
-    composer = _Composer(clips, seed=seed, size_wh=size_wh, fps=fps, incident_s=incident_s)
+    composer = _Composer(clips, seed=seed, size_wh=size_wh, fps=fps, incident_s=incident_s, normal_labels=normal_labels)
     with VideoWriter(out, size_wh=size_wh, fps=fps, threads=0) as writer:
         for number, frame in enumerate(composer.frames(seconds)):
             writer.add(frame, number / fps)
@@ -102,7 +105,14 @@ class _Composer:
     """Generates the frames of a composed video at a constant rate."""
 
     def __init__(
-        self, clips: Sequence[LabelledClip], *, seed: int, size_wh: tuple[int, int], fps: float, incident_s: float
+        self,
+        clips: Sequence[LabelledClip],
+        *,
+        seed: int,
+        size_wh: tuple[int, int],
+        fps: float,
+        incident_s: float,
+        normal_labels: Container[LabelName],
     ) -> None:
         self.incidents: list[ComposedIncident] = []
         self.unreadable: dict[str, str] = {}
@@ -111,8 +121,8 @@ class _Composer:
         self._incident_s = incident_s
         self._count = 0
         self._rng = random.Random(seed)
-        self._alarms = _Deck([clip for clip in clips if clip.label == "alarm"], self._rng)
-        self._normals = _Deck([clip for clip in clips if clip.label == "normal"], self._rng)
+        self._alarms = _Deck([clip for clip in clips if clip.label not in normal_labels], self._rng)
+        self._normals = _Deck([clip for clip in clips if clip.label in normal_labels], self._rng)
 
     @property
     def written_s(self) -> float:

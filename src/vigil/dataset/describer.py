@@ -8,12 +8,12 @@ from typing import Any
 import openai
 
 from vigil.dataset.answers import CLOSING, TargetAnswer, contradiction, label_of_answer
-from vigil.dataset.special_tokens import without_special_tokens
 from vigil.errors import EndpointError
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import REPLY_FAULTS, cause_of, detail_of
 from vigil.judge.model_client import image_parts
 from vigil.questions import LabelName, Question
+from vigil.special_tokens import without_special_tokens
 from vigil.verdict import Cause
 
 MAX_CHARS = 300

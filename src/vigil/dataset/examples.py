@@ -20,7 +20,7 @@ from vigil.dataset.answers import has_description, is_template, label_of_answer
 from vigil.dataset.clips import Split
 from vigil.errors import DatasetError
 from vigil.files import os_errors_as, read_json, write_atomically
-from vigil.questions import LabelName, Question
+from vigil.questions import NORMAL, LabelName, Question
 
 VIDEO_MARK = "<video>"
 SPLITS: tuple[Split, ...] = ("train", "val", "calibration", "test")
@@ -148,9 +148,10 @@ def _from_json(row: Mapping[str, Any], task: Question) -> TrainingExample:
     if not user["content"].startswith(VIDEO_MARK):
         raise ValueError(f"the user's message must begin with {VIDEO_MARK}")
     clip = str(row.get("clip") or PurePosixPath(video[0]).parent)
-    label = row.get("label") or label_of_answer(assistant["content"], task) or "normal"
-    if label not in ("alarm", "normal"):
-        raise ValueError(f"label {label!r} is neither alarm nor normal")
+    # An answer by hand may begin with no word of a label: of two labels it then counts as normal.
+    label = row.get("label") or label_of_answer(assistant["content"], task) or _fallback(task)
+    if label not in task.words():
+        raise ValueError(f"label {label!r} is none of {', '.join(task.words())}")
     return TrainingExample(
         question=user["content"].removeprefix(VIDEO_MARK),
         answer=assistant["content"],
@@ -164,6 +165,12 @@ def _from_json(row: Mapping[str, Any], task: Question) -> TrainingExample:
         kind=str(row.get("kind", "window")),
         described_by=_author(row, assistant["content"], label, task),
     )
+
+
+def _fallback(task: Question) -> LabelName:
+    if task.has_two_labels:
+        return NORMAL
+    raise ValueError("there is no label, and the answer begins with the word of none")
 
 
 def _author(row: Mapping[str, Any], answer: str, label: LabelName, task: Question) -> str:

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from vigil.dataset.answers import has_description, is_template, label_of_answer
-from vigil.dataset.build import BuildReport, BuildSettings, Material, build_of
+from vigil.dataset.build import BuildReport, BuildSettings, Material, build_of, lacking
 from vigil.dataset.clips import LabelledClip, slugs_of
 from vigil.dataset.examples import HUMAN
 from vigil.dataset.labelled_rows import DescribedClip, LabelledRows
 from vigil.dataset.ownership import REFUSED_NAME, refuse_foreign_report
 from vigil.dataset.sharegpt import RefusedRow, find_layout, read_rows
-from vigil.dataset.splits import LABELS
 from vigil.dataset.video_paths import VideoPaths
 from vigil.dataset.workers import ProgressCallback, no_progress
 from vigil.errors import DatasetError, UsageError
@@ -123,9 +122,11 @@ def _refuse_rows(rows: LabelledRows, plan: ImportPlan) -> None:
             "Nothing was written",
             refused,
         )
-    for label in LABELS:
-        if not any(each.label == label for each in used):
-            word = plan.build.task.word(label)
+    task = plan.build.task
+    present = {each.label for each in used}
+    if not task.is_learnable(present):
+        for label in task.lacks(present):
+            word = task.word(label)
             raise DatasetError(
                 f"not one row of {plan.file} that can be used answers {word}, and a model cannot learn a difference "
                 "from one class only"
@@ -146,6 +147,7 @@ def _material(rows: LabelledRows, plan: ImportPlan, question: str) -> Material:
     written = {name: each.row.answer for name, each in zip(names, used, strict=True)}
     answers = {name: answer for name, answer in written.items() if not _is_stock(answer, plan.build.task)}
     notes = _notes(rows, plan, question, stock=len(written) - len(answers))
+    notes += lacking(plan.build.task.lacks({each.label for each in used}), plan.build.task)
     return Material(clips=clips, answers=answers, author=f"{HUMAN}:{plan.file.name}", notes=notes)
 
 

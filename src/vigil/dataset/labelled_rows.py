@@ -57,7 +57,7 @@ class LabelledRows:
     def _read(self, row: SharegptRow) -> DescribedClip | None:
         label = label_of_answer(row.answer, self.task)
         if label is None:
-            expected = f"{self.task.alarm_word} or {self.task.normal_word}"
+            expected = " or ".join(self.task.words().values())
             raise UnusableRow(f"the answer does not begin with {expected}: {shown(row.answer[:40])}")
         path = self.videos.find(row.video)
         meaning = meaning_of(self.videos.name_of(path), self.task, self.meanings)

@@ -16,9 +16,9 @@ from typing import IO, Any
 
 from vigil.dataset.folder import read_dataset_info
 from vigil.dataset.ownership import REGISTRY_NAME
-from vigil.dataset.special_tokens import special_token_in
 from vigil.errors import DatasetError, UsageError
 from vigil.files import read_json
+from vigil.special_tokens import special_token_in
 
 LIST_BYTES_MAX = 256 * 1024**2
 """A JSON list is read at once and takes about ten times its size in memory; JSON lines are read one by one."""

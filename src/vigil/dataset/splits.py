@@ -1,12 +1,12 @@
-"""Splits clips into train, val, calibration and test: groups stay whole, and both labels keep their share.
+"""Splits clips into train, val, calibration and test: groups stay whole, and all labels keep their share.
 
-Groups are assigned largest first, each to the side that is furthest below its share of both labels. The seed shuffles
+Groups are assigned largest first, each to the side that is furthest below its share of all labels. The seed shuffles
 groups of equal size; the same seed and clips give the same split.
 """
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vigil.calibration import MIN_CLIPS
@@ -14,7 +14,6 @@ from vigil.dataset.clips import LabelledClip, Split
 from vigil.errors import DatasetError, UsageError
 from vigil.questions import LabelName
 
-LABELS: tuple[LabelName, LabelName] = ("alarm", "normal")
 CALIBRATION_SHARE = 0.1
 CALIBRATION_CLIPS = 24
 """Fitting a temperature needs 20 answered clips; the margin allows for recordings that must stay whole."""
@@ -120,9 +119,10 @@ def _with_val(
 def _is_useful(side: Split, clips: Sequence[LabelledClip], splits: Mapping[str, Split], *, least: int = 0) -> bool:
     """Whether a default split is large enough to be useful and leaves enough for training."""
     counts_by_side = Counter((splits[clip.name], clip.label) for clip in clips)
-    kept, train = (sum(counts_by_side[each, label] for label in LABELS) for each in (side, "train"))
+    labels = labels_in(clips)
+    kept, train = (sum(counts_by_side[each, label] for label in labels) for each in (side, "train"))
     enough = kept >= least and all(
-        counts_by_side[side, label] >= LEAST_OF_LABEL and counts_by_side["train", label] for label in LABELS
+        counts_by_side[side, label] >= LEAST_OF_LABEL and counts_by_side["train", label] for label in labels
     )
     return enough and kept <= MOST_HELD * (kept + train)
 
@@ -144,6 +144,11 @@ def _by_groups(clips: Sequence[LabelledClip], groups: Mapping[str, str], plan: S
         return {name: "test" if side == plan.fold else "train" for name, side in sides.items()}
     sides = assign_groups(clips, groups, shares=[1 - plan.test_share, plan.test_share], seed=plan.seed)
     return {name: "test" if side == 1 else "train" for name, side in sides.items()}
+
+
+def labels_in(clips: Iterable[LabelledClip]) -> list[LabelName]:
+    """The labels of these clips, sorted."""
+    return sorted({clip.label for clip in clips})
 
 
 def assign_groups(
@@ -172,9 +177,9 @@ def assign_groups(
 def _cost(
     counts_by_side: Counter[LabelName], added: Counter[LabelName], totals: Counter[LabelName], share: float
 ) -> float:
-    """How much further a group moves a side from its share of both labels; negative if nearer."""
+    """How much further a group moves a side from its share of all labels; negative if nearer."""
     cost = 0.0
-    for label in LABELS:
+    for label in sorted(totals):
         total = totals[label] or 1
         before = counts_by_side[label] / total - share
         cost += (before + added[label] / total) ** 2 - before**2
@@ -184,7 +189,7 @@ def _cost(
 def _refuse_one_sided(clips: Sequence[LabelledClip], splits: Mapping[str, Split], plan: SplitSettings) -> None:
     counts_by_side = {(splits[clip.name], clip.label) for clip in clips}
     for side in _requested_sides(plan):
-        for label in LABELS:
+        for label in labels_in(clips):
             if (side, label) not in counts_by_side:
                 raise DatasetError(
                     f"the {side} split would hold no {label} clips: recordings (groups) stay whole, and too few hold "

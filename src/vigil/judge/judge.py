@@ -53,9 +53,6 @@ FindTokens: TypeAlias = Callable[[Mapping[str, str], str], Awaitable[LabelTokens
 SUSPICIOUS_CAUSES = frozenset({Cause.OUTSIDE, Cause.CONTRADICTORY, Cause.UNPARSEABLE})
 """Causes that may mean that another model is answering."""
 
-TEXT_TOKENS = 200
-"""The maximum length of the answer to a question without labels."""
-
 DESCRIBABLE_CAUSES = frozenset({None, Cause.OUTSIDE, Cause.CONTRADICTORY})
 """Causes of verdicts that can still be described: the server has answered."""
 
@@ -219,7 +216,7 @@ class Judge:
         """The answer to a question (the judge's own if none is given) about a window.
 
         The window's JPEGs have one size and an even number. The answer to a question without labels is a text of at
-        most `TEXT_TOKENS` tokens; its cause is `words_only`. A failure of the endpoint is an unknown answer. Raises
+        most `answer_tokens` tokens; its cause is `words_only`. A failure of the endpoint is an unknown answer. Raises
         UsageError if the model's tokens do not distinguish the labels.
         """
         return await self._ask(window.jpegs, question or self.question, start_s=window.start_s, end_s=window.end_s)
@@ -242,7 +239,9 @@ class Judge:
         if question.labels:
             answer = await self._ask_for_label(jpegs, question)
         else:
-            answer = await self._ask_for_text(jpegs, question, AnswerRequest(TEXT_TOKENS))
+            answer = await self._ask_for_text(
+                jpegs, question, AnswerRequest(question.answer_tokens, schema=question.schema)
+            )
         return replace(answer, question=question.name, start_s=start_s, end_s=end_s, latency_ms=since_ms(started_s))
 
     async def _ask_for_label(self, jpegs: Sequence[bytes], question: Question) -> Answer:

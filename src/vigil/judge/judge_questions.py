@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import openai
 
+from vigil.answer_schema import AnswerSchema
 from vigil.frames import FrameSampling
 from vigil.judge.answer_parser import (
     LabelLogprobs,
@@ -37,10 +38,11 @@ SPELLED_TOKENS = 8
 
 @dataclass(frozen=True, slots=True)
 class AnswerRequest:
-    """The maximum number of tokens of a streamed answer, and the callback for its text."""
+    """The maximum number of tokens of a streamed answer, the callback for its text, and the form it is held to."""
 
     max_tokens: int
     on_text: OnText | None = None
+    schema: AnswerSchema[Any] | None = None
 
 
 class JudgeQuestions:
@@ -104,6 +106,7 @@ class JudgeQuestions:
         """Streams the answer to a question that has no labels, from the model that describes."""
         messages = self._messages(jpegs, facts, text)
         body = self.body(facts.describer or facts.model, messages, max_tokens=request.max_tokens)
+        body |= {} if request.schema is None else request.schema.response_format()
         label_tokens = LabelTokens(texts={})
         await stream_answer(
             self._transport, answer, body=body, label_tokens=label_tokens, go_on=go_on, on_text=request.on_text

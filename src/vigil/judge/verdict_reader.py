@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from vigil.calibration import calibrate
+from vigil.calibration import calibrate, calibrate_labels
 from vigil.judge.answer_parser import LabelLogprobs, LabelTokens, StreamedAnswer, label_at_start, spelled
 from vigil.judge.faults import RequestFault
 from vigil.manifest import Calibration
@@ -48,7 +48,7 @@ def answer_of_reading(
     """The answer in a reading; without probabilities, the label whose word the text begins with.
 
     The answer is unknown if too much of the probability lies outside the labels, or if it spells another label than the
-    one that its probabilities favour. `calibration` applies to questions with two labels.
+    one that its probabilities favour.
     """
     if not question.labels:
         return Answer(question=question.name, cause=Cause.WORDS_ONLY, tokens=reading.tokens)
@@ -76,7 +76,7 @@ def _answer(
         return Answer.unknown(Cause.CONTRADICTORY, detail=detail, tokens=tokens)
     raw = {label: mass.probability(label) for label in mass.logprobs}
     return Answer(
-        probabilities=_calibrated(raw, question, calibration),
+        probabilities=calibrated_probabilities(raw, question, calibration),
         raw_probabilities=raw,
         outside=mass.outside,
         stated_label=reading.stated_label,
@@ -84,9 +84,14 @@ def _answer(
     )
 
 
-def _calibrated(raw: Mapping[str, float], question: Question, calibration: Calibration | None) -> Mapping[str, float]:
-    if calibration is None or not question.has_two_labels:
+def calibrated_probabilities(
+    raw: Mapping[str, float], question: Question, calibration: Calibration | None
+) -> Mapping[str, float]:
+    """The probabilities of the labels under a calibration."""
+    if calibration is None:
         return raw
+    if not question.has_two_labels:
+        return calibrate_labels(raw, question.alarm_labels, calibration)
     p_alarm = calibrate(raw[ALARM], calibration)
     return {ALARM: p_alarm, NORMAL: 1.0 - p_alarm}
 

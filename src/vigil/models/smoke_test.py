@@ -53,7 +53,8 @@ def smoke_test(model: Path, contract: Contract, family: ModelFamily, trainer: En
         "prompt": family.processor_prompt(contract.question),
         "frames": FRAMES,
         "size_wh": [columns_or_rows * family.pixel_multiple for columns_or_rows in CELLS_WH],
-        "words": [contract.alarm_word, contract.normal_word],
+        "words": [*contract.alarm_words, *contract.normal_words],
+        "alarm_words": len(contract.alarm_words),
         "cpu_dtype": dtype if has_room else "",
         "gpu_bytes": int(weights_bytes * LOADED_FACTOR["bfloat16"]) + PROGRAM_BYTES,
     }

@@ -42,6 +42,9 @@ COLUMNS = (
     "media",
 )
 
+LABEL_COLUMNS = ("label", "marked_label")
+"""Columns of tables in which an event has a class."""
+
 MISSED_COLUMNS = (
     "missed",
     "source",
@@ -83,17 +86,25 @@ def as_json(
     return json.dumps(listed, ensure_ascii=False, indent=2) + "\n"
 
 
-def as_csv(events: Sequence[Event], media: EventMediaFiles, marks: EventMarks) -> str:
-    """A table with a header row and each event's valid mark; media paths are separated by spaces."""
+def as_csv(
+    events: Sequence[Event], media: EventMediaFiles, marks: EventMarks, *, has_labels: bool | None = None
+) -> str:
+    """A table with a header row and each event's valid mark; media paths are separated by spaces.
+
+    It has columns for classes if an event has one, or if `has_labels` says so: for tables that are made in pieces.
+    """
     out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    if has_labels is None:
+        has_labels = any(event.label for event in events)
+    columns = (*COLUMNS, *LABEL_COLUMNS) if has_labels else COLUMNS
+    writer = csv.DictWriter(out, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     for event in events:
         paths = " ".join(file.place for file in media.get(event.id, ()))
         row = (
             event_record(event) | mark_record(marks.get(event.id, ())) | {"windows": len(event.windows), "media": paths}
         )
-        writer.writerow({name: _cell(value) for name, value in row.items()})
+        writer.writerow({name: spreadsheet_cell(value) for name, value in row.items()})
     return out.getvalue()
 
 
@@ -108,10 +119,10 @@ def missed_as_csv(spans: Sequence[MissedSpan]) -> str:
     writer = csv.DictWriter(out, MISSED_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for span in spans:
-        writer.writerow({name: _cell(value) for name, value in missed_record(span).items()})
+        writer.writerow({name: spreadsheet_cell(value) for name, value in missed_record(span).items()})
     return out.getvalue()
 
 
-def _cell(value: Any) -> Any:
+def spreadsheet_cell(value: Any) -> Any:
     """Quotes text that a spreadsheet would run as a formula; the spreadsheet does not display the quote."""
     return f"'{value}" if isinstance(value, str) and value.lstrip().startswith(FORMULA_STARTS) else value

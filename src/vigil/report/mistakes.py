@@ -48,13 +48,15 @@ def write_mistakes(path: Path, score: Score, clips: Sequence[EvalClip], records:
 
 def worst_first(score: Score) -> list[Prediction]:
     """The clips without a right answer: the most certain mistakes first, unknowns last."""
-    wrong = [a for a in score.answers if predicted_alarm(a, threshold=score.threshold) is not a.is_alarm]
+    wrong = [answer for answer in score.answers if not answer.is_right(threshold=score.threshold)]
     return sorted(wrong, key=_wrongness, reverse=True)
 
 
 def _wrongness(answer: Prediction) -> float:
     if answer.p_alarm is None:
         return float("-inf")
+    if answer.probabilities:
+        return logit(max(answer.probabilities.values()))
     return -logit(answer.p_alarm) if answer.is_alarm else logit(answer.p_alarm)
 
 
@@ -70,7 +72,7 @@ def _shown(
         window = _decisive([record for record in records if record.clip == answer.clip])
         frames, note = _frames(clip_of[answer.clip], window)
         verdict = predicted_alarm(answer, threshold=score.threshold)
-        outcome = "unknown" if verdict is None else "alarm" if verdict else "normal"
+        outcome = answer.said or ("unknown" if verdict is None else "alarm" if verdict else "normal")
         yield Mistake(answer=answer, verdict=outcome, window=window, frames=frames, note=note)
 
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -22,6 +23,7 @@ from vigil.files import atomic_path
 from vigil.report import drawing
 from vigil.report.drawing import Color, choose_typeface
 from vigil.report.timeline import SourceTimeline, TimelineSpan, format_seconds, unknown_runs
+from vigil.score.classes import ClassScore
 from vigil.score.metrics import reliability, roc_curve
 from vigil.score.scorecard import Score, known_predictions
 from vigil.score.timeline_matching import announced_s
@@ -37,15 +39,27 @@ def write_plots(folder: Path, scores: Sequence[Score]) -> list[Path]:
         "roc.png": lambda axes: _roc(axes, scores),
         "reliability.png": lambda axes: _reliability(axes, scores),
     }
+    files = [_draw(folder / name, draw) for name, draw in pictures.items()]
     for number, score in enumerate(scores):
-        name = "confusion.png" if number == 0 else f"confusion-{number + 1}.png"
-        pictures[name] = lambda axes, score=score: _confusion(axes, score)  # type: ignore[misc]
-    return [_draw(folder / name, draw) for name, draw in pictures.items()]
+        files.append(_write_confusion(folder, score, suffix="" if number == 0 else f"-{number + 1}"))
+    return files
 
 
-def _draw(path: Path, draw: Callable[[Axes], None]) -> Path:
+def _write_confusion(folder: Path, score: Score, *, suffix: str) -> Path:
+    classes = score.classes
+    if classes is None:
+        return _draw(folder / f"confusion{suffix}.png", lambda axes: _confusion(axes, score))
+    side_in = 2.0 + 0.75 * len(classes.confusion)
+    return _draw(
+        folder / f"confusion{suffix}.png",
+        lambda axes: _class_confusion(axes, score.model, classes),
+        size_in=(side_in, side_in),
+    )
+
+
+def _draw(path: Path, draw: Callable[[Axes], None], *, size_in: tuple[float, float] = SIZE_IN) -> Path:
     # A Figure of its own, not pyplot: no global state, so it also works off the main thread.
-    figure = Figure(figsize=SIZE_IN, layout="constrained")
+    figure = Figure(figsize=size_in, layout="constrained")
     draw(figure.add_subplot())
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=SCORE_DPI)
@@ -68,6 +82,34 @@ def _confusion(axes: Axes, score: Score) -> None:
     unknown = sum(score.figures.unknown.values())
     beside = f", {unknown} unknown" if unknown else ""
     axes.set_title(f"{score.model}: {score.figures.n} clips{beside}", fontsize=10)
+
+
+def _class_confusion(axes: Axes, model: str, score: ClassScore) -> None:
+    """All labels by all labels, and a last column of clips without an answer; shades are shares of the true class."""
+    said = list(next(iter(score.confusion.values())))
+    counts = np.array([[row[column] for column in said] for row in score.confusion.values()])
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (y, x), count in np.ndenumerate(counts):
+        if count:
+            colour = "white" if shares[y, x] > 0.5 else "black"
+            axes.text(x, y, str(count), ha="center", va="center", fontsize=10, color=colour)
+    names, font = _label_texts(said)
+    axes.set_xticks(range(len(said)), names, rotation=45, ha="right", fontproperties=font)
+    axes.set_yticks(range(len(score.confusion)), names[: len(score.confusion)], fontproperties=font)
+    axes.set_xlabel("said")
+    axes.set_ylabel("true")
+    interval = score.macro_f1_ci95
+    beside = "" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]"
+    axes.set_title(f"{model}: {score.n} clips, macro-F1 {score.macro_f1:.3f}{beside}", fontsize=10)
+
+
+def _label_texts(labels: Sequence[str]) -> tuple[list[str], FontProperties | None]:
+    """The names of labels in a typeface that has them all; numbered if there is none."""
+    shown = choose_typeface("".join(labels))
+    if shown is None:
+        return [f"label {number + 1}" for number in range(len(labels))], None
+    return [label.replace("$", r"\$") for label in labels], FontProperties(fname=shown[1].path, size=9)
 
 
 def _roc(axes: Axes, scores: Sequence[Score]) -> None:

@@ -139,11 +139,11 @@ def _verdict_line(judged: JudgedWindow) -> str:
 
 
 def _event_line(event: Event) -> str:
-    words = f": {_one_line(event.text)}" if event.text else ""
+    words = f": {one_line(event.text)}" if event.text else ""
     return f"{BARS[event.tier]} {event.tier.value} event since {_clock(event.onset_s)[:8]}{words}"
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """The description without anything that could end or format the cue."""
     whole = text.encode("utf-8", "replace").decode("utf-8")
     return " ".join(whole.split()).replace("<", "‹").replace(">", "›")

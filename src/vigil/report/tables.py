@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len, set_cell_size
+
 from vigil.counted import counted
 from vigil.report.timeline import format_seconds
+from vigil.score.classes import ClassScore
 from vigil.score.metrics import Interval
+from vigil.score.question_tuning import TriedQuestion
 from vigil.score.scorecard import ModelComparison, Score, ScoreFigures
 from vigil.score.timeline_matching import WindowFigures
 from vigil.score.timeline_scorecard import TimelineFigures, TimelineScore
@@ -21,7 +25,75 @@ def score_table(scores: Sequence[Score]) -> str:
         rows += _window_rows(windows)
     if any(score.pace.requests for score in scores):
         rows += _pace_rows(scores)
-    return align_rows(rows)
+    classes = [score.classes for score in scores if score.classes is not None]
+    if len(classes) < len(scores):
+        return align_rows(rows)
+    parts = [align_rows([*rows, *_class_mean_rows(classes)])]
+    parts += [class_table(score.model, score.classes) for score in scores if score.classes is not None]
+    return "\n\n".join(parts)
+
+
+def _class_mean_rows(columns: Sequence[ClassScore]) -> list[tuple[str, ...]]:
+    return [
+        ("classes: macro-F1", *(with_interval(c.macro_f1, c.macro_f1_ci95) for c in columns)),
+        ("  always the commonest class", *(f"{c.macro_f1_majority:.3f}" for c in columns)),
+        ("classes: accuracy", *(with_interval(c.accuracy, c.accuracy_ci95) for c in columns)),
+        ("  always the commonest class", *(f"{c.accuracy_majority:.3f}" for c in columns)),
+        (
+            "classes: mean average precision",
+            *(with_interval(c.macro_average_precision, c.macro_average_precision_ci95) for c in columns),
+        ),
+        ("classes: calibration error", *(format_number(c.ece) for c in columns)),
+    ]
+
+
+def class_table(model: str, score: ClassScore) -> str:
+    """The figures of each class and the confusion matrix, as text."""
+    figures = [
+        (
+            one.label,
+            str(one.n),
+            with_interval(one.average_precision, one.average_precision_ci95),
+            f"{one.baseline:.3f}",
+            f"{one.precision:.3f}",
+            f"{one.recall:.3f}",
+            f"{one.f1:.3f}",
+            format_number(one.ece),
+        )
+        for one in score.classes
+    ]
+    head = (model, "clips", "average precision", "guessing", "precision", "recall", "F1", "calibration error")
+    lines = [align_rows([head, *figures]), "", align_rows(_confusion_rows(score))]
+    if score.without_clips:
+        lines.append(f"no clips, so no figures: {', '.join(score.without_clips)}")
+    return "\n".join(lines)
+
+
+def _confusion_rows(score: ClassScore) -> list[tuple[str, ...]]:
+    """A row for each true class that has clips, a column for each that was said; labels without either are left out."""
+    rows = {true: said for true, said in score.confusion.items() if true not in score.without_clips}
+    columns = [said for said in next(iter(score.confusion.values())) if said in rows or _is_said(said, score)]
+    table = [(true, *(str(said[column] or ".") for column in columns)) for true, said in rows.items()]
+    return [("true \\ said", *columns), *table]
+
+
+def _is_said(label: str, score: ClassScore) -> bool:
+    return any(said[label] for said in score.confusion.values())
+
+
+def question_table(ranked: Sequence[TriedQuestion]) -> str:
+    """Wordings of a question as rows, the best first, each with its area and the paired difference to the old one's."""
+    rows: list[tuple[str, ...]] = [("", "ROC AUC", "difference to the old", "clips", "no answer")]
+    for number, tried in enumerate(ranked, start=1):
+        compared = tried.comparison
+        difference = (
+            "the old question"
+            if compared is None
+            else with_interval(compared.roc_auc_difference, compared.roc_auc_difference_ci95)
+        )
+        rows.append((str(number), _area(tried.figures), difference, str(tried.figures.n), str(tried.unknown)))
+    texts = (f"{number}  {tried.question.text}" for number, tried in enumerate(ranked, start=1))
+    return "\n".join([align_rows(rows), "", *texts])
 
 
 def _score_rows(columns: Sequence[ScoreFigures]) -> list[tuple[str, ...]]:
@@ -88,9 +160,9 @@ def causes_text(unknown: dict[str, int]) -> str:
 
 
 def align_rows(rows: Sequence[tuple[str, ...]]) -> str:
-    """Rows of cells as lines of text, aligned in columns."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    """Rows of cells as lines of text, aligned in columns; a Chinese character is two columns wide."""
+    widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(set_cell_size(cell, width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     return "\n".join(line.rstrip() for line in lines)
 
 

@@ -1,7 +1,7 @@
-"""What a camera has of the rules of a watch: which of them, with which thresholds, and at what times.
+"""What a camera has of the rules of a watch: which of them, with which thresholds, at what times, and its questions.
 
     chosen = CameraRules(rules=("fight",), schedule="22:00-06:00", timezone="Asia/Shanghai")
-    rules, problems = rules_of_camera(settings.rules, chosen)
+    held = rules_of_camera(settings.rules, chosen)
 
 It is kept with the camera as JSON (`to_text`), like its masks.
 """
@@ -16,10 +16,14 @@ from typing import Any
 from vigil.config import from_mapping
 from vigil.errors import ConfigError, UsageError
 from vigil.events import TierThresholds
-from vigil.rules.build import RuleSettings
+from vigil.questions import Question
+from vigil.rules.build import RuleSettings, questions_asked
+from vigil.rules.camera_fault import CameraFaultSettings
+from vigil.rules.camera_tasks import MOST_TASKS, CameraTask, ResolvedTask, resolve_tasks
 from vigil.rules.count import CountSettings
 from vigil.rules.duration import DurationSettings
 from vigil.rules.hysteresis import HysteresisSettings
+from vigil.rules.observation import ObservationSettings
 from vigil.rules.schedule import WeeklySchedule
 from vigil.rules.sequence import SequenceSettings
 
@@ -63,13 +67,15 @@ class CameraRules:
     """The rules of a camera by name (none: all of the watch), thresholds of its own, and when its alarms count.
 
     Outside of the `schedule` (empty: none, so always) no rule opens an event; `timezone` is that of the schedule, empty
-    for this machine's. Raises UsageError for what fits no watch; `checked_rules` holds it against the rules of one.
+    for this machine's. `tasks` are the questions it is asked beside the watch's own. Raises UsageError for what fits no
+    watch; `checked_rules` holds it against the rules of one.
     """
 
     rules: tuple[str, ...] = ()
     thresholds: tuple[OwnThresholds, ...] = ()
     schedule: str = ""
     timezone: str = ""
+    tasks: tuple[CameraTask, ...] = ()
 
     def __post_init__(self) -> None:
         named = [*self.rules, *(own.rule for own in self.thresholds)]
@@ -79,6 +85,7 @@ class CameraRules:
                 all(0 < len(name) <= LONGEST_RULE_NAME and name.isprintable() for name in named),
                 f"the name of a rule has 1 to {LONGEST_RULE_NAME} characters, all of them printable",
             ),
+            (len(self.tasks) <= MOST_TASKS, f"a camera is asked at most {MOST_TASKS} questions of its own"),
             (len(self.schedule) <= LONGEST_SCHEDULE, f"a schedule has at most {LONGEST_SCHEDULE} characters"),
             (len(self.timezone) <= LONGEST_TIMEZONE, f"a time zone has at most {LONGEST_TIMEZONE} characters"),
             (
@@ -114,10 +121,11 @@ class CameraRules:
         return cls.from_data(data)
 
     def as_data(self) -> dict[str, Any]:
-        """Plain data of all fields, without the thresholds that are None."""
+        """Plain data of all fields, without the thresholds that are None and what tasks leave out."""
         data = asdict(self)
         data["rules"] = list(self.rules)
         data["thresholds"] = [_said(own) for own in data["thresholds"]]
+        data["tasks"] = [_said({name: value or None for name, value in task.items()}) for task in data["tasks"]]
         return data
 
     def to_text(self) -> str:
@@ -140,20 +148,41 @@ def with_names(rules: Sequence[RuleSettings], *, task: str) -> tuple[RuleSetting
     return tuple(rule if rule.name else replace(rule, name=task) for rule in rules)
 
 
-def rules_of_camera(
-    rules: Sequence[RuleSettings], chosen: CameraRules
-) -> tuple[tuple[RuleSettings, ...], tuple[str, ...]]:
-    """The rules of a camera among the `rules` of its watch, which have names, and what is wrong with the choice.
+@dataclass(frozen=True, slots=True)
+class HeldRules:
+    """The rules that hold for a camera, its own questions, and what is wrong with what was chosen for it."""
 
-    What is wrong is left out; a camera for which no rule would remain has all of them, so that it is not silent.
+    rules: tuple[RuleSettings, ...]
+    tasks: tuple[ResolvedTask, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def rules_of_camera(rules: Sequence[RuleSettings], chosen: CameraRules, *, own: Question | None = None) -> HeldRules:
+    """The rules of a camera: those chosen among the `rules` of its watch, which have names, and those of its tasks.
+
+    A question of its own gets a rule unless one of the chosen is about it. What is wrong is left out; a camera for
+    which no rule would remain has all of them, so that it is not silent. `own` is the watch's question, if it is known.
     """
-    known = {rule.name: rule for rule in rules}
+    resolved = resolve_tasks(chosen.tasks, own=own, taken=[rule.name for rule in rules])
+    wanted = [rule for rule in rules if rule.name in chosen.rules]
+    if not wanted and not any(task.rule.name in chosen.rules for task in resolved.tasks):
+        wanted = list(rules)
+    covered = {name for rule in wanted for name in questions_asked(rule)}
+    wanted += [task.rule for task in resolved.tasks if task.question.name not in covered]
+    known = {rule.name: rule for rule in (*rules, *(task.rule for task in resolved.tasks))}
+    changed, problems = _with_own_thresholds(wanted, chosen, known)
+    return HeldRules(tuple(changed), resolved.tasks, (*resolved.problems, *problems))
+
+
+def _with_own_thresholds(
+    wanted: Sequence[RuleSettings], chosen: CameraRules, known: Mapping[str, RuleSettings]
+) -> tuple[list[RuleSettings], list[str]]:
+    """The rules with the camera's thresholds, and what does not fit."""
     problems = [
         _unknown_rule(name, known)
         for name in dict.fromkeys([*chosen.rules, *(own.rule for own in chosen.thresholds)])
         if name not in known
     ]
-    wanted = [known[name] for name in known if name in chosen.rules] or list(rules)
     changed: list[RuleSettings] = []
     own = {each.rule: each for each in chosen.thresholds}
     for rule in wanted:
@@ -162,14 +191,15 @@ def rules_of_camera(
         except UsageError as error:
             problems.append(f"the thresholds of {rule.name}: {error}")
             changed.append(rule)
-    return tuple(changed), tuple(problems)
+    return changed, problems
 
 
-def checked_rules(rules: Sequence[RuleSettings], chosen: CameraRules) -> CameraRules:
+def checked_rules(rules: Sequence[RuleSettings], chosen: CameraRules, *, own: Question | None = None) -> CameraRules:
     """The choice; raises UsageError that names everything that does not fit the `rules` of the watch."""
     # Thresholds of rules that are not chosen must fit too: they hold once the rule is.
     every = replace(chosen, rules=())
-    problems = dict.fromkeys([*rules_of_camera(rules, chosen)[1], *rules_of_camera(rules, every)[1]])
+    wrong = (rules_of_camera(rules, each, own=own).problems for each in (chosen, every))
+    problems = dict.fromkeys(problem for each in wrong for problem in each)
     if problems:
         raise UsageError("; ".join(problems))
     return chosen
@@ -186,7 +216,9 @@ THRESHOLDS: Mapping[type[RuleSettings], tuple[str, ...]] = {
     HysteresisSettings: ("tiers", "k", "n", "keep_from", "quiet_s"),
     DurationSettings: ("tiers", "p_from", "for_s", "gap_s"),
     SequenceSettings: ("tiers", "within_s", "quiet_s"),
+    ObservationSettings: ("tiers", "times"),
     CountSettings: ("tiers", "p_from", "times", "within_s", "gap_s"),
+    CameraFaultSettings: ("for_s", "gap_s"),
 }
 """The thresholds that a camera may have of its own, by the kind of rule."""
 
@@ -198,7 +230,7 @@ def _with_thresholds(rule: RuleSettings, own: OwnThresholds) -> RuleSettings:
     strange = [name for name in changes if name not in has]
     if strange:
         raise UsageError(f"a {rule.type} rule has no {strange[0]}; it has {', '.join(has)}")
-    if own.tiers is not None:
+    if own.tiers is not None and not isinstance(rule, CameraFaultSettings):
         changes["tiers"] = _with_tiers(rule.tiers, own.tiers)
     return replace(rule, **changes)
 

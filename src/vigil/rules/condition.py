@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vigil.errors import UsageError
-from vigil.events import TierThresholds
+from vigil.events import EventWindow, TierThresholds
 from vigil.rules.rule import has_probabilities, label_probability
 from vigil.verdict import JudgedWindow
 
@@ -56,6 +56,17 @@ def sight_of(terms: Sequence[Term], judged: JudgedWindow, *, task: str, tiers: T
     if not all(states):
         return Sight(False, shown)
     return Sight(True, shown) if len(known) == len(terms) else UNKNOWN
+
+
+def evidence_of(judged: JudgedWindow, p_alarm: float | None, term: Term) -> EventWindow:
+    """The window as part of an event with this probability; it shows the class of the term, if the verdict has it."""
+    return EventWindow(
+        window=judged.window,
+        start_s=judged.start_s,
+        end_s=judged.end_s,
+        p_alarm=p_alarm,
+        label=term.label if term.label in judged.verdict.probabilities else "",
+    )
 
 
 def _probability(term: Term, judged: JudgedWindow, task: str) -> float | None:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from vigil.errors import UsageError
 from vigil.events import EventChange, EventWindow, TierThresholds
-from vigil.rules.condition import Term, sight_of
+from vigil.rules.condition import Term, evidence_of, sight_of
 from vigil.rules.ongoing_event import OngoingEventRule
 from vigil.rules.rule import EPSILON_S, QUIET, TOO_LONG
 from vigil.verdict import JudgedWindow
@@ -26,7 +26,8 @@ class CountSettings:
     """How many incidents within `within_s` seconds open an event; it closes when there are fewer.
 
     It also closes after `unknown_timeout_s` without a known window, and is split after `max_event_s`, from which on as
-    many incidents must come again. Raises UsageError for inconsistent values.
+    many incidents must come again. With a `site`, the incidents of all its cameras are counted together
+    (`vigil.rules.site_count`). Raises UsageError for inconsistent values.
     """
 
     type: Literal["count"] = "count"
@@ -39,6 +40,7 @@ class CountSettings:
     gap_s: float = 6.0
     unknown_timeout_s: float = 120.0
     max_event_s: float = 3600.0
+    site: str = ""
     tiers: TierThresholds = field(default_factory=TierThresholds)
 
     def __post_init__(self) -> None:
@@ -59,6 +61,11 @@ class CountSettings:
     def terms(self) -> tuple[Term, ...]:
         """What an incident is."""
         return (Term(question=self.question, label=self.label, p_from=self.p_from),)
+
+    @property
+    def memory_s(self) -> float:
+        """Seconds of the past from which it goes on after a restart."""
+        return self.within_s + self.unknown_timeout_s
 
     def asking(self, questions: Sequence[str]) -> "CountSettings":
         """The same settings with this question in place of that of `terms`."""
@@ -82,7 +89,7 @@ class CountRule(OngoingEventRule[CountSettings]):
         is_known = sight.holds is not None
         changes = self.tick(judged.start_s if is_known else judged.end_s)
         new_s = self._ongoing.see(judged, is_known=is_known)
-        evidence = EventWindow(window=judged.window, start_s=judged.start_s, end_s=judged.end_s, p_alarm=sight.p)
+        evidence = evidence_of(judged, sight.p, self.settings.terms[0])
         if sight.holds is False:
             self._count_off(new_s)
         elif sight.holds:

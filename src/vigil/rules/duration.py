@@ -14,13 +14,13 @@ nothing has been known for `unknown_timeout_s`. docs/rules.md explains the setti
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 from vigil.errors import UsageError
 from vigil.events import Event, EventChange, EventWindow, OpenEvent, TierThresholds, new_id
-from vigil.rules.condition import Term, sight_of
+from vigil.rules.condition import Term, evidence_of, sight_of
 from vigil.rules.late_texts import LateTexts
-from vigil.rules.rule import EPSILON_S, LOST_SIGHT, OUT_OF_SCHEDULE, QUIET, TOO_LONG, announced_s
+from vigil.rules.rule import EPSILON_S, LOST_SIGHT, NEVER_S, OUT_OF_SCHEDULE, QUIET, TOO_LONG, announced_s
 from vigil.rules.schedule import SourceSchedule, WeeklySchedule
 from vigil.verdict import JudgedWindow
 
@@ -86,9 +86,36 @@ class DurationSettings:
         named = zip(self.all, questions, strict=True)
         return replace(self, all=tuple(replace(term, question=question) for term, question in named))
 
+    @property
+    def memory_s(self) -> float:
+        """Seconds of the past from which it goes on after a restart: what lasted with gaps, at a third of the time."""
+        return 3 * self.for_s + self.unknown_timeout_s
+
     def weekly(self) -> WeeklySchedule | None:
         """The schedule, None if it is always open; raises UsageError if it cannot be read."""
         return WeeklySchedule.parse(self.schedule, timezone=self.timezone) if self.schedule.strip() else None
+
+
+class LastingSettings(Protocol):
+    """What the duration rule needs to know: `DurationSettings`, or others of something that lasts."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def terms(self) -> tuple[Term, ...]: ...
+    @property
+    def for_s(self) -> float: ...
+    @property
+    def gap_s(self) -> float: ...
+    @property
+    def schedule(self) -> str: ...
+    @property
+    def unknown_timeout_s(self) -> float: ...
+    @property
+    def max_event_s(self) -> float: ...
+    @property
+    def tiers(self) -> TierThresholds: ...
+    def weekly(self) -> WeeklySchedule | None: ...
 
 
 class DurationRule:
@@ -101,7 +128,7 @@ class DurationRule:
 
     def __init__(
         self,
-        settings: DurationSettings,
+        settings: LastingSettings,
         *,
         source: str,
         task: str = "",
@@ -125,7 +152,7 @@ class DurationRule:
         """The windows since the label began to hold; an event, and with an id, once it has held for long enough."""
         self._true_s = 0.0
         self._opened_at_s = 0.0
-        self._known_until_s = 0.0
+        self._known_until_s = NEVER_S
 
     @property
     def name(self) -> str:
@@ -140,7 +167,7 @@ class DurationRule:
     def push(self, judged: JudgedWindow) -> list[EventChange]:
         """Processes the next window; returns the changes, in order."""
         sight = sight_of(self.settings.terms, judged, task=self.task, tiers=self.settings.tiers)
-        evidence = EventWindow(window=judged.window, start_s=judged.start_s, end_s=judged.end_s, p_alarm=sight.p)
+        evidence = evidence_of(judged, sight.p, self.settings.terms[0])
         self._texts.keep(judged.window, judged.verdict.text)
         if not self._schedule.is_open(evidence.start_s, evidence.end_s, epoch_s=self.epoch_s):
             return self._reset(OUT_OF_SCHEDULE)
@@ -176,7 +203,7 @@ class DurationRule:
         """Closes the open event and forgets the seconds so far, as the rule does not apply now."""
         return self._reset(because)
 
-    def change_to(self, settings: DurationSettings) -> None:
+    def change_to(self, settings: LastingSettings) -> None:
         """Goes on under other settings from the next window on; an open event stays, and keeps its tiers."""
         self.settings = settings
         self._schedule = self._schedule_of(settings)
@@ -184,7 +211,7 @@ class DurationRule:
     def finish(self, because: str) -> list[EventChange]:
         """Ends the source and closes the open event; a second call changes nothing."""
         changes = self._reset(because)
-        self._known_until_s = 0.0
+        self._known_until_s = NEVER_S
         return changes
 
     @property
@@ -192,7 +219,7 @@ class DurationRule:
         """The run, if it has become an event."""
         return self._run if self._run is not None and self._run.id else None
 
-    def _schedule_of(self, settings: DurationSettings) -> SourceSchedule:
+    def _schedule_of(self, settings: LastingSettings) -> SourceSchedule:
         return SourceSchedule(
             settings.weekly(),
             warning=f"{self.source}: the rule {settings.name} has a schedule ({settings.schedule}) and does not run "

@@ -20,7 +20,7 @@ from typing import Literal
 from vigil.errors import UsageError
 from vigil.events import Event, EventChange, EventWindow, OpenEvent, TierThresholds, new_id
 from vigil.rules.late_texts import LateTexts
-from vigil.rules.rule import EPSILON_S, LOST_SIGHT, QUIET, TOO_LONG, announced_s
+from vigil.rules.rule import EPSILON_S, LOST_SIGHT, NEVER_S, QUIET, TOO_LONG, announced_s, verdict_on
 from vigil.verdict import JudgedWindow, Outcome, Verdict
 
 
@@ -31,11 +31,14 @@ class HysteresisSettings:
     It opens when `k` of the last `n` known verdicts reach `tiers.low`, and continues with windows that reach
     `keep_from`. It closes after `quiet_s` seconds of judged footage below `keep_from`, or after `unknown_timeout_s`
     seconds without a known verdict (lost sight). An event longer than `max_event_s` is split. Without a `name` it takes
-    the task's. Raises UsageError for inconsistent values.
+    that of its question. An empty `question` is the task's own; an alarm is an answer with one of `labels` (none: those
+    of the question that are alarms). Raises UsageError for inconsistent values.
     """
 
     type: Literal["hysteresis"] = "hysteresis"
     name: str = ""
+    question: str = ""
+    labels: tuple[str, ...] = ()
     k: int = 2
     n: int = 3
     tiers: TierThresholds = field(default_factory=TierThresholds)
@@ -66,6 +69,11 @@ class HysteresisSettings:
         if problems:
             raise UsageError("; ".join(problems))
 
+    @property
+    def memory_s(self) -> float:
+        """Seconds of the past from which it goes on after a restart: older votes count no more."""
+        return 2 * self.unknown_timeout_s
+
     def weight(self, verdict: Verdict) -> float | None:
         """The probability that a verdict counts as; None if it is unknown.
 
@@ -87,7 +95,7 @@ class HysteresisRule:
 
     def __init__(
         self,
-        rules: HysteresisSettings,
+        settings: HysteresisSettings,
         *,
         source: str,
         task: str = "",
@@ -97,7 +105,7 @@ class HysteresisRule:
         clock: Callable[[], float] = time.time,
         make_id: Callable[[], str] = new_id,
     ) -> None:
-        self.rules = rules
+        self.settings = settings
         self.source = source
         self.task = task
         self.model = model
@@ -108,15 +116,15 @@ class HysteresisRule:
         self._incident: OpenEvent | None = None
         self._texts = LateTexts()
         self._since_over: list[EventWindow] = []
-        self._covered_until_s = 0.0
-        self._known_until_s = 0.0
+        self._covered_until_s = NEVER_S
+        self._known_until_s = NEVER_S
         self._first: list[JudgedWindow] = []
         self._pushed = 0
 
     @property
     def name(self) -> str:
         """The name of the rule: that of its settings, or else the task's."""
-        return self.rules.name or self.task
+        return self.settings.name or self.task
 
     @property
     def open_event(self) -> Event | None:
@@ -130,12 +138,8 @@ class HysteresisRule:
 
     def push(self, judged: JudgedWindow) -> list[EventChange]:
         """Processes the next window's verdict; returns the changes, in order."""
-        evidence = EventWindow(
-            window=judged.window,
-            start_s=judged.start_s,
-            end_s=judged.end_s,
-            p_alarm=self.rules.weight(judged.verdict),
-        )
+        judged = self._on_its_question(judged)
+        evidence = self._evidence(judged)
         self._note_window(judged)
         known = evidence.p_alarm is not None
         changes = self.tick(evidence.start_s if known else evidence.end_s)
@@ -158,7 +162,7 @@ class HysteresisRule:
 
     def tick(self, now_s: float) -> list[EventChange]:
         """Closes the open event as lost from sight if it is due at `now_s`; for times when no windows arrive."""
-        if self._incident is None or now_s - self._known_until_s < self.rules.unknown_timeout_s:
+        if self._incident is None or now_s - self._known_until_s < self.settings.unknown_timeout_s:
             return []
         return self._close(LOST_SIGHT)
 
@@ -167,12 +171,12 @@ class HysteresisRule:
         self._since_over.clear()
         self._first.clear()
         # What was seen so far is no short source.
-        self._pushed = max(self._pushed, self.rules.k)
+        self._pushed = max(self._pushed, self.settings.k)
         return self._close(because)
 
-    def change_to(self, rules: HysteresisSettings) -> None:
+    def change_to(self, settings: HysteresisSettings) -> None:
         """Goes on under other settings from the next window on; an open event stays, and keeps its tiers."""
-        self.rules = rules
+        self.settings = settings
 
     def finish(self, because: str) -> list[EventChange]:
         """Ends the source and closes the open event; a second call changes nothing.
@@ -184,26 +188,41 @@ class HysteresisRule:
         self._since_over.clear()
         self._first.clear()
         self._pushed = 0
-        self._covered_until_s = self._known_until_s = 0.0
+        self._covered_until_s = self._known_until_s = NEVER_S
         return changes
 
     def _note_window(self, judged: JudgedWindow) -> None:
         self._pushed += not judged.rest
-        if self._pushed < self.rules.k:
+        if self._pushed < self.settings.k:
             self._first.append(judged)
         else:
             self._first.clear()
         self._texts.keep(judged.window, judged.verdict.text)
 
+    def _on_its_question(self, judged: JudgedWindow) -> JudgedWindow:
+        if not self.settings.labels:
+            return judged
+        return verdict_on(judged, question=self.settings.question or self.task, labels=self.settings.labels)
+
+    def _evidence(self, judged: JudgedWindow) -> EventWindow:
+        return EventWindow(
+            window=judged.window,
+            start_s=judged.start_s,
+            end_s=judged.end_s,
+            p_alarm=self.settings.weight(judged.verdict),
+            p_raw=judged.verdict.p_raw,
+            label=judged.verdict.alarm_label,
+        )
+
     def _is_over(self, evidence: EventWindow) -> bool:
-        return evidence.p_alarm is not None and evidence.p_alarm >= self.rules.tiers.low
+        return evidence.p_alarm is not None and evidence.p_alarm >= self.settings.tiers.low
 
     def _maybe_open(self, evidence: EventWindow, judged: JudgedWindow) -> list[EventChange]:
         self._since_over.append(evidence)
-        expired_s = evidence.start_s - self.rules.unknown_timeout_s
-        known = [e for e in self._since_over if e.p_alarm is not None and e.end_s > expired_s][-self.rules.n :]
+        expired_s = evidence.start_s - self.settings.unknown_timeout_s
+        known = [e for e in self._since_over if e.p_alarm is not None and e.end_s > expired_s][-self.settings.n :]
         over = [e for e in known if self._is_over(e)]
-        if len(over) >= self.rules.k:
+        if len(over) >= self.settings.k:
             return [self._open(self._from(over[0]), judged)]
         self._since_over = self._from(over[0]) if over else []
         return []
@@ -216,8 +235,8 @@ class HysteresisRule:
             id=self._make_id(),
             source=self.source,
             camera_id=self.camera_id,
-            tiers=self.rules.tiers,
-            task=self.task,
+            tiers=self.settings.tiers,
+            task=self.settings.question or self.task,
             model=self.model,
             epoch_s=self.epoch_s,
             rule=self.name,
@@ -232,9 +251,9 @@ class HysteresisRule:
         if evidence.p_alarm is None:
             incident.add_pending(evidence, quiet_s=0.0)
             return []
-        if evidence.p_alarm < self.rules.keep_from:
+        if evidence.p_alarm < self.settings.keep_from:
             incident.add_pending(evidence, quiet_s=new_footage_s)
-            return self._close(QUIET) if incident.quiet_s >= self.rules.quiet_s - EPSILON_S else []
+            return self._close(QUIET) if incident.quiet_s >= self.settings.quiet_s - EPSILON_S else []
         tier = incident.tier
         self._texts.add_windows(incident, [evidence])
         return [EventChange("grew" if incident.tier is tier else "raised", incident.snapshot())]
@@ -242,11 +261,11 @@ class HysteresisRule:
     def _split(self, evidence: EventWindow) -> list[EventChange]:
         """Closes an event if the next window would make it longer than `max_event_s`; the next one opens as usual."""
         incident = self._incident
-        joins = evidence.p_alarm is not None and evidence.p_alarm >= self.rules.keep_from
+        joins = evidence.p_alarm is not None and evidence.p_alarm >= self.settings.keep_from
         if incident is None or not joins:
             return []
         lasts_s = evidence.end_s - incident.windows[0].start_s
-        return self._close(TOO_LONG) if lasts_s > self.rules.max_event_s + EPSILON_S else []
+        return self._close(TOO_LONG) if lasts_s > self.settings.max_event_s + EPSILON_S else []
 
     def _close(self, because: str) -> list[EventChange]:
         incident = self._incident
@@ -258,10 +277,7 @@ class HysteresisRule:
         return [EventChange("closed", incident.snapshot())]
 
     def _close_short_source(self, because: str) -> list[EventChange]:
-        evidence = [
-            EventWindow(window=j.window, start_s=j.start_s, end_s=j.end_s, p_alarm=self.rules.weight(j.verdict))
-            for j in self._first
-        ]
+        evidence = [self._evidence(judged) for judged in self._first]
         known = [e for e in evidence if e.p_alarm is not None]
         if not known or not all(map(self._is_over, known)):
             return []

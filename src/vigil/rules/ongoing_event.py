@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from vigil.events import Event, EventChange, EventWindow, OpenEvent, TierThresholds, new_id
 from vigil.rules.late_texts import LateTexts
-from vigil.rules.rule import EPSILON_S, LOST_SIGHT, TOO_LONG, announced_s
+from vigil.rules.rule import EPSILON_S, LOST_SIGHT, NEVER_S, TOO_LONG, announced_s
 from vigil.verdict import JudgedWindow
 
 
@@ -45,7 +45,7 @@ class OngoingEvent:
     ) -> None:
         self.unknown_timeout_s = unknown_timeout_s
         self.max_event_s = max_event_s
-        self.known_until_s = 0.0
+        self.known_until_s = NEVER_S
         self._clock = clock
         self._make_id = make_id
         self._texts = LateTexts()
@@ -130,7 +130,7 @@ class OngoingEvent:
     def finish(self, because: str) -> list[EventChange]:
         """Closes the open event as the source ends; its seconds may begin anew."""
         changes = self.close(because)
-        self.known_until_s = 0.0
+        self.known_until_s = NEVER_S
         return changes
 
 

@@ -11,11 +11,13 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any, Protocol, runtime_checkable
 
 from vigil.events import Event, EventChange
+from vigil.questions import ALARM
 from vigil.rules.schedule import SourceSchedule, WeeklySchedule
-from vigil.verdict import Answer, JudgedWindow, Outcome, Verdict
+from vigil.verdict import Answer, Cause, JudgedWindow, Outcome, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,9 @@ TAKEN_AWAY = "the rule was taken from the camera"
 EPSILON_S = 1e-6
 """Durations that differ by less are equal: they are sums of floating-point numbers."""
 
+NEVER_S = -math.inf
+"""The second until which a rule knows its source, before the first window: past ones have negative seconds."""
+
 Guard = Callable[[str], AbstractContextManager[object]]
 """Takes the name of a rule and returns a context that handles, and suppresses, the exceptions it raises."""
 
@@ -39,6 +44,10 @@ class Rule(Protocol):
     """
 
     epoch_s: float | None
+
+    @property
+    def settings(self) -> Any:
+        """Its settings."""
 
     @property
     def name(self) -> str:
@@ -65,6 +74,14 @@ class Rule(Protocol):
 
     def finish(self, because: str) -> list[EventChange]:
         """Ends the source and closes the open event; a second call changes nothing."""
+
+
+@runtime_checkable
+class ReadsObservations(Protocol):
+    """A rule that is about the semantic log, whose lines come later than the verdicts of their windows."""
+
+    def observe(self, judged: JudgedWindow) -> list[EventChange]:
+        """Processes the next window with its observation; returns the changes, in order."""
 
 
 @contextmanager
@@ -99,6 +116,11 @@ class RuleSet:
         return self._each(lambda rule: rule.suspend(TAKEN_AWAY), of=gone)
 
     @property
+    def settings(self) -> tuple[Any, ...]:
+        """The settings of all rules."""
+        return tuple(rule.settings for rule in self.rules)
+
+    @property
     def name(self) -> str:
         """The names of all rules."""
         return ", ".join(rule.name for rule in self.rules)
@@ -123,6 +145,17 @@ class RuleSet:
         if not self._schedule.is_open(judged.start_s, judged.end_s, epoch_s=self.epoch_s):
             return self.suspend(OUT_OF_SCHEDULE)
         return self._each(lambda rule: rule.push(judged))
+
+    def observe(self, judged: JudgedWindow) -> list[EventChange]:
+        """Processes a window with its observation, later than its verdict, under the rules that are about those."""
+        if not self._schedule.is_open(judged.start_s, judged.end_s, epoch_s=self.epoch_s):
+            return []
+        changes: list[EventChange] = []
+        for rule in self.rules:
+            if isinstance(rule, ReadsObservations):
+                with self._guard(rule.name):
+                    changes += rule.observe(judged)
+        return changes
 
     def tick(self, now_s: float) -> list[EventChange]:
         """Closes what is due at `now_s` under every rule."""
@@ -163,12 +196,15 @@ LABELS = ("alarm", "normal")
 def label_probability(judged: JudgedWindow, *, question: str, label: str) -> float | None:
     """The probability of a label of a question's answer on a window; None if it is not known.
 
-    An empty `question` is the one that the verdict answers, with the labels `alarm` and `normal`. An answer without
-    probabilities counts as 1 for the stated label and 0 for the others.
+    An empty `question` is the one that the verdict answers, with the labels `alarm` and `normal` or those of its
+    probabilities. An answer without probabilities counts as 1 for the stated label and 0 for the others. A follow-up
+    that was not asked, as the answer before it did not call for it, has 0 for each label.
     """
     if question:
         answer = judged.answers.get(question)
-        return None if answer is None else _p_label(answer, label)
+        return None if answer is None else answer_probability(answer, label)
+    if label in judged.verdict.probabilities:
+        return judged.verdict.probabilities[label]
     p_alarm = _p_alarm(judged.verdict)
     if p_alarm is None or label not in LABELS:
         return None
@@ -183,7 +219,41 @@ def has_probabilities(judged: JudgedWindow, *, question: str) -> bool:
     return answer is not None and bool(answer.probabilities)
 
 
-def _p_label(answer: Answer, label: str) -> float | None:
+def verdict_on(judged: JudgedWindow, *, question: str, labels: Sequence[str]) -> JudgedWindow:
+    """The window with the verdict that its answer to another question comes to: that one of `labels` is right.
+
+    The verdict is an alarm from a probability of 0.5 on, and unknown if the question was not answered.
+    """
+    answer = judged.answers.get(question, Answer.unknown(Cause.SKIPPED))
+    known = [p for label in labels if (p := answer_probability(answer, label)) is not None]
+    if len(known) < len(labels):
+        verdict = Verdict.unknown(answer.cause or Cause.OUTSIDE, detail=answer.detail)
+    else:
+        # Without probabilities the stated word decides, as in a verdict of such a server.
+        is_measured = bool(answer.probabilities) or answer.cause is Cause.NOT_ASKED
+        raw = answer.raw_probabilities
+        verdict = Verdict(
+            outcome=Outcome.ALARM if sum(known) >= 0.5 else Outcome.NORMAL,
+            p_alarm=min(1.0, sum(known)) if is_measured else None,
+            p_raw=min(1.0, sum(raw[label] for label in labels)) if raw.keys() >= set(labels) else None,
+            alarm_label=_most_probable(answer, labels),
+        )
+    own = judged.verdict
+    timed = replace(verdict, start_s=own.start_s, end_s=own.end_s, latency_ms=own.latency_ms, text=own.text)
+    return replace(judged, verdict=timed)
+
+
+def _most_probable(answer: Answer, labels: Sequence[str]) -> str:
+    """The class that an answer shows, among labels that alarm; empty if `alarm` is the only one."""
+    if tuple(labels) == (ALARM,):
+        return ""
+    return max(labels, key=lambda label: answer_probability(answer, label) or 0.0, default="")
+
+
+def answer_probability(answer: Answer, label: str) -> float | None:
+    """The probability of a label in an answer; None if it is not known."""
+    if answer.cause is Cause.NOT_ASKED:
+        return 0.0
     if answer.cause is not None:
         return None
     if not answer.probabilities:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from vigil.errors import UsageError
 from vigil.events import EventChange, EventWindow, TierThresholds
-from vigil.rules.condition import Sight, Term, sight_of
+from vigil.rules.condition import Sight, Term, evidence_of, sight_of
 from vigil.rules.ongoing_event import OngoingEventRule
 from vigil.rules.rule import EPSILON_S, QUIET
 from vigil.verdict import JudgedWindow
@@ -56,6 +56,11 @@ class SequenceSettings:
         """Both terms, in their order."""
         return (self.first, self.then)
 
+    @property
+    def memory_s(self) -> float:
+        """Seconds of the past from which it goes on after a restart."""
+        return self.within_s + self.unknown_timeout_s
+
     def asking(self, questions: Sequence[str]) -> "SequenceSettings":
         """The same settings with these questions in place of those of `terms`, in their order."""
         first, then = questions
@@ -76,7 +81,7 @@ class SequenceRule(OngoingEventRule[SequenceSettings]):
         is_known = then.holds is not None
         changes = self._ongoing.tick(judged.start_s if is_known else judged.end_s)
         new_s = self._ongoing.see(judged, is_known=is_known)
-        evidence = EventWindow(window=judged.window, start_s=judged.start_s, end_s=judged.end_s, p_alarm=then.p)
+        evidence = evidence_of(judged, then.p, self.settings.terms[1])
         if self._ongoing.open_events:
             changes += self._continue(evidence, holds=then.holds, new_s=new_s)
         elif self._follows(judged) and then.holds:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vigil.calibration import MIN_CLIPS, calibrate, fit_calibration
+from vigil.calibration import MIN_CLIPS, fit_calibration, fit_label_calibration
 from vigil.dataset.folder import dataset_digest_on_disk
 from vigil.dataset.used_clips import USED_KEY, UsedClips
 from vigil.errors import UsageError
@@ -15,7 +15,7 @@ from vigil.events import TierThresholds
 from vigil.judge.discovery import ServedModel
 from vigil.manifest import Calibration, Manifest, read_manifest
 from vigil.score.eval_set import EvalClip, EvalSplit
-from vigil.score.metrics import Flags, Floats, expected_calibration_error
+from vigil.score.metrics import expected_calibration_error
 from vigil.score.predictions import Prediction
 from vigil.score.scorecard import known_predictions
 
@@ -87,9 +87,9 @@ def count_reaching(
     answers: Sequence[Prediction], calibration: Calibration | None, tiers: TierThresholds
 ) -> dict[str, int]:
     """The number of answered alarm clips that reach each tier."""
-    p_raw, is_alarm = known_predictions(answers)
-    shown = [calibrate(float(p), calibration) for p in p_raw[is_alarm]]
-    return {tier: sum(p >= from_p for p in shown) for tier, from_p in asdict(tiers).items()}
+    alarms = [answer for answer in answers if answer.is_alarm]
+    shown, _ = known_predictions(alarms if calibration is None else [one.calibrated(calibration) for one in alarms])
+    return {tier: int((shown >= from_p).sum()) for tier, from_p in asdict(tiers).items()}
 
 
 def require_held_out(model: Manifest, data: Path, split: EvalSplit) -> None:
@@ -112,41 +112,73 @@ def require_held_out(model: Manifest, data: Path, split: EvalSplit) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationReport:
-    """Calibration error before and after; `ece_cross_fitted` is measured on clips that each fit had not seen."""
+    """Calibration error before and after; `ece_cross_fitted` is measured on clips that each fit had not seen.
+
+    `ece_...` is that of an alarm, `label_ece_...` that of the most probable label of a question with several.
+    """
 
     calibration: Calibration
     clips: int
     ece_before: float | None
     ece_after: float | None
     ece_cross_fitted: float | None
+    label_ece_before: float | None = None
+    label_ece_after: float | None = None
+    label_ece_cross_fitted: float | None = None
 
 
 def check_calibration(answers: Sequence[Prediction], calibration: Calibration) -> CalibrationReport:
     """What a calibration does to the answered clips it was fitted on, and to clips left out of the fit."""
-    p_raw, is_alarm = known_predictions(answers)
-    crossed = cross_fit(answers)
+    known = [answer for answer in answers if answer.p_alarm is not None]
+    calibrated = [answer.calibrated(calibration) for answer in known]
+    crossed = cross_fit(known)
     return CalibrationReport(
         calibration=calibration,
-        clips=len(p_raw),
-        ece_before=expected_calibration_error(p_raw, is_alarm),
-        ece_after=expected_calibration_error(_applied(p_raw, calibration), is_alarm),
-        ece_cross_fitted=None if crossed is None else expected_calibration_error(crossed, is_alarm),
+        clips=len(known),
+        ece_before=_calibration_error(known),
+        ece_after=_calibration_error(calibrated),
+        ece_cross_fitted=None if crossed is None else _calibration_error(crossed),
+        label_ece_before=_label_error(known),
+        label_ece_after=_label_error(calibrated),
+        label_ece_cross_fitted=None if crossed is None else _label_error(crossed),
     )
 
 
-def cross_fit(answers: Sequence[Prediction], *, folds: int = FOLDS) -> Floats | None:
-    """Each clip's probability under a calibration fitted on other recordings; None if there are too few."""
-    p_raw, is_alarm = known_predictions(answers)
+def fit_answers(answers: Sequence[Prediction]) -> Calibration:
+    """Fits a calibration on held-out answers; raises UsageError if they are too few or only alarms or none."""
+    known = [answer for answer in answers if answer.p_alarm is not None]
+    p_raw, is_alarm = known_predictions(known)
+    if not any(answer.probabilities for answer in known):
+        return fit_calibration(p_raw.tolist(), is_alarm.tolist())
+    labelled = [answer for answer in known if answer.probabilities]
+    alarms = [label for label in labelled[0].probabilities if label not in labelled[0].normal_labels]
+    return fit_label_calibration(
+        [answer.probabilities for answer in labelled], [answer.label for answer in labelled], alarms
+    )
+
+
+def cross_fit(answers: Sequence[Prediction], *, folds: int = FOLDS) -> list[Prediction] | None:
+    """Each answer under a calibration fitted on other recordings; None if there are too few."""
     _, group_of = np.unique([answer.group for answer in answers], return_inverse=True)
-    result = p_raw.copy()
+    result = list(answers)
     for fold in range(folds):
-        held_out: Flags = group_of % folds == fold
-        rest = ~held_out
-        if rest.sum() < MIN_CLIPS or is_alarm[rest].all() or not is_alarm[rest].any():
+        rest = [answer for answer, group in zip(answers, group_of, strict=True) if group % folds != fold]
+        if len(rest) < MIN_CLIPS or len({answer.is_alarm for answer in rest}) < 2:
             return None
-        result[held_out] = _applied(p_raw[held_out], fit_calibration(p_raw[rest].tolist(), is_alarm[rest].tolist()))
+        calibration = fit_answers(rest)
+        for number in np.flatnonzero(group_of % folds == fold).tolist():
+            result[number] = answers[number].calibrated(calibration)
     return result
 
 
-def _applied(p_raw: Floats, calibration: Calibration) -> Floats:
-    return np.array([calibrate(float(p), calibration) for p in p_raw], dtype=np.float64)
+def _calibration_error(answers: Sequence[Prediction]) -> float | None:
+    return expected_calibration_error(*known_predictions(answers))
+
+
+def _label_error(answers: Sequence[Prediction]) -> float | None:
+    """The calibration error of the most probable label; None for a question with two labels."""
+    labelled = [answer for answer in answers if answer.probabilities]
+    if not labelled:
+        return None
+    p_said = np.array([max(answer.probabilities.values()) for answer in labelled], dtype=np.float64)
+    return expected_calibration_error(p_said, np.array([answer.said == answer.label for answer in labelled]))

@@ -24,8 +24,8 @@ from vigil.file_names import readable, readable_names
 from vigil.frames import FrameSampling
 from vigil.judge import Endpoint
 from vigil.judge.contract import resolve_contract
-from vigil.manifest import Calibration
-from vigil.questions import LabelName, Question, load_question
+from vigil.manifest import MANIFEST_NAME, Calibration, read_manifest
+from vigil.questions import NORMAL, LabelName, Question, load_question
 from vigil.sources.address import find_videos
 from vigil.sources.video_file import read_frames
 from vigil.windows import iter_windows
@@ -57,6 +57,8 @@ class EvalWindow:
 class EvalClip:
     """One labelled clip; `windows()` reads its pictures, and raises SourceError if it cannot.
 
+    `normal_labels` are the labels of its question that do not alarm.
+
     `digest()` identifies its file, or the file it was extracted from (16 hex digits); empty if that is unknown.
     """
 
@@ -65,10 +67,12 @@ class EvalClip:
     group: str
     windows: Callable[[], list[EvalWindow]]
     digest: Callable[[], str] = str
+    normal_labels: tuple[LabelName, ...] = (NORMAL,)
 
 
 def dataset_clips(folder: Path, split: EvalSplit) -> list[EvalClip]:
     """The clips of a built dataset, in its order; raises DatasetError if it is not one."""
+    normal_labels = _normal_labels(read_manifest(folder).contract.as_question()) if _is_built(folder) else (NORMAL,)
     splits = _splits_of(folder) if split == "all" else [split]
     examples = [example for name in splits for example in _read_examples(folder, name)]
     if not examples:
@@ -76,7 +80,15 @@ def dataset_clips(folder: Path, split: EvalSplit) -> list[EvalClip]:
     by_clip: dict[str, list[dict[str, Any]]] = {}
     for example in examples:
         by_clip.setdefault(example["clip"], []).append(example)
-    return [_stored_clip(folder, name, its) for name, its in by_clip.items()]
+    return [_stored_clip(folder, name, its, normal_labels) for name, its in by_clip.items()]
+
+
+def _is_built(folder: Path) -> bool:
+    return (folder / MANIFEST_NAME).is_file()
+
+
+def _normal_labels(question: Question) -> tuple[LabelName, ...]:
+    return tuple(label.name for label in question.labels if not label.is_alarm)
 
 
 def _splits_of(folder: Path) -> list[str]:
@@ -101,7 +113,9 @@ def _read_examples(folder: Path, split: str) -> list[dict[str, Any]]:
     return examples
 
 
-def _stored_clip(folder: Path, name: str, examples: Sequence[dict[str, Any]]) -> EvalClip:
+def _stored_clip(
+    folder: Path, name: str, examples: Sequence[dict[str, Any]], normal_labels: tuple[LabelName, ...]
+) -> EvalClip:
     first = examples[0]
     if any(example["label"] != first["label"] for example in examples):
         raise DatasetError(f"the windows of {name} in {folder} have different labels; build the dataset again")
@@ -111,6 +125,7 @@ def _stored_clip(folder: Path, name: str, examples: Sequence[dict[str, Any]]) ->
         group=str(first.get("group") or name),
         windows=lambda: [_stored_window(folder, example) for example in examples],
         digest=lambda: stored_digest(folder, first),
+        normal_labels=normal_labels,
     )
 
 
@@ -147,12 +162,12 @@ def video_clips(paths: Sequence[Path], task: Question, sampling: FrameSampling) 
 
     Raises UsageError if there is none, if one lies in no folder known to the task, or if two have one name.
     """
-    task.require_two_labels()
+    task.require_labels()
     videos = [video for path in paths for video in _videos(path, task)]
     _require_labels(videos, paths, task)
     _require_names(videos)
     groups = _groups(videos, paths, task)
-    return [_clip(video, sampling, groups) for video in videos]
+    return [_clip(video, sampling, groups, _normal_labels(task)) for video in videos]
 
 
 def _videos(path: Path, task: Question) -> Iterator[LabelledVideo]:
@@ -184,7 +199,7 @@ def _require_labels(videos: Sequence[LabelledVideo], paths: Sequence[Path], task
     where = ", ".join(map(str, paths))
     if not videos:
         raise UsageError(f"no video files in {where}")
-    folders = ", ".join(folder for label in task.labels for folder in label.folders)
+    folders = ", ".join(folder for label in task.labels for folder in task.folders(label.name))
     raise UsageError(
         f"{len(unlabelled)} of {len(videos)} clips in {where} lie in no folder that task {task.name!r} knows "
         f"({folders}), for instance {unlabelled[0]}; rename the folder, or leave it out of the paths"
@@ -210,7 +225,9 @@ def _groups(videos: Sequence[LabelledVideo], paths: Sequence[Path], task: Questi
     return groups
 
 
-def _clip(video: LabelledVideo, sampling: FrameSampling, groups: Mapping[str, str]) -> EvalClip:
+def _clip(
+    video: LabelledVideo, sampling: FrameSampling, groups: Mapping[str, str], normal_labels: tuple[LabelName, ...]
+) -> EvalClip:
     assert video.label is not None, "videos without a label were refused"
     return EvalClip(
         name=video.name,
@@ -218,6 +235,7 @@ def _clip(video: LabelledVideo, sampling: FrameSampling, groups: Mapping[str, st
         group=groups.get(video.name, video.name),
         windows=lambda: _cut_windows(video, sampling),
         digest=lambda: _digest(video.path),
+        normal_labels=normal_labels,
     )
 
 

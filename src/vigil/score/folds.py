@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from vigil.errors import UsageError
+from vigil.questions import NORMAL, LabelName
+from vigil.score.classes import class_score
 from vigil.score.journal import Throughput
 from vigil.score.predictions import Prediction
 from vigil.score.scorecard import Score, figures
@@ -22,7 +24,7 @@ from vigil.verdict import Cause
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldScore:
-    """One score file."""
+    """One score file; `labels` are those of its question, if it has others than alarm and normal."""
 
     name: str
     model: str
@@ -31,6 +33,7 @@ class FoldScore:
     accuracy: float
     answers: tuple[Prediction, ...]
     is_calibrated: bool = False
+    labels: tuple[LabelName, ...] = ()
 
     def uncalibrated_answers(self) -> tuple[Prediction, ...]:
         """The uncalibrated answers; raises UsageError if the score was calibrated."""
@@ -53,6 +56,7 @@ def read_fold(path: Path) -> FoldScore:
             accuracy=float(data["accuracy"]),
             answers=answers,
             is_calibrated=bool(data.get("calibration")),
+            labels=tuple(data["classes"]["confusion"]) if data.get("classes") else (),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path} is no score file; `vigil score --json FILE` writes one ({error})") from error
@@ -63,7 +67,8 @@ def read_fold(path: Path) -> FoldScore:
 
 def _answer(clip: dict[str, Any]) -> Prediction:
     cause = clip.get("cause")
-    return Prediction(**{**clip, "cause": Cause(cause) if cause else None})
+    normal_labels = tuple(clip.get("normal_labels", (NORMAL,)))
+    return Prediction(**{**clip, "cause": Cause(cause) if cause else None, "normal_labels": normal_labels})
 
 
 def pool_folds(folds: Sequence[FoldScore]) -> Score:
@@ -73,6 +78,9 @@ def pool_folds(folds: Sequence[FoldScore]) -> Score:
     threshold = folds[0].threshold
     if any(fold.threshold != threshold for fold in folds):
         raise UsageError("the folds were scored with different thresholds")
+    labels = folds[0].labels
+    if any(fold.labels != labels for fold in folds):
+        raise UsageError("the folds were scored with questions of different labels")
     areas = [fold.roc_auc for fold in folds if fold.roc_auc is not None]
     notes: dict[str, Any] = {
         "folds": [
@@ -90,6 +98,7 @@ def pool_folds(folds: Sequence[FoldScore]) -> Score:
         answers=answers,
         threshold=threshold,
         notes=notes,
+        classes=class_score(answers, labels) if labels else None,
     )
 
 

@@ -1,30 +1,29 @@
 """Writes the verdicts of a score as they arrive, one JSON line each, so that a killed run can be resumed.
 
-A journal belongs to one model, address and contract, named in its first line. When every window has been asked, a last
-line closes it; the next run of the same command then starts over, because the model behind a name may have changed. An
-incomplete last line, as left by `kill -9`, is dropped.
+A journal (`vigil.journal_file`) belongs to one model, address and contract. When every window has been asked, it is
+complete; the next run of the same command then starts over, because the model behind a name may have changed.
 
 `measure_throughput` computes the server's latency and requests per second from the entries.
 """
 
-import contextlib
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-from vigil.errors import JobError
-from vigil.files import atomic_path, explain_os_error
+from vigil.journal_file import COMPLETE, JournalFile, journal_lines
 from vigil.verdict import Cause, Outcome, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
-    """One window's verdict, with what is needed to score it; `asked_s` and `answered_s` are `time.time()`."""
+    """One window's verdict, with what is needed to score it; `asked_s` and `answered_s` are `time.time()`.
+
+    `probabilities` and `raw_probabilities` are those of the labels, if there are others than alarm and normal.
+    """
 
     digest: str
     clip: str
@@ -40,6 +39,8 @@ class JournalEntry:
     asked_s: float = 0.0
     answered_s: float = 0.0
     detail: str = ""
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    raw_probabilities: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, verdict: Verdict, *, digest: str, clip: str, window: int, **times: float) -> "JournalEntry":
@@ -57,100 +58,60 @@ class JournalEntry:
             end_s=verdict.end_s,
             latency_ms=verdict.latency_ms,
             detail=verdict.detail,
+            probabilities=verdict.probabilities,
+            raw_probabilities=verdict.raw_probabilities,
             **times,
         )
 
+    def to_json(self) -> dict[str, Any]:
+        """The entry as plain data, without probabilities of labels if it has none."""
+        return {key: value for key, value in asdict(self).items() if value or not key.endswith("probabilities")}
+
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "JournalEntry":
-        """The entry that `asdict` wrote; raises TypeError or ValueError if it is not one."""
+        """The entry that `to_json` made; raises TypeError or ValueError if it is not one."""
         cause = data.get("cause")
         return cls(**{**data, "outcome": Outcome(data["outcome"]), "cause": Cause(cause) if cause else None})
 
     def uncalibrated(self) -> "JournalEntry":
-        """The same verdict with the uncalibrated probability."""
-        return replace(self, p_alarm=self.p_raw if self.p_raw is not None else self.p_alarm)
+        """The same verdict with the uncalibrated probabilities."""
+        return replace(
+            self,
+            p_alarm=self.p_raw if self.p_raw is not None else self.p_alarm,
+            probabilities=self.raw_probabilities,
+        )
 
 
 class Journal:
-    """An append-only file of entries; `completed` holds those of an interrupted run."""
+    """An append-only file of entries; `completed` holds those of an interrupted run, unknown ones left out."""
 
     def __init__(self, path: Path, *, header: dict[str, str], fresh: bool = False) -> None:
         self.path = path
-        self._header = header
-        self.completed: dict[str, JournalEntry] = {} if fresh else _interrupted(path, header)
-        self._file: IO[str] | None = None
+        self._file = JournalFile(path, header=header, what="the verdicts")
+        lines = [] if fresh else self._file.interrupted()
+        records = [record for line in lines if (record := _record(line)) is not None]
+        # Unknown ones are asked again.
+        self.completed = {each.digest: each for each in records if each.outcome is not Outcome.UNKNOWN}
 
     def __enter__(self) -> "Journal":
-        with self._explained():
-            self._begin()
-            self._file = self.path.open("a", encoding="utf-8", errors="backslashreplace")
+        self._file.begin(each.to_json() for each in self.completed.values())
         return self
-
-    def _begin(self) -> None:
-        with (
-            atomic_path(self.path) as partial,
-            partial.open("w", encoding="utf-8", errors="backslashreplace") as file,
-        ):
-            _write(file, {"journal": self._header})
-            for record in self.completed.values():
-                _write(file, asdict(record))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # A failed write has already been reported; closing tries it once more.
-        with contextlib.suppress(OSError):
-            if self._file is not None:
-                self._file.close()
+        self._file.close()
 
     def add(self, record: JournalEntry) -> None:
         """Appends an entry and flushes it to the operating system.
 
         Raises JobError if it cannot be written.
         """
-        self._append(asdict(record))
+        self._file.append(record.to_json())
 
     def close_run(self) -> None:
         """Marks the run as complete, so that the next one starts over."""
-        self._append({"complete": True})
-
-    def _append(self, data: dict[str, Any]) -> None:
-        assert self._file is not None, "the journal is not open"
-        with self._explained():
-            _write(self._file, data)
-            self._file.flush()
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise JobError(f"the verdicts cannot be kept: {explain_os_error(error, self.path)}") from error
-
-
-def _write(file: IO[str], data: dict[str, Any]) -> None:
-    file.write(json.dumps(data, ensure_ascii=False) + "\n")
-
-
-def _interrupted(path: Path, header: dict[str, str]) -> dict[str, JournalEntry]:
-    """The answered entries of an unfinished run with the same header; unknown ones are asked again."""
-    if not path.is_file():
-        return {}
-    lines = list(_lines(path))
-    if not lines or lines[0].get("journal") != header or lines[-1].get("complete"):
-        return {}
-    records = [record for line in lines[1:] if (record := _record(line)) is not None]
-    return {record.digest: record for record in records if record.outcome is not Outcome.UNKNOWN}
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            data = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(data, dict):
-            yield data
+        self._file.append(COMPLETE)
 
 
 def _record(line: dict[str, Any]) -> JournalEntry | None:
@@ -162,7 +123,7 @@ def _record(line: dict[str, Any]) -> JournalEntry | None:
 
 def read_journal(path: Path) -> list[JournalEntry]:
     """Every entry of a journal, complete or not; the last one of each window counts."""
-    records = [record for line in _lines(path) if (record := _record(line)) is not None]
+    records = [record for line in journal_lines(path) if (record := _record(line)) is not None]
     return list({record.digest: record for record in records}.values())
 
 

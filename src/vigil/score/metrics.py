@@ -36,6 +36,16 @@ def wilson(successes: int, n: int) -> Interval:
     return low, high
 
 
+def clopper_pearson(successes: int, n: int) -> Interval:
+    """The exact 95 % interval of a share, which never covers less; (0, 1) if nothing was counted."""
+    from scipy import stats  # a second to import, and only some figures need it
+
+    if n == 0:
+        return 0.0, 1.0
+    low = 0.0 if successes == 0 else float(stats.beta.ppf(0.025, successes, n - successes + 1))
+    return low, 1.0 if successes == n else float(stats.beta.ppf(0.975, successes + 1, n - successes))
+
+
 def poisson(count: int) -> Interval:
     """The exact 95 % interval (Garwood's) of a Poisson mean, given a count of `count`."""
     from scipy import stats  # a second to import, and only some figures need it

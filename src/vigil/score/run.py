@@ -23,6 +23,7 @@ from vigil.judge.circuit_breaker import ENDPOINT_CAUSES, SupportsAsk
 from vigil.judge.verdict_reader import MIN_LABEL_PROBABILITY
 from vigil.manifest import Calibration, Contract
 from vigil.questions import Question
+from vigil.score.classes import class_score
 from vigil.score.eval_set import EvalClip, EvalWindow
 from vigil.score.journal import Journal, JournalEntry, measure_throughput
 from vigil.score.metrics import expected_calibration_error
@@ -242,7 +243,9 @@ async def score_model(
             "contract_differences": list(judge.contract_differences),
             "min_mass": settings.min_label_probability,
         }
-    score = score_entries(judge.model, clips, records, settings=settings, calibration=calibration, notes=notes)
+    score = score_entries(
+        judge.model, clips, records, settings=settings, task=task, calibration=calibration, notes=notes
+    )
     return ScoreResult(score=score, records=tuple(records))
 
 
@@ -264,10 +267,11 @@ def score_entries(
     records: Sequence[JournalEntry],
     *,
     settings: ScoreSettings,
+    task: Question | None = None,
     calibration: Calibration | None = None,
     notes: dict[str, Any] | None = None,
 ) -> Score:
-    """The score of the given verdicts."""
+    """The score of the given verdicts; that of a `task` with other labels than alarm and normal has classes."""
     answers = per_clip(clips, records, rule=settings.rule)
     beside: dict[str, Any] = dict(notes or {})
     beside["unanswered"] = count_unanswered(records)
@@ -284,4 +288,5 @@ def score_entries(
         threshold=settings.threshold,
         rule=settings.rule,
         notes=beside,
+        classes=None if task is None or task.has_two_labels else class_score(answers, list(task.words())),
     )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from vigil.errors import UsageError
 from vigil.files import write_json
+from vigil.score.classes import ClassScore
 from vigil.score.journal import Throughput
 from vigil.score.metrics import (
     ConfusionMatrix,
@@ -58,7 +59,10 @@ class ScoreFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """A model's figures per clip and per window, the throughput, and every clip's answer."""
+    """A model's figures per clip and per window, the throughput, and every clip's answer.
+
+    `figures` are those of alarm against normal; `classes` those of the labels, if there are others than these two.
+    """
 
     model: str
     figures: ScoreFigures
@@ -68,6 +72,7 @@ class Score:
     threshold: float = THRESHOLD
     rule: CombineRule = "top2"
     notes: dict[str, Any] = field(default_factory=dict)
+    classes: ClassScore | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The score as plain data: the per-clip figures at the top level, everything else beside them."""
@@ -81,7 +86,8 @@ class Score:
             "threshold": self.threshold,
             "rule": self.rule,
             "windows": None if self.windows is None else asdict(self.windows),
-            "clips": [asdict(answer) for answer in self.answers],
+            "clips": [answer.to_json() for answer in self.answers],
+            **({} if self.classes is None else {"classes": self.classes.to_json()}),
             **self.notes,
         }
 
@@ -190,7 +196,7 @@ def compare_scores(
 ) -> ModelComparison:
     """Compares two models' answers to the same clips; raises UsageError if the clips differ."""
     pairs = _paired(first[1], second[1])
-    right = [(_right(a, threshold), _right(b, threshold)) for a, b in pairs]
+    right = [(a.is_right(threshold=threshold), b.is_right(threshold=threshold)) for a, b in pairs]
     only_first, only_second = right.count((True, False)), right.count((False, True))
     difference, interval = _auc_difference(pairs)
     return ModelComparison(
@@ -213,10 +219,6 @@ def _paired(first: Sequence[Prediction], second: Sequence[Prediction]) -> list[t
     if {answer.clip for answer in first} != by_clip.keys():
         raise UsageError("the two scores are of different clips, so they cannot be compared")
     return [(answer, by_clip[answer.clip]) for answer in first]
-
-
-def _right(answer: Prediction, threshold: float) -> bool:
-    return predicted_alarm(answer, threshold=threshold) is answer.is_alarm
 
 
 def _auc_difference(pairs: Sequence[tuple[Prediction, Prediction]]) -> tuple[float | None, Interval | None]:

@@ -165,6 +165,8 @@ def _limits(plan: ServePlan, *, cpu: bool) -> Flags:
         "--mm-processor-cache-gb": (f"{settings.mm_processor_cache_gb:g}",),
         # A model's generation_config.json may enable sampling, repetition penalties or early stops; a judge must not.
         "--generation-config": ("vllm",),
+        # JSON without white space: where it is allowed, a model may write nothing else until its answer is cut off.
+        "--structured-outputs-config": (json.dumps({"backend": "xgrammar", "disable_any_whitespace": True}),),
     }
     if settings.enforce_eager:
         flags["--enforce-eager"] = ()

@@ -22,6 +22,7 @@ from vigil.file_names import readable
 from vigil.hosts import HostPort, parse_address
 from vigil.masks import Mask, checked_masks
 from vigil.rules.camera_rules import CameraRules, OwnThresholds
+from vigil.rules.camera_tasks import CameraTask
 
 log = logging.getLogger(__name__)
 
@@ -97,8 +98,9 @@ class SourceEntry:
     """A source in a settings file that says more than its address: `{name: door, url: rtsp://..., place: north gate}`.
 
     `url` is whatever a source may be, also a webcam's number or a file. `masks` are polygons (`vigil.masks`); an empty
-    list takes away those that were set before. `rules`, `thresholds`, `schedule` and `timezone` are the camera's own
-    (`vigil.rules.CameraRules`); if none of them is there, the entry says nothing of rules.
+    list takes away those that were set before. `rules`, `thresholds`, `schedule`, `timezone` and `tasks` are the
+    camera's own (`vigil.rules.CameraRules`); if none of them is there, the entry says nothing of rules. A task may be
+    just the name of a question.
     """
 
     url: str | int = field(repr=False)
@@ -109,6 +111,7 @@ class SourceEntry:
     thresholds: tuple[OwnThresholds, ...] | None = None
     schedule: str | None = None
     timezone: str | None = None
+    tasks: tuple[str | CameraTask, ...] | None = None
 
     def __post_init__(self) -> None:
         for what, text in (("name", self.name), ("place", self.place)):
@@ -122,6 +125,8 @@ class SourceEntry:
         """The rules that the entry says, None if it says none; raises UsageError if they fit no watch."""
         said = {name: getattr(self, name) for name in ("rules", "thresholds", "schedule", "timezone")}
         told = {name: value for name, value in said.items() if value is not None}
+        if self.tasks is not None:
+            told["tasks"] = tuple(CameraTask(question=each) if isinstance(each, str) else each for each in self.tasks)
         return CameraRules(**told) if told else None
 
 

@@ -20,10 +20,11 @@ class EventFilter:
 
     `since_utc` and `until_utc` are times in the store's format; an event matches if it overlaps the span. `tier` is the
     lowest tier. `text` is a substring of the description, a note or the camera's name, in any case and width of
-    letters. `rule` is the name of the rule that made the event, `place` that of the camera, `state` what the event asks
-    of people. `source` is a camera id or a name, which several cameras may share. With `camera_id`, events of that
-    camera match, and events without a known camera if their name is `source`. `limit` keeps the newest events and
-    `offset` skips the newest. Raises UsageError for invalid values.
+    letters. `rule` is the name of the rule that made the event, `label` its class (the corrected one, if a user
+    corrected it), `place` that of the camera, `state` what the event asks of people. `source` is a camera id or a name,
+    which several cameras may share. With `camera_id`, events of that camera match, and events without a known camera
+    if their name is `source`. `limit` keeps the newest events and `offset` skips the newest. Raises UsageError for
+    invalid values.
     """
 
     since_utc: str | None = None
@@ -34,6 +35,7 @@ class EventFilter:
     mark: MarkFilter | None = None
     text: str = ""
     rule: str = ""
+    label: str = ""
     open_only: bool = False
     closed_only: bool = False
     place: str = ""

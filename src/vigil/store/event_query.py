@@ -17,6 +17,7 @@ from vigil.store.cameras import CAMERA_ID
 from vigil.store.event_filter import TIERS, EventFilter
 from vigil.store.event_record import EventState
 from vigil.store.schema import cameras, event_search, events
+from vigil.store.schema import marks as mark_rows
 from vigil.store.search import containing, event_terms
 from vigil.store.term_index import fold
 
@@ -85,6 +86,14 @@ def cursor_of(happened_utc: str, event_id: str) -> str:
     return f"{happened_utc}~{event_id}"
 
 
+LABELS_OF_EVENTS = text("""WITH RECURSIVE found (label) AS (
+    SELECT min(label) FROM events UNION ALL
+    SELECT (SELECT min(label) FROM events WHERE label > found.label) FROM found WHERE found.label IS NOT NULL)
+    SELECT label FROM found WHERE label IS NOT NULL AND label <> ''
+    UNION SELECT label FROM marks WHERE label <> ''""")
+"""The classes that occur among events, each by one step in an index, and those that users corrected them to."""
+
+
 def camera_names(connection: Connection) -> list[str]:
     """The names of the cameras that have events, sorted; for events of unknown cameras the names they came with."""
     among = [row.camera_id for row in connection.execute(CAMERAS_OF_EVENTS)]
@@ -103,12 +112,19 @@ def _plain_conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
         (wanted.until_utc, lambda: events.c.happened_utc <= (wanted.until_utc or "")),
         (wanted.tier, lambda: events.c.tier.in_([tier.value for tier in at_least])),
         (wanted.rule, lambda: events.c.rule == wanted.rule),
+        (wanted.label, lambda: _is_of_class(wanted.label)),
         (wanted.open_only, lambda: events.c.end_s.is_(None)),
         (wanted.closed_only, lambda: events.c.end_s.is_not(None)),
         (wanted.place, lambda: events.c.camera_id.in_(select(cameras.c.id).where(cameras.c.place == wanted.place))),
         (wanted.state, lambda: _is_in_state(wanted.state)),
     ]
     return [condition() for given, condition in found if given]
+
+
+def _is_of_class(label: str) -> ColumnElement[bool]:
+    """Matches by the valid class, among the few events where it can be this one."""
+    corrected = select(mark_rows.c.event_id).where(mark_rows.c.label == label)
+    return and_(or_(events.c.label == label, events.c.id.in_(corrected)), marks.valid_label() == label)
 
 
 def _is_in_state(state: EventState | None) -> ColumnElement[bool]:

@@ -1,6 +1,7 @@
 """An event as a record of plain values: the one form shared by JSON lines, exports, the change log, pages and the API.
 
-`event_record` holds the event itself; `full_record` adds what belongs to it: marks, windows and files.
+`event_record` holds the event itself; `full_record` adds what belongs to it: marks, windows and files. The class of an
+event (`label`) and a correction of it (`marked_label`) are left out if the question has no classes but two labels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +42,9 @@ def full_record(
             "acknowledged_utc": acknowledged_utc,
             "state": state_of(event, marks, is_acknowledged=bool(acknowledged_by)),
             "marks": [
-                {"mark": mark.mark, "note": mark.note, "who": mark.who, "marked_utc": mark.marked_utc} for mark in marks
+                {"mark": mark.mark, "note": mark.note, "who": mark.who, "marked_utc": mark.marked_utc}
+                | _if_any(label=mark.label)
+                for mark in marks
             ],
             "windows": [window_record(each) for each in event.windows],
             "media": list(media),
@@ -57,7 +60,11 @@ def mark_record(marks: Sequence[Mark]) -> dict[str, Any]:
         "note": said.note if said else "",
         "marked_by": said.who if said else "",
         "marked_utc": said.marked_utc if said else "",
-    }
+    } | _if_any(marked_label=said.label if said else "")
+
+
+def _if_any(**labels: str) -> dict[str, str]:
+    return {name: label for name, label in labels.items() if label}
 
 
 def window_record(window: EventWindow) -> dict[str, Any]:
@@ -67,7 +74,7 @@ def window_record(window: EventWindow) -> dict[str, Any]:
         "start_s": rounded(window.start_s),
         "end_s": rounded(window.end_s),
         "p_alarm": window.p_alarm,
-    }
+    } | _if_any(label=window.label)
 
 
 def event_record(event: Event) -> dict[str, Any]:
@@ -90,6 +97,7 @@ def event_record(event: Event) -> dict[str, Any]:
         "task": event.task,
         "model": event.model,
         "rule": event.rule,
+        **_if_any(label=event.label),
         "text": event.text,
     }
 
@@ -114,6 +122,7 @@ def event_of(record: Mapping[str, Any], *, windows: tuple[EventWindow, ...] = ()
         closed_because=record["closed_because"],
         # Changes that an older Vigil logged have neither.
         rule=record.get("rule", ""),
+        label=record.get("label", ""),
         place=record.get("place", ""),
     )
 

@@ -32,6 +32,7 @@ def row_of(event: Event, session: str | None) -> dict[str, Any]:
         "task": event.task,
         "model": event.model,
         "rule": event.rule,
+        "label": event.label,
         "epoch_s": event.epoch_s,
         "onset_s": event.onset_s,
         "end_s": event.end_s,
@@ -53,7 +54,15 @@ def insert_new_windows(connection: Connection, event: Event, *, is_new: bool) ->
     stored = None if is_new else connection.execute(LAST_WINDOW, {"event_id": event.id}).scalar()
     fresh = [e for e in event.windows if stored is None or e.window > stored]
     rows = [
-        {"event_id": event.id, "window": e.window, "start_s": e.start_s, "end_s": e.end_s, "p_alarm": e.p_alarm}
+        {
+            "event_id": event.id,
+            "window": e.window,
+            "start_s": e.start_s,
+            "end_s": e.end_s,
+            "p_alarm": e.p_alarm,
+            "label": e.label,
+            "p_raw": e.p_raw,
+        }
         for e in fresh
     ]
     upsert(connection, event_windows, rows)
@@ -77,7 +86,14 @@ def windows_of(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[Ev
     columns = event_windows.c
     found = rows_of(connection, (event_windows,), columns.event_id, ids, order_by=(columns.event_id, columns.window))
     for row in found:
-        evidence = EventWindow(window=row.window, start_s=row.start_s, end_s=row.end_s, p_alarm=row.p_alarm)
+        evidence = EventWindow(
+            window=row.window,
+            start_s=row.start_s,
+            end_s=row.end_s,
+            p_alarm=row.p_alarm,
+            label=row.label,
+            p_raw=row.p_raw,
+        )
         windows[row.event_id].append(evidence)
     return {event_id: tuple(found) for event_id, found in windows.items()}
 
@@ -105,5 +121,6 @@ def _event(row: Row[*tuple[Any, ...]], windows: tuple[EventWindow, ...], name: s
         model=row.model,
         closed_because=row.closed_because,
         rule=row.rule,
+        label=row.label,
         place=place,
     )

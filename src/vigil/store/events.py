@@ -15,7 +15,16 @@ from vigil.events import Event
 from vigil.store.changes import TELLABLE, StoredChange, StoredKind, kinds_between, log_changes, note_published_kinds
 from vigil.store.database import Database, upsert
 from vigil.store.event_filter import EventFilter
-from vigil.store.event_query import NEWEST_FIRST, camera_names, counting, cursor_of, matching, newest, older_than
+from vigil.store.event_query import (
+    LABELS_OF_EVENTS,
+    NEWEST_FIRST,
+    camera_names,
+    counting,
+    cursor_of,
+    matching,
+    newest,
+    older_than,
+)
 from vigil.store.event_rows import events_of, insert_new_windows, last_window_end_s, read_events, row_of
 from vigil.store.rows_of import rows_of
 from vigil.store.schema import events
@@ -127,14 +136,28 @@ class EventTable:
         with self._database.reading("reading sources") as connection:
             return camera_names(connection)
 
-    def recover(self, source: str | None = None, *, camera_id: str = "", because: str = STOPPED) -> list[Event]:
+    def labels(self) -> list[str]:
+        """The classes that events have or were corrected to, sorted; none if their questions have two labels."""
+        with self._database.reading("reading classes") as connection:
+            return sorted(connection.execute(LABELS_OF_EVENTS).scalars())
+
+    def recover(
+        self,
+        source: str | None = None,
+        *,
+        camera_id: str = "",
+        because: str = STOPPED,
+        kept: Collection[str] = (),
+    ) -> list[Event]:
         """Closes events of a source (or of all) that a killed watcher left open, each at the end of its last window.
 
         Ends the sessions that were left unfinished, too. Call it before watching a source. With a `camera_id`, other
-        cameras of that name are left alone. Returns the events, now closed. The changes still have to be published.
+        cameras of that name are left alone; so are the events `kept`, which go on. Returns the events, now closed. The
+        changes still have to be published.
         """
         with self._database.writing("recovering") as connection:
-            left = _find(connection, EventFilter(source=source, camera_id=camera_id, open_only=True))
+            found = _find(connection, EventFilter(source=source, camera_id=camera_id, open_only=True))
+            left = [event for event in found if event.id not in kept]
             _lock(connection, [event.id for event in left])
             closed = [replace(event, end_s=last_window_end_s(event), closed_because=because) for event in left]
             for event in closed:

@@ -266,6 +266,30 @@ MIGRATIONS = (
             ),
         },
     ),
+    Migration(
+        15,
+        "classes of events, of their windows, and of marks that correct them",
+        (
+            "ALTER TABLE events ADD COLUMN label VARCHAR NOT NULL DEFAULT ''",
+            "ALTER TABLE event_windows ADD COLUMN label VARCHAR NOT NULL DEFAULT ''",
+            "ALTER TABLE marks ADD COLUMN label VARCHAR NOT NULL DEFAULT ''",
+            "CREATE INDEX events_by_label ON events (label, happened_utc, id)",
+            "CREATE INDEX marks_by_label ON marks (label)",
+        ),
+    ),
+    Migration(
+        16,
+        "what the model itself said of the windows of events, before calibration",
+        ("ALTER TABLE event_windows ADD COLUMN p_raw DOUBLE PRECISION",),
+    ),
+    Migration(
+        17,
+        "all answers about a window, from which rules go on after a restart",
+        (
+            "ALTER TABLE verdicts ADD COLUMN answers TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE verdicts ADD COLUMN rest INTEGER NOT NULL DEFAULT 0",
+        ),
+    ),
 )
 
 NUMBERED = {"sqlite": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}

@@ -13,6 +13,7 @@ holds each attempt to send it. `begins_s` of a clip is the second of the source 
 row of `missed_spans` is an incident without an event; its `taken_back_utc` is empty while it counts. `masks` is JSON
 (`vigil.masks`), and so is `rules` (`vigil.rules.camera_rules`); `source_name`,
 `source_place`, `source_masks` and `source_rules` of `cameras` are what the list of sources said last.
+`answers` is JSON (`vigil.store.stored_answers`), empty where the verdict says it all; `rest` is 1 for a rest window.
 `digest` is the SHA-256 of an API key, and empty times mean never. `fields` of `observations` is JSON, empty if the
 answer was held to no schema.
 """
@@ -106,6 +107,8 @@ verdicts = Table(
     Column("detail", SafeText, nullable=False),
     Column("created_utc", String, nullable=False),
     Column("camera_id", String, nullable=False),
+    Column("answers", SafeText, nullable=False, server_default=""),
+    Column("rest", Integer, nullable=False, server_default="0"),
 )
 
 events = Table(
@@ -132,6 +135,7 @@ events = Table(
     Column("untold", String, nullable=False, server_default=""),
     Column("camera_id", String, nullable=False),
     Column("rule", SafeText, nullable=False),
+    Column("label", SafeText, nullable=False, server_default=""),
 )
 
 event_windows = Table(
@@ -142,6 +146,8 @@ event_windows = Table(
     Column("start_s", Double, nullable=False),
     Column("end_s", Double, nullable=False),
     Column("p_alarm", Double),
+    Column("label", SafeText, nullable=False, server_default=""),
+    Column("p_raw", Double),
 )
 
 media = Table(
@@ -164,6 +170,7 @@ marks = Table(
     Column("who", SafeText, nullable=False),
     Column("note", SafeText, nullable=False),
     Column("marked_utc", String, nullable=False),
+    Column("label", SafeText, nullable=False, server_default=""),
 )
 
 missed_spans = Table(

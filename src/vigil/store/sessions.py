@@ -28,6 +28,9 @@ from vigil.verdict import JudgedWindow
 
 log = logging.getLogger(__name__)
 
+MOST_SESSIONS_RESUMED = 100
+"""The most earlier sessions of a camera from which rules go on: it restarted as often within minutes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchSession:
@@ -157,6 +160,19 @@ def session_of(connection: Connection, event_id: str) -> WatchSession | None:
     """Same as `SessionTable.of_event`, in the caller's transaction."""
     query = select(sessions).join(events, events.c.session_id == sessions.c.id).where(events.c.id == event_id)
     return next(iter(_read(connection, query)), None)
+
+
+def live_sessions(connection: Connection, camera_id: str, *, task: str, from_utc: str) -> list[WatchSession]:
+    """The live sessions of a camera under a task that may have gone on after a time, oldest first."""
+    # A session that was killed has no end; its verdicts say whether it went on.
+    wanted = (
+        sessions.c.camera_id == camera_id,
+        sessions.c.task == task,
+        sessions.c.epoch_s.is_not(None),
+        (sessions.c.ended_utc.is_(None)) | (sessions.c.ended_utc >= from_utc),
+    )
+    newest = select(sessions).where(*wanted).order_by(sessions.c.id.desc()).limit(MOST_SESSIONS_RESUMED)
+    return _read(connection, newest)[::-1]
 
 
 def end_all(connection: Connection, source: str | None, *, camera_id: str, because: str) -> None:

@@ -14,8 +14,9 @@ from vigil.store.cameras import CameraRecord
 from vigil.store.database import Database, upsert
 from vigil.store.event_rows import last_window_end_s
 from vigil.store.schema import verdicts
-from vigil.store.sessions import SessionTable, WatchSession, cameras_of, insert_session, session_of
-from vigil.store.times import utc_now
+from vigil.store.sessions import SessionTable, WatchSession, cameras_of, insert_session, live_sessions, session_of
+from vigil.store.stored_answers import answers_from_text, answers_to_text
+from vigil.store.times import format_utc, utc_now
 from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
 
 
@@ -49,6 +50,23 @@ class VerdictTable:
         """The verdicts of one session, in order."""
         with self._database.reading("reading verdicts") as connection:
             return _of_session(connection, session.id, source=session.source)
+
+    def of_live_sessions(
+        self, camera_id: str, *, task: str, from_utc_s: float
+    ) -> list[tuple[WatchSession, list[JudgedWindow]]]:
+        """The sessions of a camera under a task that were live after a time (`time.time()`), oldest first.
+
+        Each with those of its verdicts that end after that time, in order; sessions without any are left out.
+        """
+        with self._database.reading("reading verdicts") as connection:
+            found = [
+                (session, _of_session(connection, session.id, source=session.source, from_s=from_utc_s - epoch_s))
+                for session in live_sessions(
+                    connection, camera_id, task=task, from_utc=format_utc(max(0.0, from_utc_s))
+                )
+                if (epoch_s := session.epoch_s) is not None
+            ]
+        return [(session, windows) for session, windows in found if windows]
 
     def around(self, event: Event, *, margin_s: float) -> list[JudgedWindow]:
         """The verdicts from `margin_s` before an event to `margin_s` after it; empty if it has no session."""
@@ -96,6 +114,8 @@ def _row(session: str, judged: JudgedWindow, now: str, *, camera_id: str) -> dic
         "text": verdict.text,
         "detail": verdict.detail,
         "created_utc": now,
+        "answers": answers_to_text(judged.answers),
+        "rest": int(judged.rest),
     }
 
 
@@ -132,5 +152,11 @@ def _judged(row: Row[*tuple[Any, ...]], source: str) -> JudgedWindow:
         detail=row.detail,
     )
     return JudgedWindow(
-        source=source, camera_id=row.camera_id, window=row.window, verdict=verdict, captured_s=row.captured_s
+        source=source,
+        camera_id=row.camera_id,
+        window=row.window,
+        verdict=verdict,
+        captured_s=row.captured_s,
+        rest=bool(row.rest),
+        answers=answers_from_text(row.answers),
     )

@@ -18,7 +18,7 @@ FIGHT_ACTIVITIES = ("striking", "wrestling", "pushing", "beating", "brawl")
 _NORMAL_WEIGHTS = np.array([3, 9, 15, 10, 14, 9, 8, 9, 6, 6, 3, 8], dtype=float)
 _FIGHT_WEIGHTS = np.array([28, 26, 16, 16, 14], dtype=float)
 
-_MakeMotion = Callable[[np.random.Generator, int], Motion]
+MakeMotion = Callable[[np.random.Generator, int], Motion]
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,19 @@ def cast_activity(rng: np.random.Generator, activity: str) -> list[Actor]:
         return []
     groups = _FIGHTS if label_of(activity) == "fight" else _PEACEFUL
     main = groups[activity](rng)
-    room = max(0, 5 - len(main))
-    bystanders = min(room, int(rng.choice([0, 0, 1, 1, 2, 3])))
-    return main + [_bystander(rng, main[0]) for _ in range(bystanders)]
+    return main + bystanders_of(rng, main[0], room=max(0, 5 - len(main)))
+
+
+def bystanders_of(rng: np.random.Generator, main: Actor, *, room: int = 4) -> list[Actor]:
+    """Choose the people around the main actor, at most `room` of them."""
+    return [_bystander(rng, main) for _ in range(min(room, int(rng.choice([0, 0, 1, 1, 2, 3]))))]
+
+
+def place_alone(
+    rng: np.random.Generator, behaviour: str, make: MakeMotion, *, at: tuple[float, float] | None = None
+) -> Actor:
+    """One person who moves like this, at a random place unless it is given."""
+    return _actor(rng, behaviour, make(rng, _facing(rng)), at=_place(rng) if at is None else at)
 
 
 def _actor(
@@ -81,7 +91,7 @@ def _running(rng: np.random.Generator, facing: int) -> Motion:
     return motion.walking(rng, facing, pace=rng.uniform(1.8, 2.8))
 
 
-_SINGLE: dict[str, _MakeMotion] = {
+_SINGLE: dict[str, MakeMotion] = {
     "standing": motion.standing,
     "walking": motion.walking,
     "talking": motion.talking,
@@ -104,7 +114,7 @@ def _alone(name: str) -> Callable[[np.random.Generator], list[Actor]]:
     return group
 
 
-def _pair(name: str, make: _MakeMotion, gap: tuple[float, float]) -> Callable[[np.random.Generator], list[Actor]]:
+def _pair(name: str, make: MakeMotion, gap: tuple[float, float]) -> Callable[[np.random.Generator], list[Actor]]:
     def group(rng: np.random.Generator) -> list[Actor]:
         at = _place(rng)
         half = rng.uniform(*gap) / 2

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
@@ -15,9 +16,12 @@ from numpy.typing import NDArray
 from vigil.synth.actors import Actor, cast_activity, choose_activity, label_of
 from vigil.synth.camera_effects import CameraEffects, apply_camera_effects, random_camera_effects, view_offsets
 from vigil.synth.figure import Figure, FloatArray, Image, draw_figure, joint_positions, random_figure
+from vigil.synth.incidents import ANOMALY_FOLDERS, Staging, choose_scene, folder_of, stage_scene
+from vigil.synth.props import Props, draw_before, draw_behind, draw_held
 from vigil.synth.scene import MARGIN, MovingObject, Scene, draw_moving_object, random_moving_objects, random_scene
 
 DEFAULT_DIFFICULTY = 0.45
+Scenes: TypeAlias = Literal["fight", "anomaly9"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class ClipFacts:
 
 @dataclass(frozen=True)
 class DrawnClip:
-    """Frames (T, H, W, 3) RGB, their times, the label (fight or normal), the activity, and the ground truth."""
+    """Frames (T, H, W, 3) RGB, their times, the label (the name of a folder), the activity, and the ground truth."""
 
     frames: Image
     times_s: FloatArray
@@ -53,24 +57,37 @@ def draw_clip(
     difficulty: float = DEFAULT_DIFFICULTY,
     scene_seed: int | None = None,
     start_s: float = 0.0,
+    scenes: Scenes = "fight",
 ) -> DrawnClip:
-    """Draw the clip of a seed; `scene_seed` (default: seed) selects scene and camera, `difficulty` is 0..1."""
+    """Draw the clip of a seed; `scene_seed` (default: seed) selects scene and camera, `difficulty` is 0..1.
+
+    `scenes` says whose activities are drawn: those of the task `fight`, or those of `anomaly9`.
+    """
     place = np.random.default_rng((7, seed if scene_seed is None else scene_seed))
     events = np.random.default_rng((11, seed))
     scene = random_scene(place, size_wh=size_wh, difficulty=difficulty)
     camera = random_camera_effects(place, difficulty=difficulty)
     if activity is None:
-        activity = choose_activity(events, label=str(events.choice(["fight", "normal"])))
-    actors = cast_activity(events, activity)
-    figures = [random_figure(events, light=scene.light) for _ in actors]
+        activity = random_activity(events, scenes=scenes)
+    staging = Staging(cast_activity(events, activity)) if scenes == "fight" else stage_scene(events, activity, scene)
+    if staging.light is not None:
+        scene = scene.lit_by(staging.light)
+    figures = [random_figure(events, light=scene.light) for _ in staging.actors]
     times = start_s + np.arange(max(1, round(duration_s * fps))) / fps
-    stage = _Stage(
-        scene, camera, actors, figures, random_moving_objects(events, difficulty=difficulty, light=scene.light), size_wh
-    )
+    moving_objects = random_moving_objects(events, difficulty=difficulty, light=scene.light)
+    stage = _Stage(scene, camera, staging.actors, figures, moving_objects, staging.props, size_wh)
     joints = _tracks(stage, times)
     frames = _frames(stage, joints, times, seed=seed)
     facts = _facts(stage, joints)
-    return DrawnClip(frames, times, label_of(activity), activity, facts)
+    label = label_of(activity) if scenes == "fight" else folder_of(activity)
+    return DrawnClip(frames, times, label, activity, facts)
+
+
+def random_activity(rng: np.random.Generator, *, scenes: Scenes) -> str:
+    """Choose a class of these scenes, each as likely as any other, and an activity of it."""
+    if scenes == "fight":
+        return choose_activity(rng, label=str(rng.choice(["fight", "normal"])))
+    return choose_scene(rng, folder=str(rng.choice(ANOMALY_FOLDERS)))
 
 
 @dataclass(frozen=True)
@@ -80,6 +97,7 @@ class _Stage:
     actors: list[Actor]
     figures: list[Figure]
     moving_objects: list[MovingObject]
+    props: Props
     size_wh: tuple[int, int]
 
     @cached_property
@@ -134,15 +152,19 @@ def _frames(stage: _Stage, joints: FloatArray, times: FloatArray, *, seed: int) 
 def _picture(stage: _Stage, joints: FloatArray, view: FloatArray, time_s: float) -> Image:
     """The whole scene at one instant, drawn back to front."""
     image = _view(stage.scene.background, view, stage.size_wh)
+    draw_behind(image, stage.props)
     for moving_object in stage.moving_objects:
         draw_moving_object(image, moving_object, time_s)
     _shadows(image, stage.scene, stage.actors, joints)
     for number in sorted(range(len(stage.actors)), key=lambda number: stage.actors[number].depth):
         height_px = _height(stage.scene, stage.actors[number]) * stage.size_wh[1]
         draw_figure(image, stage.figures[number], joints[number] * stage.size_wh, height_px=height_px)
+        for held in stage.props.held:
+            if held.actor == number:
+                draw_held(image, held, joints[number] * stage.size_wh, height_px=height_px)
     if stage.scene.foreground is not None:
         np.copyto(image, stage.scene.foreground, where=stage.is_covered)
-    return image
+    return draw_before(image, stage.props, time_s)
 
 
 def _view(background: Image, offset: FloatArray, size_wh: tuple[int, int]) -> Image:

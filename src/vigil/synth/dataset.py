@@ -1,5 +1,7 @@
 """Writes a folder of drawn clips with the layout of recorded ones: fight/, normal/ and sources.csv.
 
+The task `anomaly9` has a folder for each class that can be drawn.
+
 Several clips share a scene and camera, which is their source, so that a split by source holds out whole scenes.
 Clips are written to a temporary name and renamed: a clip that exists is complete, and a second run draws the rest.
 """
@@ -12,7 +14,7 @@ import json
 import multiprocessing
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -28,14 +30,22 @@ from vigil.dataset.workers import init_worker
 from vigil.errors import UsageError
 from vigil.files import atomic_path, write_atomically
 from vigil.synth.actors import choose_activity
-from vigil.synth.clip import DEFAULT_DIFFICULTY, draw_clip
+from vigil.synth.clip import DEFAULT_DIFFICULTY, Scenes, draw_clip
 from vigil.synth.figure import Image
+from vigil.synth.incidents import ANOMALY_FOLDERS, choose_scene
 
 SynthProgress = Callable[[int, int], None]
 
-LABELS = ("fight", "normal")
+FOLDERS: Mapping[Scenes, tuple[str, ...]] = {"fight": ("fight", "normal"), "anomaly9": ANOMALY_FOLDERS}
+"""The folders of the clips of each task that can be drawn."""
+
+_TURNS: Mapping[Scenes, tuple[str, ...]] = {"fight": ("fight", "normal"), "anomaly9": (*ANOMALY_FOLDERS, "normal")}
+"""In which order clips are drawn, again and again: of ten clips of anomaly9, two are normal."""
+
 RECORD_NAME = "synth.json"
-DRAWN_NAME = re.compile(rf"(?:{'|'.join(label[:2] for label in LABELS)})\d{{4,}}")
+DRAWN_NAME = re.compile(
+    rf"(?:{'|'.join(sorted({folder[:2] for each in FOLDERS.values() for folder in each}))})\d{{4,}}"
+)
 _CLIPS_PER_SOURCE = 4
 
 
@@ -48,6 +58,14 @@ class SynthSettings:
     width: int
     height: int
     difficulty: float
+    task: Scenes = "fight"
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as plain data; those of fights as they were before there were other tasks."""
+        data = asdict(self)
+        if self.task == "fight":
+            del data["task"]
+        return data
 
 
 @dataclass(frozen=True)
@@ -64,6 +82,7 @@ class SynthClipSpec:
     fps: float
     size_wh: tuple[int, int]
     difficulty: float
+    task: Scenes = "fight"
 
     def path(self, out: Path) -> Path:
         """The clip's path below the dataset's folder."""
@@ -78,26 +97,31 @@ def write_synth_dataset(
     fps: float = 12.0,
     size_wh: tuple[int, int] = (192, 144),
     difficulty: float = DEFAULT_DIFFICULTY,
+    task: Scenes = "fight",
     workers: int | None = None,
     fresh: bool = False,
     progress: SynthProgress | None = None,
 ) -> int:
-    """Write clips (half of them fights) and sources.csv; `progress(done, total)` is called after every clip.
+    """Write clips (of the task `fight` half of them fights) and sources.csv.
+
+    `progress(done, total)` is called after every clip.
 
     Returns the number of clips in the folder, which is larger than `clips` if an earlier run drew more. Raises
     UsageError if the folder holds clips drawn with other settings (`fresh` deletes them first), or foreign files.
     """
-    drawing = SynthSettings(seed=seed, fps=fps, width=size_wh[0], height=size_wh[1], difficulty=difficulty)
+    drawing = SynthSettings(seed=seed, fps=fps, width=size_wh[0], height=size_wh[1], difficulty=difficulty, task=task)
     _refuse_foreign(out)
     if fresh:
         _delete_drawn(out)
     earlier = _require_same(out, drawing)
-    for label in LABELS:
-        (out / label).mkdir(parents=True, exist_ok=True)
-    plans = plan_synth_dataset(clips=clips, seed=seed, fps=fps, size_wh=size_wh, difficulty=difficulty)
-    longer = plan_synth_dataset(clips=max(clips, earlier), seed=seed, fps=fps, size_wh=size_wh, difficulty=difficulty)
+    for folder in FOLDERS[task]:
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    longer = plan_synth_dataset(
+        clips=max(clips, earlier), seed=seed, fps=fps, size_wh=size_wh, difficulty=difficulty, task=task
+    )
+    plans = longer[:clips]
     remaining = [plan for plan in longer[clips:] if plan.path(out).exists()]
-    write_atomically(out / RECORD_NAME, json.dumps({"clips": len(longer), **asdict(drawing)}) + "\n")
+    write_atomically(out / RECORD_NAME, json.dumps({"clips": len(longer), **drawing.to_json()}) + "\n")
     _write_sources(out, plans + remaining)
     missing = [plan for plan in plans if not plan.path(out).exists()]
     done = len(plans) - len(missing)
@@ -129,7 +153,8 @@ def _refuse_foreign(out: Path) -> None:
 
 
 def _drawn(out: Path) -> list[Path]:
-    return [path for label in LABELS for path in (out / label).glob(f"{label[:2]}[0-9][0-9][0-9][0-9]*.mp4")]
+    folders = dict.fromkeys(folder for each in FOLDERS.values() for folder in each)
+    return [path for folder in folders for path in (out / folder).glob(f"{folder[:2]}[0-9][0-9][0-9][0-9]*.mp4")]
 
 
 def _require_same(out: Path, drawing: SynthSettings) -> int:
@@ -137,6 +162,7 @@ def _require_same(out: Path, drawing: SynthSettings) -> int:
     if not _drawn(out):
         return 0
     record = _read_record(out / RECORD_NAME)
+    record = {"task": "fight", **record}
     now = asdict(drawing)
     differences = [f"{key} {record.get(key, 'unknown')}, not {now[key]}" for key in now if record.get(key) != now[key]]
     if differences:
@@ -170,26 +196,44 @@ def _write_clips(plans: list[SynthClipSpec], out: Path, *, workers: int | None, 
 
 
 def plan_synth_dataset(
-    *, clips: int, seed: int, fps: float, size_wh: tuple[int, int], difficulty: float = DEFAULT_DIFFICULTY
+    *,
+    clips: int,
+    seed: int,
+    fps: float,
+    size_wh: tuple[int, int],
+    difficulty: float = DEFAULT_DIFFICULTY,
+    task: Scenes = "fight",
 ) -> list[SynthClipSpec]:
-    """Plan every clip of a dataset from its seed: labels alternate, and each source has both."""
+    """Plan every clip of a dataset from its seed: labels take turns, and each source has several."""
     rng = np.random.default_rng((23, seed))
-    counts = {"fight": 0, "normal": 0}
+    counts = dict.fromkeys(FOLDERS[task], 0)
+    turns = _TURNS[task]
     plans = []
     for number in range(clips):
-        label = "fight" if number % 2 == 0 else "normal"
+        label = turns[number % len(turns)]
         counts[label] += 1
         source = number // _CLIPS_PER_SOURCE
-        duration_s = 2.0 if rng.random() < 0.25 else float(rng.uniform(3.0, 6.0))
+        duration_s = _duration_s(rng, task)
         plans.append(
             SynthClipSpec(
                 name=f"{label[:2]}{counts[label]:04d}", label=label, source=f"s{source:03d}",
                 seed=int(rng.integers(1 << 40)), scene_seed=seed * 1_000_003 + source,
-                activity=choose_activity(rng, label=label), duration_s=duration_s, fps=fps,
-                size_wh=size_wh, difficulty=difficulty,
+                activity=_activity(rng, label, task), duration_s=duration_s, fps=fps,
+                size_wh=size_wh, difficulty=difficulty, task=task,
             )
         )  # fmt: skip
     return plans
+
+
+def _duration_s(rng: np.random.Generator, task: Scenes) -> float:
+    if task == "fight":
+        return 2.0 if rng.random() < 0.25 else float(rng.uniform(3.0, 6.0))
+    # One window a clip: somebody who fell has fallen in the first, and would only lie there in the next.
+    return float(rng.uniform(2.6, 2.95))
+
+
+def _activity(rng: np.random.Generator, folder: str, task: Scenes) -> str:
+    return choose_activity(rng, label=folder) if task == "fight" else choose_scene(rng, folder=folder)
 
 
 def write_synth_clip(plan: SynthClipSpec, out: Path) -> None:
@@ -197,7 +241,7 @@ def write_synth_clip(plan: SynthClipSpec, out: Path) -> None:
     cv2.setNumThreads(1)
     clip = draw_clip(
         plan.seed, fps=plan.fps, duration_s=plan.duration_s, size_wh=plan.size_wh,
-        activity=plan.activity, difficulty=plan.difficulty, scene_seed=plan.scene_seed,
+        activity=plan.activity, difficulty=plan.difficulty, scene_seed=plan.scene_seed, scenes=plan.task,
     )  # fmt: skip
     path = plan.path(out)
     with atomic_path(path, per_process=True) as partial:

@@ -219,3 +219,96 @@ def struggling(rng: np.random.Generator, facing: int, *, force: float = 1.0) -> 
         return movement
 
     return move
+
+
+def pacing(rng: np.random.Generator, facing: int) -> Motion:
+    """Walk to and fro on a short way, turning about."""
+    turn_s = rng.uniform(2.2, 3.8)
+    reach = rng.uniform(0.25, 0.6)
+    phase = rng.uniform(0, 2 * np.pi)
+    stride_hz = rng.uniform(0.7, 1.1)
+
+    def move(times_s: FloatArray) -> Movement:
+        turn = 2 * np.pi * times_s / turn_s + phase
+        step = np.sin(2 * np.pi * stride_hz * times_s)
+        speed = np.cos(turn)
+        angles = np.tile(_REST, (len(times_s), 1))
+        angles[:, 0] += facing * 0.08 * speed
+        angles[:, 2], angles[:, 4] = -0.4 * step * speed, 0.4 * step * speed
+        angles[:, 6], angles[:, 8] = 0.4 * step * speed, -0.4 * step * speed
+        return Movement(angles, np.stack((facing * reach * np.sin(turn), np.zeros(len(times_s))), axis=1))
+
+    return move
+
+
+def climbing(rng: np.random.Generator, facing: int, *, top: float) -> Motion:
+    """Climb up something `top` heights high, hand over hand, and hang over its upper edge."""
+    start_s = rng.uniform(-1.2, 0.3)
+    speed = rng.uniform(0.28, 0.5)
+    reach_hz = rng.uniform(0.6, 1.1)
+    phase = rng.uniform(0, 2 * np.pi)
+
+    def move(times_s: FloatArray) -> Movement:
+        risen = np.clip((times_s - start_s) * speed, 0.06, top * 0.8)
+        pull = np.sin(2 * np.pi * reach_hz * times_s + phase)
+        angles = np.tile(_REST, (len(times_s), 1))
+        angles[:, 0] += facing * (0.1 + 0.9 * np.clip(risen / top - 0.55, 0.0, 0.4))
+        angles[:, 2], angles[:, 4] = facing * (2.5 + 0.5 * pull), facing * (2.5 - 0.5 * pull)
+        angles[:, [3, 5]] = facing * 0.25
+        angles[:, 6], angles[:, 8] = facing * (0.6 + 0.5 * pull), facing * (0.6 - 0.5 * pull)
+        angles[:, 7], angles[:, 9] = -facing * (0.9 + 0.4 * pull), -facing * (0.9 - 0.4 * pull)
+        return Movement(angles, np.stack((0.05 * pull, -risen), axis=1))
+
+    return move
+
+
+def falling(rng: np.random.Generator, facing: int) -> Motion:
+    """Stand or walk, fall within half a second, and lie still."""
+    before = standing(rng, facing) if rng.random() < 0.5 else walking(rng, facing, pace=0.8)
+    start_s = rng.uniform(0.2, 1.3)
+    lasts_s = rng.uniform(0.35, 0.7)
+    side = int(rng.choice([-1, 1]))
+    lies = side * rng.uniform(1.35, 1.65)
+
+    def move(times_s: FloatArray) -> Movement:
+        movement = before(np.minimum(times_s, start_s))
+        down = np.clip((times_s - start_s) / lasts_s, 0.0, 1.0) ** 2
+        movement.angles[:, 10] += lies * down
+        movement.angles[:, [2, 4]] += side * 0.9 * (down * (1 - down) * 4)[:, None]
+        return movement
+
+    return move
+
+
+def sitting_down(rng: np.random.Generator, facing: int) -> Motion:
+    """Stand, and sit down without haste."""
+    base = standing(rng, facing)
+    start_s = rng.uniform(-0.5, 1.2)
+    lasts_s = rng.uniform(0.8, 1.5)
+    thigh = facing * rng.uniform(1.2, 1.5)
+
+    def move(times_s: FloatArray) -> Movement:
+        movement = base(times_s)
+        down = np.clip((times_s - start_s) / lasts_s, 0.0, 1.0)
+        movement.angles[:, [6, 8]] += (thigh * down)[:, None]
+        movement.angles[:, [7, 9]] -= (thigh * down)[:, None]
+        movement.angles[:, 0] += facing * 0.5 * down * (1 - down) * 4
+        return movement
+
+    return move
+
+
+def brandishing(rng: np.random.Generator, facing: int) -> Motion:
+    """Stand or walk with one arm stretched out or raised, moving it slowly."""
+    base = walking(rng, facing, pace=0.7) if rng.random() < 0.4 else standing(rng, facing)
+    noise = wobble(rng, channels=2, rate_hz=rng.uniform(0.6, 1.6))
+    raised = rng.uniform(1.1, 2.4)
+
+    def move(times_s: FloatArray) -> Movement:
+        movement = base(times_s)
+        sway = noise.at(times_s)
+        movement.angles[:, 4] = facing * (raised + 0.35 * sway[:, 0])
+        movement.angles[:, 5] = facing * (0.2 + 0.3 * sway[:, 1])
+        return movement
+
+    return move

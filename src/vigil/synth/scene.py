@@ -7,7 +7,7 @@ people: passing carts and cars, and doors and screens that change.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -37,6 +37,16 @@ class Scene:
     def height_at(self, depth: float) -> float:
         """Body height as a fraction of the frame height at a depth."""
         return self.far_height + (self.near_height - self.far_height) * depth
+
+    def lit_by(self, light: float) -> Scene:
+        """The same scene under another light (0..1)."""
+        factor = light / self.light
+        dimmed = None if self.foreground is None else _lit(self.foreground, factor)
+        return replace(self, background=_lit(self.background, factor), foreground=dimmed, light=light)
+
+
+def _lit(image: Image, factor: float) -> Image:
+    return np.asarray(np.clip(image * factor, 0, 255), dtype=np.uint8)
 
 
 def random_scene(rng: np.random.Generator, *, size_wh: tuple[int, int], difficulty: float) -> Scene:

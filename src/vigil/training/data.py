@@ -110,7 +110,7 @@ def _test_examples(folder: Path, others: Container[Path]) -> Sequence[Mapping[st
 def _taught(contract: Contract, examples: Sequence[Mapping[str, Any]]) -> Contract:
     """Returns the contract with the kind of answer that these examples teach."""
     texts = [str(example["messages"][-1].get("content", "")) for example in examples if example.get("messages")]
-    return replace(contract, answers=taught(texts, contract.alarm_word))
+    return replace(contract, answers=taught(texts, *contract.alarm_words))
 
 
 def _entries(folder: Path) -> Mapping[str, Any]:

@@ -88,7 +88,7 @@ def run(folder: str, request: dict[str, Any]) -> dict[str, str]:
     if not torch.isfinite(logits).all():
         return {"outcome": "failed", "words": "its answer holds values that are no numbers"}
     words = [processor.tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in request["words"]]
-    p_alarm = float(logits[-1][words].softmax(-1)[0])
+    p_alarm = float(logits[-1][words].softmax(-1)[: request["alarm_words"]].sum())
     where = f"{device}, {dtype}, {logits.shape[0]} tokens in {seconds:.1f} s"
     return {"outcome": "passed", "words": f"one window ran ({where}), p(alarm) {p_alarm:.4f}"}
 

@@ -1,9 +1,13 @@
 """Observers that write files: JSON lines of verdicts and events, and SRT subtitles.
 
-A verdict's line is written once its description is complete, in order per source. An event has a line when it opens,
-when its tier rises and when it ends: `event` is its id, `end_s` is null while it is open, `sequence` is the number of
-the change in the store. `late` is true, and otherwise absent, if an earlier watcher was killed before it published the
-change.
+A verdict's line is written once its description is complete, in order per source. `answers`, where other questions than
+the task's own were asked, has the probability of each label of each of them, or the `cause` why it is unknown.
+
+An event has a line when it opens, when its tier rises and when it ends: `event` is its id, `end_s` is null while it is
+open, `sequence` is the number of the change in the store. `late` is true, and otherwise absent, if an earlier watcher
+was killed before it published the change.
+
+A line of the semantic log has `observation`, its id.
 
 If lines cannot be written, as on a full disk, they are buffered in memory and written in order once there is room.
 """
@@ -18,6 +22,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 from vigil.errors import StoreError
 from vigil.events import Event, EventChange, TierThresholds
+from vigil.observation import Observation, observation_record
 from vigil.report.subtitles import SrtWriter
 from vigil.store.event_record import event_record, rounded
 from vigil.verdict import JudgedWindow
@@ -26,8 +31,12 @@ from vigil.watch.observers import WatchObserver
 log = logging.getLogger(__name__)
 
 
-EVENT_KEYS = ("event", "source", "camera_id", "place", "onset_s", "end_s", "peak", "tier", "announced_s", "rule")
-"""The fields of an event's line; `camera_id` and `place` are left out if they are unknown."""
+EVENT_KEYS = (
+    "event", "source", "camera_id", "place", "onset_s", "end_s", "peak", "tier", "announced_s", "rule", "label",
+)  # fmt: skip
+"""The fields of an event's line; `camera_id`, `place` and `label` are left out if there is none."""
+
+OPTIONAL_KEYS = frozenset({"camera_id", "place", "label"})
 
 MOST_WAITING = 20_000
 """Lines buffered while they cannot be written, about three hours of one camera; beyond that the oldest are lost."""
@@ -98,13 +107,20 @@ class JsonLinesWriter(WatchObserver):
             tier=tier,
             latency_ms=round(verdict.latency_ms, 1),
             text=verdict.text,
+            **({"probabilities": verdict.probabilities} if verdict.probabilities else {}),
+            **_other_answers(judged),
         )
+
+    def on_observation(self, observation: Observation) -> None:
+        times = {"start_s": rounded(observation.start_s), "end_s": rounded(observation.end_s)}
+        record = observation_record(observation) | times
+        self._write(**{key: value for key, value in record.items() if value or key not in ("camera_id", "place")})
 
     def on_change(self, change: EventChange) -> None:
         if change.kind == "grew" or (change.late and (change.event.id, change.sequence) in self._written_before):
             return
         record = event_record(change.event)
-        line = {key: record[key] for key in EVENT_KEYS if record[key] or key not in ("camera_id", "place")}
+        line = {key: record.get(key) for key in EVENT_KEYS if record.get(key) or key not in OPTIONAL_KEYS}
         if change.sequence is not None:
             line["sequence"] = change.sequence
         self._write(**line, **({"late": True} if change.late else {}))
@@ -150,6 +166,13 @@ class JsonLinesWriter(WatchObserver):
             self._waiting[0] = line[written:]
         else:
             self._waiting.popleft()
+
+
+def _other_answers(judged: JudgedWindow) -> dict[str, Any]:
+    """The answers to other questions than the task's own, which stands first; nothing where there are none."""
+    others = list(judged.answers.values())[1:]
+    told = {each.question: {"cause": each.cause} if each.cause else dict(each.probabilities) for each in others}
+    return {"answers": told} if told else {}
 
 
 RECENT_EVENTS = 4

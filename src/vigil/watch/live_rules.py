@@ -1,21 +1,26 @@
-"""The rules of one source while it is watched: those chosen for it among the rules of the watch."""
+"""The rules and questions of one source while it is watched: those chosen for it among the watch's, and its own."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vigil.events import TierThresholds
 from vigil.questions import Question
 from vigil.rules import (
+    CameraFaultSettings,
     CameraRules,
+    Fault,
     HysteresisSettings,
+    ResolvedTask,
     RuleSettings,
     WeeklySchedule,
     resolve_questions,
     rules_of_camera,
     with_names,
 )
+from vigil.rules.build import questions_asked
 from vigil.rules.camera_rules import stored_rules
+from vigil.rules.camera_tasks import AskedQuestion, rounds_of
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +54,9 @@ class LiveRules:
         self.problem = ""
         self.schedule: WeeklySchedule | None = None
         self.settings: tuple[RuleSettings, ...] = of_watch.rules
+        self.tasks: tuple[ResolvedTask, ...] = ()
+        self.rounds: tuple[tuple[AskedQuestion, ...], ...] = ()
+        self._plan()
 
     @property
     def tiers(self) -> TierThresholds:
@@ -56,12 +64,27 @@ class LiveRules:
         return self.settings[0].tiers
 
     @property
-    def questions(self) -> Sequence[Question]:
-        """The questions that its rules are about, the task's own first: that is always asked."""
-        own, *others = self._of_watch.questions
-        others_of = [rule for rule in self.settings if not isinstance(rule, HysteresisSettings)]
-        needed = {term.question for rule in others_of for term in rule.terms}
-        return [own, *(question for question in others if question.name in needed)]
+    def questions(self) -> Mapping[str, Question]:
+        """The questions that are asked of it by their names, the task's own first: that is always asked."""
+        own = self._of_watch.questions[0]
+        asked = {task.question.name: task.question for tasks in self.rounds for task in tasks}
+        return {own.name: own} | asked
+
+    def _plan(self) -> None:
+        """Sets `rounds`: what is asked beside the task's own question, follow-ups after what they follow."""
+        needed = {name for rule in self.settings for name in questions_asked(rule)}
+        own_tasks = {task.question.name for task in self.tasks}
+        of_rules = [
+            AskedQuestion(question=question)
+            for question in self._of_watch.questions[1:]
+            if question.name in needed - own_tasks
+        ]
+        self.rounds = tuple(rounds_of([*of_rules, *self.tasks]))
+
+    @property
+    def faults(self) -> frozenset[Fault]:
+        """The faults of the camera that its rules are about."""
+        return frozenset(rule.fault for rule in self.settings if isinstance(rule, CameraFaultSettings))
 
     @property
     def windows_before_onset(self) -> int:
@@ -82,8 +105,10 @@ class LiveRules:
 
     def _set(self, chosen: CameraRules, damage: str = "") -> None:
         self.version += 1
-        self.settings, problems = rules_of_camera(self._of_watch.rules, chosen)
+        held = rules_of_camera(self._of_watch.rules, chosen, own=self._of_watch.questions[0])
+        self.settings, self.tasks = held.rules, held.tasks
+        self._plan()
         self.schedule = chosen.weekly()
-        self.problem = "; ".join([damage] * bool(damage) + list(problems))
+        self.problem = "; ".join([damage] * bool(damage) + list(held.problems))
         if self.problem:
             log.warning("%s: %s", self._source, self.problem)

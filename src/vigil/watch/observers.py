@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 
 from vigil.events import EventChange
 from vigil.frames import Frame
+from vigil.observation import Observation
 from vigil.verdict import Cause, JudgedWindow
 from vigil.watch.state import SourceState
 
@@ -56,6 +57,9 @@ class WatchObserver:
 
     def on_result(self, judged: JudgedWindow) -> None:
         """Called once a window is complete, with its description if there is one; in order per source."""
+
+    def on_observation(self, observation: Observation) -> None:
+        """Called with each line of the semantic log, in order per source, long after its window's verdict."""
 
     def on_change(self, change: EventChange) -> None:
         """Called when an event opened, was raised, grew or closed; with a store, it is stored first.
@@ -112,6 +116,9 @@ class ObserverGroup(WatchObserver):
 
     def on_result(self, judged: JudgedWindow) -> None:
         self._each(lambda observer: observer.on_result(judged))
+
+    def on_observation(self, observation: Observation) -> None:
+        self._each(lambda observer: observer.on_observation(observation))
 
     def on_change(self, change: EventChange) -> None:
         self._each(lambda observer: observer.on_change(change))

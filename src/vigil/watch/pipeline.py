@@ -1,75 +1,38 @@
-"""The pipeline of one source: a reader thread that fills its window queue, its state, its event rules and motion gate.
-
-The motion gate marks windows in which nothing moves: they are not judged and end as `skipped`, never `normal`. Motion
-is the mean absolute difference of neighbouring frames, in grey and at 64x64 pixels. It ranks pairs of frames as SSIM
-does (Spearman 0.98) at a hundredth of the cost (measured in docs/ingest.md).
-"""
+"""The pipeline of one source: a reader thread that fills its window queue, its state, its event rules and gate."""
 
 import asyncio
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import pairwise
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from vigil.errors import SourceError
 from vigil.events import EventChange, Tier
-from vigil.frames import RGB, Frame
+from vigil.frames import Frame
 from vigil.judge import Judge
 from vigil.rules import RuleSet
 from vigil.rules.build import RuleMaker
 from vigil.rules.rule import Guard, log_failures
+from vigil.rules.site_count import SiteTally
 from vigil.sources.address import Address
 from vigil.sources.live_masks import LiveMasks
 from vigil.sources.open_capture import Capture, Connected, Disconnected, MasksChanged, Waiting, open_capture
 from vigil.sources.preview import PreviewEncoder
 from vigil.verdict import JudgedWindow, WindowAnswers
+from vigil.watch.camera_health import CameraHealth
+from vigil.watch.gate import MotionGate
 from vigil.watch.live_rules import LiveRules
 from vigil.watch.observers import WatchObserver
+from vigil.watch.resumed_rules import ResumedRules
 from vigil.watch.settings import WatchSettings
 from vigil.watch.state import SourceState, SourceStatus
 from vigil.watch.window_queue import QueuedWindow, WindowQueue
 from vigil.windows import Window, Windower
 
 log = logging.getLogger(__name__)
-
-
-SIDE_PX = 64
-
-
-class MotionGate:
-    """Detects windows in which no frame differs from the previous one by `threshold` grey levels (of 255)."""
-
-    def __init__(self, threshold: float) -> None:
-        self.threshold = threshold
-        self._small: dict[float, NDArray[np.uint8]] = {}
-
-    def is_still(self, window: Window) -> bool:
-        """Returns True if nothing moves in a window; always False if the gate is off (`threshold` is 0)."""
-        return self.threshold > 0 and self.motion(window) < self.threshold
-
-    def motion(self, window: Window) -> float:
-        """The largest mean absolute difference between two neighbouring frames, in grey levels."""
-        cached = self._small
-        self._small = {
-            shot.time_s: cached[shot.time_s] if shot.time_s in cached else _small(shot.image) for shot in window.shots
-        }
-        frames = [self._small[shot.time_s] for shot in window.shots]
-        pairs = pairwise(frames)
-        return max((float(cv2.norm(a, b, cv2.NORM_L1)) / SIDE_PX**2 for a, b in pairs), default=0.0)
-
-
-def _small(image: RGB) -> NDArray[np.uint8]:
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.resize(grey, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
 
 UNKNOWN_BETWEEN = 8
 """Recent windows kept in addition to `n`, so that the frames of an onset remain if unknown windows come between."""
@@ -102,6 +65,7 @@ class SourcePipeline:
         live_rules: LiveRules,
         rule_maker: RuleMaker,
         gate: MotionGate,
+        masks: LiveMasks,
         stop: threading.Event,
         observers: WatchObserver,
     ) -> None:
@@ -121,14 +85,22 @@ class SourcePipeline:
         self._rules_version = live_rules.version
         self._windower = windower
         self._gate = gate
+        self._masks = masks
+        self._health = CameraHealth()
         self._observers = observers
         self._loop = asyncio.get_running_loop()
         self._open_tiers: dict[str, Tier] = {}
+        self._resumed: ResumedRules | None = None
 
     @property
     def name(self) -> str:
         """The display name of the source."""
         return self.state.name
+
+    @property
+    def model(self) -> str:
+        """The name of the model that judges it."""
+        return self._rule_maker.model
 
     @property
     def now_s(self) -> float:
@@ -150,6 +122,20 @@ class SourcePipeline:
         self.stop.set()
         if because == PAUSED:
             self._set_status(SourceStatus.PAUSED)
+
+    def build_rules(self) -> RuleSet:
+        """New rules of this source, as those it has when it starts."""
+        return self._rule_maker.make_all(
+            self.live_rules.settings, epoch_s=self.capture.started_utc_s, schedule=self.live_rules.schedule
+        )
+
+    def go_on_with(self, resumed: ResumedRules) -> None:
+        """Goes on with rules that know the past; in the event loop, before the first window."""
+        resumed.rules.epoch_s = self.capture.started_utc_s
+        self.rules, self._resumed = resumed.rules, resumed
+        for event in resumed.kept:
+            self._open_tiers[event.id] = event.tier
+        self._note_open()
 
     def take(self) -> QueuedWindow | None:
         """Takes the next window from the queue and marks it as under way; returns None if there is none."""
@@ -188,6 +174,10 @@ class SourcePipeline:
         """Processes the next window's verdict under the rules that hold now."""
         return [*self._take_over_rules(), *self.rules.push(judged)]
 
+    def observe(self, judged: JudgedWindow) -> list[EventChange]:
+        """Processes a window's observation under the rules that hold now."""
+        return [*self._take_over_rules(), *self.rules.observe(judged)]
+
     def tick(self, now_s: float) -> list[EventChange]:
         """Closes what is due at `now_s` under the rules that hold now."""
         return [*self._take_over_rules(), *self.rules.tick(now_s)]
@@ -202,8 +192,9 @@ class SourcePipeline:
         return self._rule_maker.change(self.rules, live.settings, schedule=live.schedule)
 
     def placed(self, changes: Sequence[EventChange]) -> list[EventChange]:
-        """The changes, each with the place where the camera is now."""
-        return [replace(change, event=replace(change.event, place=self.state.place)) for change in changes]
+        """The changes as they are told, each with the place where the camera is now."""
+        told = changes if self._resumed is None else self._resumed.told(changes)
+        return [replace(change, event=replace(change.event, place=self.state.place)) for change in told]
 
     def count_change(self, change: EventChange) -> None:
         """Counts opened events and records the highest tier of those that are open."""
@@ -212,6 +203,9 @@ class SourcePipeline:
             self._open_tiers[change.event.id] = change.event.tier
         else:
             self._open_tiers.pop(change.event.id, None)
+        self._note_open()
+
+    def _note_open(self) -> None:
         self.state.open_event = max(self._open_tiers.values(), key=TIERS.index, default="")
 
     def _read(self, after_s: float) -> None:
@@ -261,8 +255,10 @@ class SourcePipeline:
 
     def _enqueue(self, windows: Iterable[Window]) -> None:
         for window in windows:
-            # The gate is the last consumer of raw frames; the queue holds only JPEGs.
-            self.queue.put(window.without_pictures(), still=self._gate.is_still(window))
+            # The health of the camera and the gate are the last that need raw frames; the queue holds only JPEGs.
+            health = self._health.examine(window, self._masks.current, faults=self.live_rules.faults)
+            still = self._gate.is_still(window)
+            self.queue.put(QueuedWindow(window.without_pictures(), is_still=still, health=health))
 
     def _fail(self, error: SourceError) -> None:
         self._enqueue(self._windower.finish())
@@ -290,11 +286,12 @@ def build_pipeline(
     live_rules: LiveRules,
     opener: OpenCapture = open_capture,
     guard_rule: Guard = log_failures,
+    tallies: Mapping[str, SiteTally] | None = None,
 ) -> SourcePipeline:
     """Builds the pipeline of a source; a live source that was paused keeps the capture, and clock, of `previous`.
 
     `masks` are painted over in all its pictures; `live_rules` are the rules that hold for it; `guard_rule` handles the
-    exceptions of a rule.
+    exceptions of a rule; `tallies` are those of the rules over its site.
     """
     stop = threading.Event()
     if previous is not None and address.is_live:
@@ -312,8 +309,14 @@ def build_pipeline(
             previewer=_previewer(address.name, settings, observers),
             masks=masks,
         )
-    maker = RuleMaker(source=address.name, task=judge.question.name, model=judge.model, camera_id=state.camera_id)
-    made = [maker.make(each, epoch_s=capture.started_utc_s) for each in live_rules.settings]
+    maker = RuleMaker(
+        source=address.name,
+        task=judge.question.name,
+        model=judge.model,
+        camera_id=state.camera_id,
+        guard=guard_rule,
+        tallies=tallies or {},
+    )
     return SourcePipeline(
         capture,
         state,
@@ -321,10 +324,11 @@ def build_pipeline(
             size=settings.queue_windows if state.live else settings.in_flight, live=state.live, on_cut=state.count_cut
         ),
         windower=Windower(judge.sampling),
-        rules=RuleSet(made, guard=guard_rule, schedule=live_rules.schedule),
+        rules=maker.make_all(live_rules.settings, epoch_s=capture.started_utc_s, schedule=live_rules.schedule),
         live_rules=live_rules,
         rule_maker=maker,
-        gate=MotionGate(settings.motion_gate),
+        gate=MotionGate(settings.motion_threshold),
+        masks=masks,
         stop=stop,
         observers=observers,
     )

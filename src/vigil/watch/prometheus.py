@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make
 
 from vigil.errors import UsageError
 from vigil.events import EventChange
+from vigil.observation import Observation
 from vigil.verdict import JudgedWindow
 from vigil.watch.observers import WatchObserver
 from vigil.watch.state import NOT_JUDGED, SourceState, SourceStatus
@@ -163,6 +164,9 @@ class PrometheusMetrics(WatchObserver):
         self._windows = Counter("vigil_windows", "Windows by outcome and cause", kinds, registry=own)
         self._events = Counter("vigil_events", "Events opened", source, registry=own)
         self._tokens = Counter("vigil_tokens", "Tokens read and written by the endpoint", source, registry=own)
+        self._observations = Gauge(
+            "vigil_observations", "Observations: made, skipped, kept as words", [*source, "outcome"], registry=own
+        )
         self._descriptions_skipped = Gauge(
             "vigil_words_skipped", "Alarms that were not put into words, too many waited", source, registry=own
         )
@@ -232,6 +236,20 @@ class PrometheusMetrics(WatchObserver):
         self._tokens.labels(judged.source, judged.camera_id).inc(judged.verdict.tokens)
         if (state := self._states().get(judged.source)) is not None:
             self._descriptions_skipped.labels(judged.source, judged.camera_id).set(state.descriptions_skipped)
+            self._note_observations(state)
+
+    def on_observation(self, observation: Observation) -> None:
+        self._tokens.labels(observation.source, observation.camera_id).inc(observation.tokens)
+
+    def _note_observations(self, state: SourceState) -> None:
+        counts = {
+            "made": state.observations,
+            "skipped": state.observations_skipped,
+            "as_words": state.observations_as_words,
+        }
+        for outcome, count in counts.items():
+            if count:
+                self._observations.labels(state.name, state.camera_id, outcome).set(count)
 
     def on_change(self, change: EventChange) -> None:
         if change.kind == "opened":

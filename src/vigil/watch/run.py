@@ -21,6 +21,7 @@ from vigil.sources.source_identity import named_apart
 from vigil.store import Store
 from vigil.watch.alert_observer import AlertObserver
 from vigil.watch.live_rules import WatchRules
+from vigil.watch.observation_memory import memory_tokens
 from vigil.watch.observers import WatchObserver
 from vigil.watch.settings import WatchSettings
 from vigil.watch.state import WatchSummary
@@ -82,10 +83,11 @@ async def run_watch(
 
 def _check_rules(found: Sequence[Address], settings: WatchSettings, judge: Judge) -> None:
     """Raises UsageError if the settings choose rules for a source that there are not; the task's name is known now."""
-    rules = WatchRules.of(settings.rules, own=judge.question).rules
+    own = judge.question
+    rules = WatchRules.of(settings.rules, own=own).rules
     for address in found:
         try:
-            _ = None if address.rules is None else checked_rules(rules, address.rules)
+            _ = None if address.rules is None else checked_rules(rules, address.rules, own=own)
         except UsageError as error:
             raise UsageError(f"{address.name}: {error}") from error
 
@@ -101,6 +103,13 @@ def _named(found: Sequence[Address], store: Store) -> list[Address]:
 
 def _open_store(settings: WatchSettings) -> Store | None:
     return Store.open(settings.store, folder=settings.store_folder) if settings.store else None
+
+
+def _beyond_question(settings: WatchSettings) -> int:
+    """The most tokens of an answer and of a memory, for which the server's context must have room."""
+    observe = settings.observe
+    observed = observe.scene_question().answer_tokens if observe.is_on else 0
+    return max(settings.describe_tokens, observed) + memory_tokens(observe.memory)
 
 
 async def _connect(endpoint: Endpoint, settings: WatchSettings, *, wait_s: float) -> Judge:
@@ -119,10 +128,10 @@ async def _connect(endpoint: Endpoint, settings: WatchSettings, *, wait_s: float
                 **resolved.for_judge(),
                 deadline_s=settings.deadline_s,
                 min_label_probability=settings.min_label_probability,
-                # The watcher limits its own requests, fairly among the sources; descriptions come on top.
-                max_in_flight=settings.in_flight + settings.describe_in_flight,
+                # The watcher limits its own requests, fairly among the sources; the others come on top.
+                max_in_flight=settings.in_flight + settings.describe_in_flight + settings.observe.in_flight,
                 retries=0,
-                answer_tokens=settings.describe_tokens,
+                answer_tokens=_beyond_question(settings),
                 alarm_from=settings.tiers.low,
             )
         except EndpointError as error:

@@ -3,8 +3,9 @@
 They come from `configs/watch/*.yaml`, then from the command line; the last value wins.
 """
 
+import difflib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,16 +15,29 @@ from vigil.errors import UsageError
 from vigil.events import TierThresholds
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.judge.verdict_reader import MIN_LABEL_PROBABILITY
-from vigil.rules import HysteresisSettings, RuleSettings, checked_rules
+from vigil.rules import (
+    CameraTask,
+    CountSettings,
+    HysteresisSettings,
+    ObservationSettings,
+    RuleSettings,
+    checked_rules,
+)
+from vigil.sentence_question import checked_sentence
 from vigil.sources.address import Source, SourceEntry
 from vigil.sources.open_capture import CaptureSettings
 from vigil.store import DEFAULT_STORE
 from vigil.store.retention import RetentionSettings
+from vigil.watch.gate import USUAL_MOTION, GateName
+from vigil.watch.observe_settings import ObserveSettings
 
 CUT_WITHIN_S = 15.0
 """How late a clip may be written on a busy machine."""
 
 DEFAULT_RULES = [{"type": "hysteresis"}]
+
+ASK_NONE = "none"
+"""Instead of a sentence to ask: takes the questions of a camera away."""
 
 DescribeWhen = Literal["alarms", "events", "never"]
 
@@ -61,8 +75,9 @@ class WatchSettings:
     `min_label_probability` at the token that is read. `ca_file` holds certificates of authorities that are trusted in
     addition to the usual ones. `preview_fps` is the rate of live previews (0 disables them), `preview_px` the maximum
     length of their longer side. No camera can be added beyond `most_cameras`; those in `sources` are always watched.
-    Every source has all `rules`, unless it chooses some (`SourceEntry.rules`); the first sets the tiers that are shown
-    with verdicts.
+    The `gate` decides which windows the model never sees: `motion` skips those with less motion than `motion_gate` grey
+    levels (0: what docs/gate.md found safe). Every source has all `rules`, unless it chooses some
+    (`SourceEntry.rules`); the first sets the tiers that are shown with verdicts.
     """
 
     sources: tuple[Source, ...] = ()
@@ -86,6 +101,7 @@ class WatchSettings:
     describe: DescribeWhen = "alarms"
     describe_tokens: int = 120
     describe_in_flight: int = 4
+    gate: GateName = "none"
     motion_gate: float = 0.0
     keep_frames: bool = False
     metrics_port: int | None = None
@@ -95,6 +111,7 @@ class WatchSettings:
     clips: ClipSettings = field(default_factory=ClipSettings)
     rules: tuple[RuleSettings, ...] = (HysteresisSettings(),)
     capture: CaptureSettings = field(default_factory=CaptureSettings)
+    observe: ObserveSettings = field(default_factory=ObserveSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
 
@@ -121,9 +138,16 @@ class WatchSettings:
         problems += [f"preview_px must be at least 32, not {self.preview_px}"] * (self.preview_px < 32)
         problems += ["alerts need a store; name one, or remove the sinks"] * bool(self.alerts.sinks and not self.store)
         problems += ["rules must hold at least one rule; without one there are no events"] * (not self.rules)
+        problems += _site_problems(self.rules, [site.name for site in self.alerts.sites])
         problems += _source_problems(self.sources, self.rules)
+        problems += _observation_problems(self.observe, self.rules)
         if problems:
             raise UsageError("; ".join(problems))
+
+    @property
+    def motion_threshold(self) -> float:
+        """The grey levels of motion below which a window is skipped; 0 if none is."""
+        return self.motion_gate or (USUAL_MOTION if self.gate == "motion" else 0.0)
 
     @property
     def tiers(self) -> TierThresholds:
@@ -132,8 +156,29 @@ class WatchSettings:
 
     @property
     def hysteresis(self) -> HysteresisSettings:
-        """The first hysteresis rule, or its defaults if there is none."""
-        return next((rule for rule in self.rules if isinstance(rule, HysteresisSettings)), HysteresisSettings())
+        """The first hysteresis rule about the task's own question, or its defaults if there is none."""
+        own = (rule for rule in self.rules if isinstance(rule, HysteresisSettings) and not rule.question)
+        return next(own, HysteresisSettings())
+
+
+def _observation_problems(observe: ObserveSettings, rules: Sequence[RuleSettings]) -> Iterator[str]:
+    """Rules that are about observations where none are made, or about fields of observations in words."""
+    about = [rule for rule in rules if isinstance(rule, ObservationSettings)]
+    if about and not observe.is_on:
+        yield f"the rule {about[0].name} is about observations, and observe.every_s is 0: none are made"
+    for rule in about:
+        if rule.needs_fields and observe.form == "words":
+            yield f"the rule {rule.name} is about a field, and observe.form is words; say json"
+
+
+def _site_problems(rules: Sequence[RuleSettings], sites: Sequence[str]) -> Iterator[str]:
+    """Rules over sites that alerts.sites does not name."""
+    for rule in rules:
+        site = rule.site if isinstance(rule, CountSettings) else ""
+        if site and site not in sites:
+            near = difflib.get_close_matches(site, sites, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"alerts.sites has {', '.join(sites) or 'none'}"
+            yield f"the rule {rule.name} counts over a site {site!r}; {hint}"
 
 
 def _source_problems(sources: Sequence[Source], rules: Sequence[RuleSettings]) -> Iterator[str]:
@@ -151,11 +196,14 @@ def _source_problems(sources: Sequence[Source], rules: Sequence[RuleSettings]) -
 def load_watch_settings(config: str, named: dict[str, Any], words: list[str]) -> WatchSettings:
     """Loads the settings from a file, then from the options, then from `--set key=value` words; the last value wins.
 
-    A rule is named by its number or its name: `rules.0.k=1`, `rules.loitering.for_s=300`. Raises ConfigError that names
-    the origin of the problem: the file, the option or the word.
+    A rule is named by its number or its name: `rules.0.k=1`, `rules.loitering.for_s=300`. A source in `named` may be
+    the name of one of the file's. Raises ConfigError that names the origin of the problem: the file, the option or the
+    word.
     """
     path = find_config("watch", config)
     data = {"rules": DEFAULT_RULES} | read_yaml(path)
+    if "sources" in named:
+        named = named | {"sources": tuple(_configured(each, data.get("sources")) for each in named["sources"])}
     said = {f"--{key.replace('_', '-')}": {key: value} for key, value in named.items()}
     whole, texts = data | named, set(text_keys(WatchSettings))
     for word in words:
@@ -164,6 +212,34 @@ def load_watch_settings(config: str, named: dict[str, Any], words: list[str]) ->
             whole[top] = _with(whole.get(top), below, value, key=key, name=top)
             said[f"--set {word}"] = {top: whole[top]}
     return build_over(WatchSettings, data, said, where=str(path))
+
+
+def _configured(word: str, sources: Any) -> Any:
+    """The source of the settings that has this name, unless there is a file of it; else the word."""
+    entries = sources if isinstance(sources, list) else []
+    named = [each for each in entries if _source_name(each) == word]
+    return named[0] if named and not Path(word).exists() else word
+
+
+def _source_name(entry: Any) -> str:
+    if isinstance(entry, dict):
+        return str(entry.get("name", ""))
+    name, equals, _ = str(entry).partition("=")
+    return name if equals else ""
+
+
+def ask_sources(sources: Sequence[Source], sentences: Sequence[str]) -> tuple[Source, ...]:
+    """The sources, each asked these sentences beside its own questions; with `none` alone they are asked none.
+
+    Raises UsageError for a sentence that cannot be asked.
+    """
+    tasks = (
+        ()
+        if list(sentences) == [ASK_NONE]
+        else tuple(CameraTask(ask=checked_sentence(sentence)) for sentence in sentences)
+    )
+    entries = (each if isinstance(each, SourceEntry) else SourceEntry(url=each) for each in sources)
+    return tuple(replace(each, tasks=(*(each.tasks or ()), *tasks) if tasks else ()) for each in entries)
 
 
 def _with(held: Any, keys: Sequence[str], value: Any, *, key: str, name: str) -> Any:

@@ -30,7 +30,10 @@ class SourceState:
 
     `camera_id` is empty until the source starts, and so is `place`, where the camera is. `lag_s` is the time from the
     capture of a window's last frame to its verdict, None for files. `lag_s` and `p_alarm` belong to the last window
-    that was sent to the judge; both are None if it got no verdict.
+    that was sent to the judge; both are None if it got no verdict. `observation` is the last line of the semantic log,
+    of the window that ended at `observed_s`; `observations_skipped` counts those that were due and were left out, or
+    gave way to verdicts, `observations_as_words` those that were not of the form that was asked for.
+    `refused_questions` says which of its questions cannot be asked of the model, and why.
     """
 
     name: str
@@ -50,11 +53,17 @@ class SourceState:
     open_event: str = ""
     tokens: int = 0
     descriptions_skipped: int = 0
+    observations: int = 0
+    observations_skipped: int = 0
+    observations_as_words: int = 0
+    observation: str = ""
+    observed_s: float | None = None
     position_s: float = 0.0
     p_alarm: float | None = None
     lag_s: float | None = None
     latency_ms: float = 0.0
     problems: tuple[str, ...] = ()
+    refused_questions: tuple[str, ...] = ()
     _arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=64))
 
     @property

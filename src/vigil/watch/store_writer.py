@@ -19,11 +19,13 @@ from typing import Literal, TypeAlias, cast
 
 from vigil.errors import RowRefused, StoreError
 from vigil.events import ChangeKind, Event, EventChange, new_id
+from vigil.observation import Observation
 from vigil.store import REFUSED, CameraRecord, Store
 from vigil.store.changes import TELLABLE, StoredChange, StoredKind
 from vigil.store.retention import RetentionSettings, prune
 from vigil.store.times import SteadyClock
 from vigil.verdict import JudgedWindow
+from vigil.watch.observation_buffer import ObservationBuffer
 from vigil.watch.verdict_buffer import VerdictBuffer
 from vigil.watch.write_queue import QueuedWrites, StoreWrite, WriteResult, write_all
 
@@ -38,6 +40,9 @@ SAVE_TIMEOUT_S = 2.0
 ReadCamera: TypeAlias = Callable[[], CameraRecord]
 """Reads the camera record of a source; may take some milliseconds, so it is called in the writer thread."""
 
+ResumeRules: TypeAlias = Callable[[str], Collection[str]]
+"""Takes a camera id and returns the ids of its open events that go on; called in the writer thread."""
+
 UnpublishedKind: TypeAlias = ChangeKind | Literal[""]
 
 
@@ -48,6 +53,11 @@ class Saving:
     session: str
     event: Event
     unpublished: UnpublishedKind
+
+
+def resume_nothing(camera_id: str) -> Collection[str]:
+    """No event goes on."""
+    return ()
 
 
 class StoreWriter:
@@ -62,15 +72,16 @@ class StoreWriter:
         self.error = ""
         self.on_late: Callable[[EventChange], None] = lambda change: None
         self.is_behind: Callable[[], bool] = lambda: False
-        self._store = store
+        self.store = store
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._sessions: dict[str, str] = {}
         self._claimed: dict[str, str] = {}
         self._session_writes: QueuedWrites[str, StoreWrite] = QueuedWrites()
         self._events: QueuedWrites[str, Saving] = QueuedWrites()
         self._published: QueuedWrites[str, frozenset[int]] = QueuedWrites()
-        self._stored: dict[tuple[str, str], StoredChange] = {}
+        self.stored: dict[tuple[str, str], StoredChange] = {}
         self._verdicts = VerdictBuffer(store)
+        self._observations = ObservationBuffer(store)
         self._published_keys: set[tuple[str, str]] = set()
         self._refused: set[str] = set()
         self._in_doubt: set[str] = set()
@@ -91,8 +102,8 @@ class StoreWriter:
 
     @property
     def lost(self) -> int:
-        """The number of events and verdicts that will never be in the store, rejected ones included."""
-        return self._lost + self._verdicts.lost + self.refused
+        """The number of events, verdicts and observations that will never be in the store, rejected ones included."""
+        return self._lost + self._verdicts.lost + self._observations.lost + self.refused
 
     async def save_event(self, event: Event, *, unpublished: UnpublishedKind = "") -> bool:
         """Writes an event; returns False if it was rejected or has to wait in memory, within `SAVE_TIMEOUT_S`.
@@ -119,18 +130,22 @@ class StoreWriter:
         """Records that a change was published; one that is not stored yet will be stored as published."""
         key = change.event.id, change.kind
         self._published_keys.add(key)
-        if (stored := self._stored.pop(key, None)) is not None:
+        if (stored := self.stored.pop(key, None)) is not None:
             waiting = self._published.of(stored.camera_id) or frozenset()
             self._published.put(stored.camera_id, waiting | {stored.sequence})
 
     def sequence_of(self, change: EventChange) -> int | None:
         """The sequence number of a change that is stored but not published; None if it still waits in memory."""
-        stored = self._stored.get((change.event.id, change.kind))
+        stored = self.stored.get((change.event.id, change.kind))
         return None if stored is None else stored.sequence
 
     def queue_verdict(self, judged: JudgedWindow) -> None:
         """Adds a verdict to the next batch; it is queued again, with the same key, when its description arrives."""
         self._verdicts.put(self._sessions.get(judged.source, ""), judged)
+
+    def queue_observation(self, observation: Observation) -> None:
+        """Adds a line of the semantic log to the next batch."""
+        self._observations.put(replace(observation, session_id=self._sessions.get(observation.source, "")))
 
     async def flush_periodically(self) -> None:
         """Writes batches and retries buffered writes until cancelled."""
@@ -145,7 +160,7 @@ class StoreWriter:
         while True:
             try:
                 # Not in the writer thread: events must not wait behind thousands of deletions.
-                await asyncio.to_thread(prune, self._store, retention, clock=clock)
+                await asyncio.to_thread(prune, self.store, retention, clock=clock)
             except StoreError as error:
                 log.warning("old media could not be deleted: %s", error)
             await asyncio.sleep(PRUNE_S)
@@ -158,7 +173,7 @@ class StoreWriter:
     async def close(self) -> None:
         """Writes everything that is buffered, or counts it as lost, and ends the thread."""
         if not await self.flush():
-            self._lost += len(self._events) + len(self._verdicts)
+            self._lost += len(self._events) + len(self._verdicts) + len(self._observations)
             log.error("the store could not be written to: %d events and verdicts are lost", self.lost)
         self._thread.shutdown()
 
@@ -171,8 +186,11 @@ class StoreWriter:
         task: str,
         contract: str,
         camera: ReadCamera | None = None,
+        resume: ResumeRules = resume_nothing,
     ) -> "asyncio.Task[bool]":
         """Queues the start of a session, after closing events that a killed watcher of the source left open.
+
+        `resume` gets the camera's id in the writer thread, and returns the ids of those events that go on instead.
 
         Verdicts and events of the source belong to this session from now on; the write need not be awaited. `camera` is
         called in the writer thread and returns the source's camera record; without it the camera of that name is used.
@@ -181,7 +199,7 @@ class StoreWriter:
         read_camera = camera or partial(CameraRecord, id="", name=source)
 
         def start() -> None:
-            self._store.sessions.start(
+            self.store.sessions.start(
                 source=source,
                 session_id=session,
                 epoch_s=epoch_s,
@@ -191,7 +209,7 @@ class StoreWriter:
                 camera=read_camera(),
             )
 
-        recover = partial(self._recover_earlier, source, read_camera)
+        recover = partial(self._recover_earlier, source, read_camera, resume)
         self._queue_late_write(f"the recovery of earlier events of {source} before session {session}", recover)
         self._queue_session_write(f"the start of session {session} of {source}", start)
         return self._call_in_thread(self._write_events)
@@ -202,7 +220,7 @@ class StoreWriter:
 
         def end() -> None:
             claimed = self._claimed.pop(source, "")
-            self._store.sessions.end(source, because=because, session=session, camera_id=claimed)
+            self.store.sessions.end(source, because=because, session=session, camera_id=claimed)
 
         self._queue_session_write(f"the end of session {session} of {source}", end)
         return self._call_in_thread(self._write_events)
@@ -217,26 +235,26 @@ class StoreWriter:
         return self._call_in_thread(self._write_events)
 
     def _unpublished_of_others(self, excluded: Callable[[], Collection[str]]) -> list[StoredChange]:
-        unpublished = self._store.changes.unpublished()
+        unpublished = self.store.changes.unpublished()
         if not unpublished:
             return []
         keys = {change.sequence: change.camera_id or change.event.source for change in unpublished}
-        free = {key for key in {*keys.values()} - {*excluded()} if self._store.locks.take(key)}
+        free = {key for key in {*keys.values()} - {*excluded()} if self.store.locks.take(key)}
         for key in free:
-            self._store.locks.release(key)
+            self.store.locks.release(key)
         return [change for change in unpublished if keys[change.sequence] in free]
 
-    def _recover_earlier(self, source: str, read_camera: ReadCamera) -> list[StoredChange]:
-        """Closes events that an earlier watcher of a source left open; returns its unpublished changes."""
+    def _recover_earlier(self, source: str, read_camera: ReadCamera, resume: ResumeRules) -> list[StoredChange]:
+        """Closes events that an earlier watcher left open and that do not go on; returns its unpublished changes."""
         record = read_camera()
-        camera_id = record.id or self._store.cameras.id_of(record.identity, source)
-        if not self._store.locks.take(camera_id):
+        camera_id = record.id or self.store.cameras.id_of(record.identity, source)
+        if not self.store.locks.take(camera_id):
             log.warning("%s is being watched into this store already; its open events are left alone", source)
             return []
         self._claimed[source] = camera_id
-        for event in self._store.events.recover(source, camera_id=camera_id):
+        for event in self.store.events.recover(source, camera_id=camera_id, kept=resume(camera_id)):
             log.warning("%s: closed event %s, which was open when the watcher stopped", source, event.id)
-        return self._store.changes.unpublished(camera_id=camera_id)
+        return self.store.changes.unpublished(camera_id=camera_id)
 
     def _queue_late_write(self, what: str, find: Callable[[], list[StoredChange]]) -> None:
         found: list[StoredChange] = []
@@ -248,7 +266,7 @@ class StoreWriter:
             kind = cast("ChangeKind", each.kind)
             change = EventChange(kind, each.event, late=True, sequence=each.sequence)
             is_published = (each.event_id, kind) in self._published_keys
-            self._stored[each.event_id, kind] = each
+            self.stored[each.event_id, kind] = each
             if not is_published:
                 self.on_late(change)
             self.count_published(change)
@@ -274,7 +292,7 @@ class StoreWriter:
 
     async def _write_everything(self) -> bool:
         async with self._writing:
-            return await self._run(self._first_writes() + self._verdicts.writes())
+            return await self._run(self._first_writes() + self._verdicts.writes() + self._observations.writes())
 
     def _first_writes(self) -> list[StoreWrite]:
         # In this order: recording published changes first keeps them from being published late when a session starts,
@@ -285,7 +303,7 @@ class StoreWriter:
         if self.is_behind():
             return []
         published = self._published.states()
-        act = partial(self._store.changes.note_published, dict(published))
+        act = partial(self.store.changes.note_published, dict(published))
         return (
             [
                 StoreWrite(
@@ -335,7 +353,7 @@ class StoreWriter:
             if change.kind not in TELLABLE:
                 continue
             key = change.event_id, change.kind
-            self._stored[key] = change
+            self.stored[key] = change
             if key in self._published_keys:
                 # It was published while it waited or was being written.
                 self.count_published(EventChange(cast("ChangeKind", change.kind), saving.event))
@@ -343,16 +361,16 @@ class StoreWriter:
     def _save_in_doubt(self, saving: Saving, published: Collection[StoredKind]) -> list[StoredChange]:
         """Saves an event whose last attempt failed; returns all its changes, as those may be from that attempt."""
         self._save(saving, published)
-        return self._store.changes.of_event(saving.event.id)
+        return self.store.changes.of_event(saving.event.id)
 
     def _save(self, saving: Saving, published: Collection[StoredKind]) -> list[StoredChange]:
         try:
-            return self._store.events.save(saving.event, session=saving.session, published=published)
+            return self.store.events.save(saving.event, session=saving.session, published=published)
         except RowRefused:
             if not saving.session:
                 raise
             # Its session may not be in the store, for example because the start of it was rejected.
-            return self._store.events.save(saving.event, session=None, published=published)
+            return self.store.events.save(saving.event, session=None, published=published)
 
     async def _run(self, writes: Sequence[StoreWrite]) -> bool:
         """Runs writes in the thread; returns False if the store cannot be written to."""
@@ -372,7 +390,7 @@ class StoreWriter:
 
     def _set_aside(self, write: StoreWrite, error: Exception) -> None:
         """Appends a rejected row to `refused.jsonl`; runs in the writer thread."""
-        self._store.rejected_rows.append(write.row, what=write.what, why=str(error) or type(error).__name__)
+        self.store.rejected_rows.append(write.row, what=write.what, why=str(error) or type(error).__name__)
 
     def _count_refused(self, write: StoreWrite, error: Exception) -> None:
         if write.what in self._refused:

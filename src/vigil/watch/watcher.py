@@ -24,24 +24,31 @@ from typing import TypeAlias
 from vigil.events import EventChange
 from vigil.judge import Judge
 from vigil.judge.circuit_breaker import CircuitBreaker
-from vigil.manifest import Contract
+from vigil.observation import Observation
+from vigil.questions import Question
+from vigil.rules.site_count import SiteTallies
 from vigil.sources.address import Address
 from vigil.sources.live_masks import LiveMasks
 from vigil.sources.open_capture import open_capture
 from vigil.store import Store
-from vigil.verdict import Cause, JudgedWindow, Verdict, WindowAnswers
-from vigil.watch.camera_ids import CameraIds, record_of
+from vigil.verdict import Answer, Cause, JudgedWindow, Outcome, Verdict, WindowAnswers
+from vigil.watch.camera_ids import CameraIds
 from vigil.watch.camera_lookup import look_up_camera
 from vigil.watch.descriptions import AlarmDescriber, await_description, with_text
 from vigil.watch.live_rules import LiveRules, WatchRules
 from vigil.watch.media_recorder import MediaRecorder
 from vigil.watch.observers import ObserverGroup, WatchObserver
 from vigil.watch.pipeline import FAILED, OpenCapture, SourcePipeline, build_pipeline
+from vigil.watch.request_places import RequestPlace, RequestPlaces
+from vigil.watch.semantic_log import SemanticLog, observation_tokens
+from vigil.watch.session_start import record_start
 from vigil.watch.settings import WatchSettings
 from vigil.watch.source_set import ManagedSource, SourceSet
 from vigil.watch.state import SourceState, SourceStatus, WatchSummary
 from vigil.watch.store_writer import StoreWriter
 from vigil.watch.supervisor import Supervisor
+from vigil.watch.task_calibrations import TaskCalibrations
+from vigil.watch.window_asker import WindowAsker
 from vigil.watch.window_queue import QueuedWindow
 from vigil.windows import Window
 
@@ -88,9 +95,19 @@ class Watcher:
         self._keep_running = keep_running
         self._opener = opener
         self._request_slots = asyncio.Semaphore(settings.in_flight)
+        self.calibrations = TaskCalibrations(store, model=judge.model)
+        self._asker = WindowAsker(self.breaker, own=judge.question, calibrations=self.calibrations)
         self._files = asyncio.Semaphore(settings.files_at_once)
         self._describer = AlarmDescriber(self.breaker, settings)
         self._recorder = MediaRecorder(store, settings)
+        self._semantic_log = SemanticLog(
+            self.breaker,
+            settings.observe,
+            stride_s=judge.sampling.stride / judge.sampling.fps,
+            expected_tokens=observation_tokens(judge.sampling, settings.observe.scene_question()),
+            on_observation=self._record_observation,
+        )
+        self._tallies = SiteTallies(rules.rules)
         self._answers: set[asyncio.Task[WindowAnswers]] = set()
         for number, address in enumerate(addresses):
             self._sources.add(address, starts_after_s=self._start_delay_s(number / len(addresses)))
@@ -118,6 +135,7 @@ class Watcher:
             self._publish_late()
             for name, task in self._background_tasks().items():
                 stack.callback(asyncio.create_task(self.supervisor.keep(name, task)).cancel)
+            stack.push_async_callback(self._semantic_log.close)
             stack.callback(self._sources.close)
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
@@ -191,6 +209,7 @@ class Watcher:
     async def _watch_until_done(self, managed: ManagedSource) -> None:
         """Looks up the camera id, then watches the source, again after each pause, until it ends or is removed."""
         await look_up_camera(managed, self._cameras, self.observers.on_state)
+        await self.calibrations.update(self._sentences())
         while await managed.wait_until_unpaused():
             await self._watch_once(managed)
             if not managed.finished():
@@ -220,11 +239,14 @@ class Watcher:
             masks=managed.masks,
             live_rules=managed.rules,
             opener=self._opener,
+            tallies=self._tallies.of_site(self.settings.alerts.site_of(managed.state.camera_id, managed.address.name)),
             guard_rule=lambda rule: self.supervisor.survives(managed.address.name, f"the rule {rule}"),
         )
         try:
-            self._record_start(source, managed.address)
+            resuming = None if self.writer is None else record_start(self.writer, source, managed, self.judge)
             managed.started(source)
+            if resuming is not None and (resumed := await resuming) is not None:
+                source.go_on_with(resumed)
             await self._follow(source)
         except Exception:
             await self._finish_session(source)
@@ -232,19 +254,6 @@ class Watcher:
         await self._finish_session(source)
         if source.failure is not None:
             raise source.failure
-
-    def _record_start(self, source: SourcePipeline, address: Address) -> None:
-        if self.writer is None:
-            return
-        # Not awaited: reading a camera must start even while another process has the database locked.
-        self.writer.start_session(
-            source.name,
-            epoch_s=source.capture.started_utc_s,
-            model=self.judge.model,
-            task=self.judge.question.name,
-            contract=Contract.of(self.judge.question, self.judge.sampling).alias,
-            camera=partial(record_of, address, source.state.camera_id),
-        )
 
     async def _follow(self, source: SourcePipeline) -> None:
         """Runs the three stages after the reader thread: ask the judge, apply the rules, publish the results."""
@@ -273,41 +282,42 @@ class Watcher:
 
     async def _ask_windows(self, source: SourcePipeline, pending: PendingAnswers) -> None:
         """Takes windows from the queue as request slots become free, and sends them to the judge concurrently."""
-        own_slots = asyncio.Semaphore(self.settings.live_in_flight if source.state.live else self.settings.in_flight)
+        own = self.settings.live_in_flight if source.state.live else self.settings.in_flight
+        places = RequestPlaces(self._request_slots, own=own)
         while await source.queue.wait():
-            await own_slots.acquire()
-            await self._request_slots.acquire()
+            place = await places.take()
             entry = source.take()
             if entry is None:
-                own_slots.release()
-                self._request_slots.release()
+                place.give_back()
                 continue
-            answers = asyncio.create_task(self._ask(source, entry))
+            answers = asyncio.create_task(self._ask(source, entry, place, places))
             self._answers.add(answers)
-            answers.add_done_callback(partial(self._release_request_slot, own_slots))
+            answers.add_done_callback(partial(self._answered, place))
             await pending.put((entry.window, answers))
         await pending.put(None)
 
-    def _release_request_slot(self, own_slots: asyncio.Semaphore, answers: asyncio.Task[WindowAnswers]) -> None:
-        """Releases the request slots of a window whose answers have arrived."""
+    def _answered(self, place: RequestPlace, answers: asyncio.Task[WindowAnswers]) -> None:
+        """Gives back the place of a window whose answers have arrived, unless it was given back before."""
         self._answers.discard(answers)
-        own_slots.release()
-        self._request_slots.release()
+        place.give_back()
 
-    async def _ask(self, source: SourcePipeline, entry: QueuedWindow) -> WindowAnswers:
-        """The answers about a window; dropped, still and cancelled windows are not sent to the judge."""
+    async def _ask(
+        self, source: SourcePipeline, entry: QueuedWindow, place: RequestPlace, places: RequestPlaces
+    ) -> WindowAnswers:
+        """The answers about a window; dropped, skipped and cancelled windows are not sent to the judge."""
         if entry.is_dropped:
-            return WindowAnswers.unknown(Cause.DROPPED)
+            return WindowAnswers.unknown(Cause.DROPPED, entry.health)
         if entry.is_still:
-            return WindowAnswers.unknown(Cause.SKIPPED)
+            return WindowAnswers.unknown(Cause.SKIPPED, entry.health)
         if source.is_stopping:
-            return WindowAnswers.unknown(Cause.CANCELLED)
+            return WindowAnswers.unknown(Cause.CANCELLED, entry.health)
         wait_s = 0.0 if source.state.live else self.settings.file_wait_s
-        questions, tiers = source.live_rules.questions, source.live_rules.tiers
-        asking = (self.breaker.ask(entry.window, question, wait_s=wait_s) for question in questions)
-        own, *others = await asyncio.gather(*asking)
-        verdict = own.verdict(self.judge.question, alarm_from=tiers.low)
-        return WindowAnswers(verdict, {answer.question: answer for answer in (own, *others)})
+        own = self._semantic_log.remembering(source, entry.window, self.judge.question)
+        with self._semantic_log.making_way(is_live=source.state.live):
+            found = await self._asker.ask(
+                entry.window, own, source.live_rules, source.state, place=place, places=places, wait_s=wait_s
+            )
+        return replace(found, answers={**found.answers, **entry.health})
 
     async def _apply_rules(self, source: SourcePipeline, pending: PendingAnswers, results: PendingResults) -> None:
         """Takes verdicts in window order and applies the event rules to them."""
@@ -316,6 +326,7 @@ class Watcher:
             judged = source.judged(window, await self._await_answers(source, asking))
             with self.supervisor.survives(source.name, f"applying the rules to window {window.index}"):
                 await results.put((judged, await self._apply_rule(source, window, judged)))
+        await self._semantic_log.finish(source)
         with self.supervisor.survives(source.name, "closing the open event"):
             await self._apply(source, partial(source.rules.finish, source.end_reason))
         await results.put(None)
@@ -329,6 +340,7 @@ class Watcher:
         self._log(judged)
         self.observers.on_verdict(judged)
         changes = await self._apply(source, partial(source.push, judged))
+        await self._semantic_log.offer(source, window, judged)
         return await self._describer.start(window, judged, changes, source.state)
 
     async def _await_answers(self, source: SourcePipeline, asking: "asyncio.Task[WindowAnswers]") -> WindowAnswers:
@@ -363,6 +375,20 @@ class Watcher:
         judged = replace(judged, verdict=with_text(judged.verdict, answer))
         self._log(judged)
         return judged
+
+    async def _record_observation(
+        self, source: SourcePipeline, window: Window, observation: Observation, answer: Answer
+    ) -> None:
+        """Stores and publishes a line of the semantic log, and applies the rules that are about it."""
+        source.state.observations += 1
+        source.state.observation, source.state.observed_s = observation.text, observation.end_s
+        if self.writer is not None:
+            self.writer.queue_observation(observation)
+        self.observers.on_observation(observation)
+        verdict = Verdict(outcome=Outcome.UNKNOWN, cause=Cause.WORDS_ONLY, text=observation.text)
+        judged = source.judged(window, WindowAnswers(verdict, {answer.question or observation.question: answer}))
+        with self.supervisor.survives(source.name, f"applying the rules to the observation of window {window.index}"):
+            await self._apply(source, partial(source.observe, judged))
 
     def _log(self, judged: JudgedWindow) -> None:
         if self.writer is not None:
@@ -430,9 +456,15 @@ class Watcher:
         if self.writer is None:
             return {}
         return {
+            "calibrating questions on marks": partial(self.calibrations.follow, self._sentences),
             "writing into the store": self.writer.flush_periodically,
             "deleting old media": partial(self.writer.prune_periodically, self.settings.retention),
         }
+
+    def _sentences(self) -> dict[str, Question]:
+        """The questions made of sentences that the sources are asked now, by their names."""
+        tasks = [task for managed in self._sources for task in managed.rules.tasks if task.task.ask]
+        return {task.question.name: task.question for task in tasks}
 
     async def _tick_periodically(self, source: SourcePipeline) -> None:
         """Closes the event of a lost live source when it is due, although no windows arrive."""
@@ -449,6 +481,7 @@ class Watcher:
     def _cancel_all(self) -> None:
         """Cancels answers and descriptions and closes all queues, even if a reader thread still hangs."""
         self._describer.cancel()
+        self._semantic_log.cancel_all()
         for source in self._sources.sources:
             source.queue.close()
         for answer in self._answers:

@@ -7,20 +7,25 @@ window is evicted and later returned by `take`, in order and marked `is_dropped`
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from vigil.verdict import Answer
 from vigil.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedWindow:
-    """A window in the queue; `is_still` if the motion gate found no motion, `is_dropped` if it was evicted."""
+    """A window in the queue; `is_still` if the gate found nothing in it, `is_dropped` if it was evicted.
+
+    `health` holds the answers about the camera itself (`vigil.watch.camera_health`).
+    """
 
     window: Window
     is_still: bool = False
     is_dropped: bool = False
+    health: Mapping[str, Answer] = field(default_factory=dict)
 
 
 class WindowQueue:
@@ -49,11 +54,11 @@ class WindowQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, window: Window, *, still: bool = False) -> None:
+    def put(self, entry: QueuedWindow) -> None:
         """Adds a window; for files, blocks while the queue is full."""
         if not self._live:
             self._space.acquire()
-        self._call_in_loop(self._append, QueuedWindow(window, still))
+        self._call_in_loop(self._append, entry)
 
     def end(self) -> None:
         """Marks the end: no window will follow."""
@@ -95,7 +100,7 @@ class WindowQueue:
         self._waiting.append(queued)
         if self._live and len(self._waiting) > self._size:
             oldest = self._waiting.popleft()
-            self._dropped.append(QueuedWindow(oldest.window, oldest.is_still, is_dropped=True))
+            self._dropped.append(replace(oldest, is_dropped=True))
         self._is_ready.set()
 
     def _end(self) -> None:

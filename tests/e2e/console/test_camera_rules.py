@@ -114,6 +114,55 @@ def test_rules_thresholds_and_times_are_set_shown_again_and_taken_away(
     visitors.complaints[:] = [each for each in visitors.complaints if "400" not in each]
 
 
+def test_a_camera_is_asked_a_sentence_with_thresholds_of_its_own_and_it_is_taken_away(
+    page: Page, room: Site, visitors: Visitors
+) -> None:
+    dialog = dialog_of(page)
+    dialog.get_by_label("Also watch for").fill("<video>")
+    save(dialog)
+    expect(dialog.locator(".dialog-told")).to_contain_text("must not contain '<video>'")
+    climbing = "Is somebody climbing over the fence?"
+    dialog.get_by_label("Also watch for").fill(climbing)
+    dialog.get_by_label("Ask only when").check()
+    for each in dialog.locator(".rule").all():
+        each.get_by_role("checkbox").uncheck()
+    save(dialog)
+    expect(dialog).to_have_count(0)
+    with asking(room) as client:
+        told = client.get("/cameras/yard").json()
+        assert told["rules"] == [climbing], "the rule of the question alone"
+        (task,) = told["tasks"]
+        assert (task["ask"], task["rule"], task["ask_when"]["label"]) == (climbing, climbing, "alarm")
+        until(lambda: client.get("/cameras/yard").json()["tasks"][0]["calibration"], every_s=0.2)
+    choose(page, "yard", "Rules and times")
+    expect(dialog.locator(".rule")).to_have_count(3)
+    row = dialog.locator(".questions li")
+    expect(row).to_contain_text("asked after the task's own question, from 0.5")
+    expect(row).to_contain_text("not calibrated: 0 of 20 marked events")
+    visitors.shoot(page, "console-questions")
+    dialog.locator(".rule").first.get_by_role("checkbox").check()
+    dialog.locator(".rule").nth(2).locator("[data-key=k]").fill("1")
+    dialog.get_by_label("Or a question of this server").select_option("fall_en")
+    save(dialog)
+    expect(dialog).to_have_count(0)
+    with asking(room) as client:
+        told = client.get("/cameras/yard").json()
+        assert [each["rule"] for each in told["tasks"]] == [climbing, "fall_en"] and told["rules"] == ["fight_en"]
+        assert [(each["rule"], each["k"]) for each in told["thresholds"]] == [(climbing, 1)]
+    choose(page, "yard", "Rules and times")
+    for name in (climbing, "A person falls"):
+        dialog.get_by_role("button", name=f"Remove {name}").click()
+    expect(dialog.locator(".rule:visible")).to_have_count(2)
+    dialog.locator(".rule").nth(1).get_by_role("checkbox").check()
+    save(dialog)
+    expect(dialog).to_have_count(0)
+    with asking(room) as client:
+        told = client.get("/cameras/yard").json()
+    assert (told["tasks"], told["rules"], told["thresholds"]) == ([], [], [])
+    # Browsers note what was refused.
+    visitors.complaints[:] = [each for each in visitors.complaints if "400" not in each]
+
+
 def test_the_dialog_of_rules_in_chinese(room: Site, visitors: Visitors) -> None:
     page = open_page(visitors, room, "zh/watch")
     choose(page, "yard", "规则与时段")

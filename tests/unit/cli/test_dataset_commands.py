@@ -15,6 +15,7 @@ import pytest
 from scripted_server import ScriptedServer, chat
 from vigil.cli.dataset_report import meaning_of
 from vigil.cli.main import main
+from vigil.questions import load_question
 from waiting import HANG_S, until
 
 
@@ -106,7 +107,7 @@ def test_mistakes_end_on_one_line_with_the_right_code(clips, capsys, words, code
 
 
 def test_a_folder_with_an_equals_sign_in_its_name_can_be_given_a_meaning() -> None:
-    assert meaning_of("cam=3=alarm") == ("cam=3", "alarm")
+    assert meaning_of("cam=3=alarm", load_question("fight")) == ("cam=3", "alarm")
 
 
 def _described(folder: Path) -> Path:

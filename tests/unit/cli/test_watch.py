@@ -48,6 +48,41 @@ def test_a_watch_prints_its_table_and_writes_its_lines(
         assert sum(1 for _ in seen.decode(video=0)) == 24 * 8
 
 
+def test_a_sentence_is_asked_beside_the_task_is_kept_with_the_camera_and_taken_away(
+    server: ScriptedServer, task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = film(tmp_path / "a.mp4", seconds=24, bright=[(6, 12)])
+    words = ["watch", str(video), "--url", server.url, "--task", task, "--max-pixels", "12288", "--jsonl", "v.jsonl"]
+    climbing = "Is somebody climbing over the fence?"
+    rules = []
+    for more in (["--ask", climbing], [], ["--ask", "none"]):
+        Path("v.jsonl").unlink(missing_ok=True)
+        assert main([*words, *more]) == 0
+        lines = [json.loads(line) for line in Path("v.jsonl").read_text(encoding="utf-8").splitlines()]
+        rules.append({line["rule"] for line in lines if "event" in line})
+        answers = [line.get("answers") for line in lines if "event" not in line]
+        asked = climbing in rules[-1]
+        assert [each is not None for each in answers] == [asked] * len(answers)
+    assert rules == [{"t", climbing}, {"t", climbing}, {"t"}]
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"the question '{climbing}' is not calibrated: 0 marks (0 true, 0 false alarms); it takes 20" in told
+
+
+@pytest.mark.parametrize(
+    ("sentence", "said"),
+    [
+        ("", "the sentence to ask is empty"),
+        ("x" * 100_000, "at most 500 characters"),
+        ("Is <video> dark?", "'<video>'"),
+    ],
+)
+def test_a_sentence_that_cannot_be_asked_ends_the_command_before_anything_is_watched(
+    server: ScriptedServer, sentence: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["watch", "0", "--url", server.url, "--ask", sentence]) == 2
+    assert said in " ".join(capsys.readouterr().err.split()) and server.requests == []
+
+
 def test_lines_on_standard_output_are_alone_there(
     server: ScriptedServer, task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

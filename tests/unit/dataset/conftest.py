@@ -10,7 +10,7 @@ import pytest
 DrawClip = Callable[..., Path]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def draw_clip() -> DrawClip:
     """A function that writes a clip of `seconds` at 10 fps; `scene` sets the wall, `seed` the movement."""
     return write_clip

@@ -7,7 +7,7 @@ from vigil.dataset.answers import TargetAnswer, descriptions
 from vigil.dataset.check import indistinct_words, misread_answers
 from vigil.dataset.examples import TrainingExample
 from vigil.models.tokens import TokenizerCounter, load_token_counter
-from vigil.questions import LabelName, Question, list_questions, load_question
+from vigil.questions import Question, list_questions, load_question
 from vocabularies import NAMES, save_tokenizer
 
 FIGHT = load_question("fight")
@@ -33,8 +33,9 @@ def said(answer: str) -> TrainingExample:
 def test_the_words_of_every_task_are_told_apart_and_its_answers_read(
     task: Question, tokenizer: TokenizerCounter
 ) -> None:
-    labels: tuple[LabelName, LabelName] = ("alarm", "normal")
-    answers = [TargetAnswer(label, text).text(task) for label in labels for text in (*descriptions(task, label), "")]
+    answers = [
+        TargetAnswer(label, text).text(task) for label in task.words() for text in (*descriptions(task, label), "")
+    ]
     assert len(answers) > 4
     assert indistinct_words(task, tokenizer) == []
     assert misread_answers([said(answer) for answer in answers], task, tokenizer) == []

@@ -14,6 +14,7 @@ import pytest
 from judging import SAMPLING, TASK, connect, yes
 from scripted_server import Reply, Request, ScriptedServer, chat, error, stream
 from vigil.judge import CircuitBreaker, Endpoint, Judge
+from vigil.questions import Question
 from vigil.verdict import Cause, Outcome, Verdict
 from waiting import HANG_S, Hands, SkippingLoop, until_async
 
@@ -355,6 +356,29 @@ def test_slow_descriptions_never_open_it(server: ScriptedServer, jpegs: list[byt
         assert {each.outcome for each in said} == {Outcome.UNKNOWN}
         assert (breaker.state, breaker.times_opened) == ("closed", 0)
         # Each of the four lets its own time pass.
+        await until_async(lambda: server.in_flight == 0)
+        assert (await breaker.verdict(jpegs)).outcome is Outcome.ALARM
+
+    run(server, scene, deadline_s=1000.0, is_skipping=True)
+
+
+class Shown:
+    """A window to ask about."""
+
+    start_s, end_s = 0.0, 2.5
+
+    def __init__(self, jpegs: list[bytes]) -> None:
+        self.jpegs = jpegs
+
+
+def test_slow_answers_in_words_never_open_it(server: ScriptedServer, jpegs: list[bytes]) -> None:
+    server.default = lambda request: Reply(events=(), delay_s=4000.0) if request.body.get("stream") else yes()
+    words = Question(name="w", text="What is there?")
+
+    async def scene(breaker: CircuitBreaker) -> None:
+        said = await asyncio.gather(*(breaker.ask(Shown(jpegs), words) for _ in range(4)))
+        assert {each.cause for each in said} == {Cause.TIMEOUT}
+        assert (breaker.state, breaker.times_opened) == ("closed", 0)
         await until_async(lambda: server.in_flight == 0)
         assert (await breaker.verdict(jpegs)).outcome is Outcome.ALARM
 

@@ -7,7 +7,15 @@ import pytest
 
 from vigil.errors import ConfigError, UsageError
 from vigil.events import EventChange
-from vigil.rules import CameraRules, DurationSettings, HysteresisSettings, RuleSet, RuleSettings, checked_rules
+from vigil.rules import (
+    CameraRules,
+    DurationSettings,
+    HeldRules,
+    HysteresisSettings,
+    RuleSet,
+    RuleSettings,
+    checked_rules,
+)
 from vigil.rules.build import RuleMaker
 from vigil.rules.camera_rules import OwnThresholds, OwnTiers, rules_of_camera, stored_rules
 from vigil.verdict import JudgedWindow, Outcome, Verdict
@@ -30,13 +38,13 @@ def judged(window: int, p: float) -> JudgedWindow:
 
 
 def rule_set(chosen: CameraRules = ALL, rules: Sequence[RuleSettings] = BOTH) -> RuleSet:
-    settings, _ = rules_of_camera(rules, chosen)
+    settings = rules_of_camera(rules, chosen).rules
     made = [MAKER.make(each, epoch_s=NOON_UTC_S) for each in settings]
     return RuleSet(made, schedule=chosen.weekly())
 
 
 def change(running: RuleSet, chosen: CameraRules, rules: Sequence[RuleSettings] = BOTH) -> list[EventChange]:
-    settings, _ = rules_of_camera(rules, chosen)
+    settings = rules_of_camera(rules, chosen).rules
     return MAKER.change(running, settings, schedule=chosen.weekly())
 
 
@@ -46,13 +54,14 @@ def push(running: RuleSet, windows: range, p: float) -> list[tuple[str, str, str
 
 
 def test_a_camera_has_all_rules_unless_it_chooses_some_and_thresholds_of_its_own() -> None:
-    assert rules_of_camera(BOTH, CameraRules()) == (BOTH, ())
+    assert rules_of_camera(BOTH, CameraRules()) == HeldRules(BOTH)
     own = OwnThresholds(rule="brawl", k=1, n=1, tiers=OwnTiers(high=0.99), quiet_s=3.0)
-    (only,), problems = rules_of_camera(BOTH, CameraRules(rules=("brawl",), thresholds=(own,)))
-    assert isinstance(only, HysteresisSettings) and problems == ()
+    held = rules_of_camera(BOTH, CameraRules(rules=("brawl",), thresholds=(own,)))
+    (only,) = held.rules
+    assert isinstance(only, HysteresisSettings) and held.problems == ()
     assert (only.k, only.n, only.quiet_s, only.tiers.high, only.tiers.low) == (1, 1, 3.0, 0.99, BRAWL.tiers.low)
     longer = OwnThresholds(rule="long", for_s=300.0, p_from=0.6, gap_s=20.0)
-    _, changed = rules_of_camera(BOTH, CameraRules(thresholds=(longer,)))[0]
+    _, changed = rules_of_camera(BOTH, CameraRules(thresholds=(longer,))).rules
     assert isinstance(changed, DurationSettings) and (changed.for_s, changed.p_from, changed.gap_s) == (300, 0.6, 20)
 
 
@@ -112,8 +121,8 @@ def test_a_camera_whose_kept_rules_are_damaged_has_all(text: str) -> None:
 
 
 def test_a_camera_whose_rules_are_gone_is_not_silent() -> None:
-    rules, problems = rules_of_camera((LONG,), CameraRules(rules=("brawl",)))
-    assert rules == (LONG,) and problems == ("there is no rule 'brawl'; there are: long",)
+    held = rules_of_camera((LONG,), CameraRules(rules=("brawl",)))
+    assert held.rules == (LONG,) and held.problems == ("there is no rule 'brawl'; there are: long",)
 
 
 def test_outside_of_the_schedule_nothing_opens_and_its_end_closes_what_is_open() -> None:

@@ -82,6 +82,11 @@ def test_events_that_an_older_vigil_wrote_are_found_after_the_next_pruning(store
     assert ids(store, "old words") == ["a", "b", "c"] and store.search.index_missing() == 0
 
 
+EVENT_OF_BEFORE = """INSERT INTO events (id, source, task, model, onset_s, peak, peak_s, tier, text, closed_because,
+    happened_utc, ended_utc, created_utc, updated_utc, camera_id, rule)
+    VALUES (:id, 'door', 'fight', 'm', 0, 0.9, 1, 'low', :words, '', '', '', '', '', '', '')"""
+
+
 def test_a_store_of_before_gets_the_index_when_it_is_opened(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,9 +96,10 @@ def test_a_store_of_before_gets_the_index_when_it_is_opened(
         older.setattr(migrations, "NEWEST", before - 1)
         older.setattr(store_module, "NEWEST", before - 1)
         older.setattr(events_module, "index_new", lambda *_: None)
-        with Store.open(url, folder=tmp_path) as store:
+        with Store.open(url, folder=tmp_path) as store, store.database.writing("events of before") as connection:
             for number in range(3):
-                store.events.save(make_event(id=f"e{number}", text=f"打架 number {number}"))
+                values = {"id": f"e{number}", "words": f"打架 number {number}"}
+                connection.execute(text(EVENT_OF_BEFORE), values)
     with Store.open(url, folder=tmp_path) as store:
         assert store.search.find("打架", limit=9) == ["e0", "e1", "e2"] and ids(store, "number 2") == ["e2"]
 
@@ -152,8 +158,8 @@ def large(store: Store) -> Store:
             ('e' || :n, 's', 'door', '', '', 0, 1, 0.9, 0, 'low', 'words of event number ' || :n, '',
              CAST(20000 + :n AS VARCHAR), CAST(20000 + :n AS VARCHAR), '', '', :camera, 'fight')"""
         connection.execute(text(insert.replace(":n", "CAST(:n AS INTEGER)")), numbers)
-        connection.execute(text("INSERT INTO event_windows SELECT id, 0, 0, 1, 0.9 FROM events"))
-        marked = "INSERT INTO marks SELECT id, 1, 'unsure', 'lena', '', '' FROM events WHERE happened_utc < '21500'"
+        connection.execute(text("INSERT INTO event_windows SELECT id, 0, 0, 1, 0.9, '' FROM events"))
+        marked = "INSERT INTO marks SELECT id, 1, 'unsure', 'lena', '', '', '' FROM events WHERE happened_utc < '21500'"
         connection.execute(text(marked))
     store.search.index_missing()
     store.verdicts.add([make_judged(number) for number in range(MANY)], sessions=["s"] * MANY)

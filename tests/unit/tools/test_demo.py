@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tools.demo import DemoSettings, discard_stale, refuse_other_clips
+from tools.demo import DemoSettings, class_score_table, discard_stale, refuse_other_clips
 
 from made_dataset import make_dataset
+from vigil.errors import UsageError
 from vigil.manifest import read_manifest
 from vigil.serving.server import free_port
 from vigil.training.output import RunRecord, write_run_record
@@ -114,3 +115,26 @@ def test_a_stopped_demo_waits_until_its_training_has_ended_in_order(tmp_path: Pa
     (os.killpg if sign == signal.SIGINT else os.kill)(demo.pid, sign)
     assert demo.wait(timeout=HANG_S) != 0
     assert "saved" in log.read_text()
+
+
+def test_the_demo_of_nine_classes_has_a_folder_and_a_record_of_its_own(tmp_path: Path) -> None:
+    assert (DemoSettings().out, DemoSettings(task="anomaly9").out) == (Path("demo-out"), Path("demo-anomaly9"))
+    assert DemoSettings(task="anomaly9", clips=Path("/a/mine"), seed=3).out == Path("demo-anomaly9-of-mine-seed-3")
+    assert DemoSettings().made_from == {"clips": None, "seed": 0}
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "made-from.json").write_text(json.dumps(DemoSettings(task="anomaly9").made_from))
+    refuse_other_clips(DemoSettings(task="anomaly9", named_out=tmp_path / "out"))
+    with pytest.raises(UsageError, match="holds the demo of drawn clips of anomaly9 with seed 0"):
+        refuse_other_clips(DemoSettings(named_out=tmp_path / "out"))
+
+
+def test_a_table_of_classes_has_intervals_and_the_majority_beside_them() -> None:
+    found = {
+        "n": 600, "macro_f1": 0.9, "macro_f1_ci95": [0.87, 0.92], "macro_f1_majority": 0.04, "accuracy": 0.91,
+        "accuracy_ci95": [0.88, 0.93], "macro_average_precision": 0.95, "macro_average_precision_ci95": None,
+        "ece": 0.02,
+    }  # fmt: skip
+    table = class_score_table({name: {"classes": found} for name in ("base", "lora")})
+    assert [list(column.cells)[1] for column in table.columns] == [
+        "lora", "600", "0.900 [0.870, 0.920]", "0.040", "0.910 [0.880, 0.930]", "0.950", "0.020",
+    ]  # fmt: skip

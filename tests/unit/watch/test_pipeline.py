@@ -1,7 +1,7 @@
 import numpy as np
 
 from vigil.frames import Frame
-from vigil.watch.pipeline import MotionGate
+from vigil.watch.gate import MotionGate
 from vigil.windows import EncodedFrame, Window
 
 

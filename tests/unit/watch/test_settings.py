@@ -1,15 +1,16 @@
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from vigil.config import find_config, read_yaml
+from vigil.config import config_root, find_config, read_yaml
 from vigil.errors import ConfigError, UsageError, VigilError
-from vigil.rules import CameraRules, DurationSettings, HysteresisSettings
+from vigil.rules import CameraRules, CameraTask, DurationSettings, HysteresisSettings
 from vigil.rules.camera_rules import OwnThresholds
-from vigil.sources.address import find_sources
-from vigil.watch.settings import WatchSettings, load_watch_settings
+from vigil.sources.address import SourceEntry, find_sources
+from vigil.watch.gate import USUAL_MOTION
+from vigil.watch.settings import WatchSettings, ask_sources, load_watch_settings
 
 
 def test_options_beat_the_file_and_set_beats_options() -> None:
@@ -163,6 +164,26 @@ def test_the_default_file_lists_every_setting_with_its_default() -> None:
     assert load_watch_settings("default", {}, []) == WatchSettings()
 
 
+def test_sentences_are_asked_of_every_source_beside_its_own_questions_and_none_takes_them_away() -> None:
+    own = SourceEntry(url="rtsp://10.0.0.7/1", name="door", tasks=("fall",))
+    first, second = ask_sources([own, "1"], ["有烟吗", "Is it dark?"])
+    smoke, dark = CameraTask(ask="有烟吗"), CameraTask(ask="Is it dark?")
+    assert first == replace(own, tasks=("fall", smoke, dark))
+    [address] = find_sources([second])
+    assert address.rules == CameraRules(tasks=(smoke, dark))
+    [left] = find_sources([ask_sources(["yard=rtsp://10.0.0.8/1"], ["none"])[0]])
+    assert left.name == "yard" and left.rules is not None and left.rules.to_text() == "{}"
+    with pytest.raises(UsageError, match="at most 500 characters"):
+        ask_sources(["1"], ["x" * 100_000])
+
+
+@pytest.mark.parametrize("name", ["yard", "大门"])
+def test_a_source_of_the_settings_may_be_named_by_its_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine.yaml").write_text(MAPPED, encoding="utf-8")
+    settings = load_watch_settings(str(tmp_path / "mine.yaml"), {"sources": (name, "2")}, [])
+    assert [each.name for each in find_sources(settings.sources)] == [name, "webcam 2"]
+
+
 MAPPED = """
 sources:
   - yard=rtsp://10.0.0.8/1
@@ -251,3 +272,23 @@ def test_a_source_that_says_something_wrong_is_told_with_its_number(tmp_path: Pa
     (tmp_path / "mine.yaml").write_text(f"sources: [{source}]\n")
     with pytest.raises(VigilError, match=said):
         load_watch_settings(str(tmp_path / "mine.yaml"), {}, [])
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (config_root() / "watch").glob("*.yaml")))
+def test_every_shipped_file_of_settings_is_loaded(name: str) -> None:
+    assert load_watch_settings(name, {}, []).rules
+
+
+@pytest.mark.parametrize(
+    ("said", "threshold"),
+    [
+        ({}, 0.0),
+        ({"gate": "motion"}, USUAL_MOTION),
+        ({"gate": "motion", "motion_gate": 2.0}, 2.0),
+        ({"motion_gate": 2.0}, 2.0),
+    ],
+)
+def test_the_gate_skips_what_moves_less_than_is_said_or_than_was_found_safe(
+    said: dict[str, Any], threshold: float
+) -> None:
+    assert WatchSettings(**said).motion_threshold == threshold

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vigil.frames import Frame
-from vigil.watch.window_queue import WindowQueue
+from vigil.watch.window_queue import QueuedWindow, WindowQueue
 from vigil.windows import EncodedFrame, Window
 
 
@@ -26,7 +26,7 @@ def test_a_live_lane_drops_its_oldest_and_hands_it_back_in_its_place() -> None:
     async def run() -> list[tuple[int, bool]]:
         lane = WindowQueue(size=2, live=True)
         for index in range(5):
-            lane.put(window(index))
+            lane.put(QueuedWindow(window(index)))
         lane.end()
         await asyncio.sleep(0)
         return await taken(lane)
@@ -40,7 +40,7 @@ def test_a_full_lane_of_a_file_makes_its_reader_wait() -> None:
 
         def read() -> None:
             for index in range(6):
-                lane.put(window(index))
+                lane.put(QueuedWindow(window(index)))
             lane.end()
 
         reader = threading.Thread(target=read)

@@ -1,0 +1,123 @@
+"""The views that a camera usually has, as coarse pictures, to tell whether it still looks the same way.
+
+Two pictures are compared by the correlation of their brightness gradients (-1 to 1), which neither the light nor the
+exposure changes much. A camera has a few views: by day, by night under infrared light, each position of a patrol.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Grey: TypeAlias = NDArray[np.float32]
+Visible: TypeAlias = NDArray[np.bool_]
+
+COARSE_WH = (48, 36)
+SAME_FROM = 0.3
+"""Pictures whose gradients correlate less show another view: measured in docs/measurements/camera.md."""
+
+LEARN_S = 20.0
+"""A first view is known after so many seconds."""
+
+ACCEPT_S = 1800.0
+"""Another view that stays for so long is one of the camera's views from then on."""
+
+MOST_VIEWS = 4
+PACE = 0.03
+"""The share of each new picture in a view, so that it follows daylight within minutes."""
+
+LEAST_STRUCTURE = 0.5
+"""Grey levels per coarse pixel, root mean square: below, there is nothing to recognise a view by."""
+
+
+@dataclass(slots=True)
+class View:
+    """One view: its average picture, how sharp it is, and for how many seconds it was seen."""
+
+    picture: Grey
+    visible: Visible
+    sharpness: float
+    seen_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """How a picture compares with the known views: the best correlation, and the sharpness of that view."""
+
+    correlation: float
+    sharpness: float
+
+
+class KnownViews:
+    """Learns the views of one camera from its pictures, in their order."""
+
+    def __init__(self) -> None:
+        self._views: list[View] = []
+        self._candidate: View | None = None
+
+    def match(self, picture: Grey, visible: Visible) -> Match | None:
+        """Compares a coarse picture (48 x 36, grey levels) with the known views; None if there is none, or no light.
+
+        `visible` says which of its pixels no mask covers.
+        """
+        best = self._best(picture, visible)
+        return None if best is None else Match(best[0], best[1].sharpness)
+
+    def learn(
+        self, picture: Grey, visible: Visible, *, sharpness: float, seconds: float, is_sharp: bool = True
+    ) -> None:
+        """Takes in a picture, `seconds` newer than the one before; one that is out of focus tells no sharpness."""
+        if structure(picture, visible) < LEAST_STRUCTURE:
+            return
+        seen = View(picture, visible, sharpness, seconds)
+        best = self._best(picture, visible)
+        if best is not None and best[0] >= SAME_FROM:
+            self._candidate = None
+            _blend(best[1], seen, is_sharp=is_sharp)
+            return
+        if self._candidate is None or _correlation(self._candidate, seen) < SAME_FROM:
+            self._candidate = seen
+        else:
+            _blend(self._candidate, seen, is_sharp=True)
+        if self._candidate.seen_s >= (ACCEPT_S if self._views else LEARN_S):
+            self._views = [*self._views, self._candidate][-MOST_VIEWS:]
+            self._candidate = None
+
+    def _best(self, picture: Grey, visible: Visible) -> tuple[float, View] | None:
+        if not self._views or structure(picture, visible) < LEAST_STRUCTURE:
+            return None
+        seen = View(picture, visible, 0.0)
+        return max(((_correlation(view, seen), view) for view in self._views), key=lambda each: each[0])
+
+
+def structure(picture: Grey, visible: Visible) -> float:
+    """How much there is to recognise in a coarse picture: the root mean square of its gradients."""
+    x, y = _gradients(picture)
+    return float(np.sqrt(np.mean((x**2 + y**2)[visible]))) if visible.any() else 0.0
+
+
+def _blend(view: View, seen: View, *, is_sharp: bool) -> None:
+    # The first pictures count alike, so that a view does not remain what its first picture happened to show.
+    pace = max(PACE, min(1.0, seen.seen_s / (view.seen_s + seen.seen_s)))
+    view.picture = view.picture + pace * (seen.picture - view.picture)
+    view.visible = seen.visible
+    view.seen_s += seen.seen_s
+    if is_sharp:
+        view.sharpness += pace * (seen.sharpness - view.sharpness)
+
+
+def _gradients(picture: Grey) -> tuple[Grey, Grey]:
+    smooth = cv2.GaussianBlur(picture, (0, 0), 0.8)
+    x = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=3, scale=0.125)
+    y = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=3, scale=0.125)
+    return np.asarray(x, np.float32), np.asarray(y, np.float32)
+
+
+def _correlation(one: View, other: View) -> float:
+    both = one.visible & other.visible
+    (ax, ay), (bx, by) = _gradients(one.picture), _gradients(other.picture)
+    together = float(np.sum((ax * bx + ay * by)[both]))
+    sizes = float(np.sum((ax**2 + ay**2)[both])) * float(np.sum((bx**2 + by**2)[both]))
+    return together / np.sqrt(sizes) if sizes > 0 else 0.0
