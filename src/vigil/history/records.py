@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeAlias
 
 from vigil.events import Event, Mark
+from vigil.history.event_kinds import kinds_named
 from vigil.history.question import HistoryQuestion
 from vigil.observation import Observation
 from vigil.store import Store
@@ -129,7 +130,8 @@ def _best(
 ) -> dict[Key, RankedRow]:
     """What matches, best first, and last the events that no word can find."""
     ranked, words, span = store.ranked, question.words, question.span
-    rows = _keyed("event", ranked.events(words, span, limit=CANDIDATES))
+    # Of those that match alike, the ones whose words do come first.
+    rows = _better(_keyed("event", ranked.events(words, span, limit=CANDIDATES)), _named(store, question))
     rows |= _keyed("observation", ranked.observations(words, span, limit=CANDIDATES))
     order = sorted((key for key in rows if rows[key].score >= matches_from), key=lambda key: -rows[key].score)
     if meaning is not None:
@@ -138,6 +140,23 @@ def _best(
     undescribed = _keyed("event", ranked.newest_events(span, limit=UNDESCRIBED, undescribed_only=True))
     best = {key: rows[key] for key in order[: max(1, limit - len(undescribed))]}
     return best | {key: row for key, row in undescribed.items() if key not in best}
+
+
+def _named(store: Store, question: HistoryQuestion) -> dict[Key, RankedRow]:
+    """The newest events of the kinds that a question names."""
+    span, rows = question.span, list[RankedRow]()
+    for kind, score in kinds_named(question.words, store.ranked.event_kinds(span)).items():
+        rows += store.ranked.events_of_kind(kind, span, score=score, limit=CANDIDATES)
+    return _keyed("event", rows)
+
+
+def _better(one: Mapping[Key, RankedRow], other: Mapping[Key, RankedRow]) -> dict[Key, RankedRow]:
+    """The rows of both; of those in both, the one with the higher score."""
+    rows = dict(one)
+    for key, row in other.items():
+        if key not in rows or rows[key].score < row.score:
+            rows[key] = row
+    return rows
 
 
 def _keyed(kind: RecordKind, rows: Sequence[RankedRow]) -> dict[Key, RankedRow]:

@@ -52,6 +52,18 @@ class RankedRow:
     happened_utc: str
 
 
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """What made an event and what it shows: its rule, its task and its class; empty where there is none."""
+
+    rule: str
+    task: str
+    label: str
+
+
+MOST_KINDS = 500
+
+
 class RankedSearch:
     """Ranked full-text search in a store; each call is one transaction and raises StoreError if it fails."""
 
@@ -87,6 +99,20 @@ class RankedSearch:
         with self._database.reading("reading events") as connection:
             rows = connection.execute(query.order_by(events.c.happened_utc.desc()).limit(limit))
             return [RankedRow(row.id, 1.0, row.happened_utc) for row in rows]
+
+    def event_kinds(self, span: HistorySpan) -> list[EventKind]:
+        """The kinds of events of a span, at most 500."""
+        query = select(events.c.rule, events.c.task, events.c.label).where(*event_conditions(span)).distinct()
+        with self._database.reading("reading kinds of events") as connection:
+            return [EventKind(*row) for row in connection.execute(query.limit(MOST_KINDS))]
+
+    def events_of_kind(self, kind: EventKind, span: HistorySpan, *, score: float, limit: int) -> list[RankedRow]:
+        """The newest events of a kind in a span, each with this score."""
+        query = select(events.c.id, events.c.happened_utc).where(*event_conditions(span))
+        query = query.where(events.c.rule == kind.rule, events.c.task == kind.task, events.c.label == kind.label)
+        with self._database.reading("reading events") as connection:
+            rows = connection.execute(query.order_by(events.c.happened_utc.desc()).limit(limit))
+            return [RankedRow(row.id, score, row.happened_utc) for row in rows]
 
     def spread_observations(self, span: HistorySpan, *, limit: int) -> list[RankedRow]:
         """At most so many observations of a span, spread evenly over it, newest first."""

@@ -52,6 +52,20 @@ def test_what_matches_is_found_with_what_belongs_to_it(store: Store) -> None:
     assert ids(store, "white van in the yard") == ["o2", "e2"] and ids(store, "谁拿了雨伞") == ["o3", "e2"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["was there a fight in the yard?", "any fighting", "有人打架吗", "yard 剧烈冲突"],
+    ids=["en", "form", "zh", "class"],
+)
+def test_an_event_is_found_by_what_its_rule_and_class_are_called(store: Store, text: str) -> None:
+    yard = next(camera.id for camera in store.cameras.all() if camera.name == "yard")
+    told = {"text": "they push each other", "camera_id": yard, "epoch_s": EPOCH_S, "onset_s": 7.0, "end_s": 9.0}
+    store.events.save(make_event(id="e3", task="anomaly9", rule="incident", label="剧烈冲突", **told))
+    store.events.save(make_event(id="e4", task="fight_en", rule="fight_en", **told))
+    assert {"e3", "e4"} & set(ids(store, text))
+    assert "e4" not in ids(store, "is somebody loitering in the yard?")
+
+
 def test_where_nothing_matches_nothing_is_found(store: Store) -> None:
     nothing = found(store, "后门有人骑马吗")
     assert nothing.is_empty and (nothing.events, nothing.observations, nothing.watches) == (1, 1, 0)
