@@ -134,7 +134,9 @@ async def measure(endpoint: Endpoint, pid: int, sampling: FrameSampling, *, wind
                     result.wall_ms[questions, way].append(wall_ms)
                     if pid:
                         result.cpu_ms[questions, way].append(1000 * (cpu_s(pid) - cpu))
-            print(f"round {number} of {windows}", file=sys.stderr)
+            # A model of true size takes minutes a round without a GPU: each is told as it ends.
+            told = ", ".join(f"{q} {way} {ms[-1]:.0f} ms" for (q, way), ms in result.wall_ms.items())
+            print(f"round {number} of {windows}: {told or 'not counted'}", file=sys.stderr)
     return result
 
 

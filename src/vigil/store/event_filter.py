@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias, get_args
 from vigil.errors import UsageError
 from vigil.events import Tier
 from vigil.store.event_record import EVENT_STATES, EventState
+from vigil.store.times import require_order
 
 TIERS = (Tier.LOW, Tier.MEDIUM, Tier.HIGH)
 
@@ -51,5 +52,4 @@ class EventFilter:
             raise UsageError(f"no event is marked {self.mark!r}; there are {', '.join(get_args(MarkFilter))}")
         if self.state not in (None, *EVENT_STATES):
             raise UsageError(f"there is no state {self.state!r}; there are {', '.join(EVENT_STATES)}")
-        if self.since_utc and self.until_utc and self.since_utc > self.until_utc:
-            raise UsageError(f"nothing lies between {self.since_utc} and {self.until_utc}: the times are the wrong way")
+        require_order(self.since_utc, self.until_utc)

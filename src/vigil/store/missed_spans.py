@@ -18,7 +18,7 @@ from vigil.events import new_id
 from vigil.store.cameras import CAMERA_ID, is_of, is_unknown
 from vigil.store.database import Database
 from vigil.store.schema import cameras, missed_spans
-from vigil.store.times import utc_now
+from vigil.store.times import require_order, utc_now
 
 LONGEST_NOTE = 4000
 LONGEST_WHO = 200
@@ -63,8 +63,7 @@ class MissedFilter:
     also_taken_back: bool = False
 
     def __post_init__(self) -> None:
-        if self.since_utc and self.until_utc and self.since_utc > self.until_utc:
-            raise UsageError(f"nothing lies between {self.since_utc} and {self.until_utc}: the times are the wrong way")
+        require_order(self.since_utc, self.until_utc)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from vigil.store.cameras import is_of, names_and_places
 from vigil.store.database import Database
 from vigil.store.schema import cameras, observations
 from vigil.store.term_index import TermIndex, folded_lines
+from vigil.store.times import require_order
 
 PAGE = 50
 DELETED_AT_ONCE = 500
@@ -50,8 +51,7 @@ class ObservationFilter:
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"limit must be at least 1, not {self.limit}")
-        if self.since_utc and self.until_utc and self.since_utc > self.until_utc:
-            raise UsageError(f"nothing lies between {self.since_utc} and {self.until_utc}: the times are the wrong way")
+        require_order(self.since_utc, self.until_utc)
 
 
 @dataclass(frozen=True, slots=True)

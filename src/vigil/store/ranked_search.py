@@ -14,12 +14,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, func, select
 
-from vigil.errors import UsageError
 from vigil.store.database import Database
 from vigil.store.observations import observation_terms
 from vigil.store.schema import event_search, events, observations
 from vigil.store.search import event_terms
 from vigil.store.term_index import TermIndex, asked_units, fold
+from vigil.store.times import require_order
 
 MOST_UNITS = 32
 """The rarest words of a question that are looked for; the others say little and are in many rows."""
@@ -40,8 +40,7 @@ class HistorySpan:
     camera_ids: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.since_utc and self.until_utc and self.since_utc > self.until_utc:
-            raise UsageError(f"nothing lies between {self.since_utc} and {self.until_utc}: the times are the wrong way")
+        require_order(self.since_utc, self.until_utc)
 
 
 @dataclass(frozen=True, slots=True)

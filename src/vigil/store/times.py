@@ -27,6 +27,12 @@ def utc_now() -> str:
     return format_utc(time.time())
 
 
+def require_order(since_utc: str | None, until_utc: str | None) -> None:
+    """Raises UsageError if a span (None: open) ends before it begins."""
+    if since_utc and until_utc and since_utc > until_utc:
+        raise UsageError(f"nothing lies between {since_utc} and {until_utc}: the times are the wrong way")
+
+
 class SteadyClock:
     """`time.time()`, but never ahead of the time that has passed since it was made.
 

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Iterator
 
 from vigil.errors import UsageError
+from vigil.questions import Question
 from vigil.sources.address import Address
 from vigil.sources.live_masks import LiveMasks
 from vigil.watch.live_rules import LiveRules, WatchRules
@@ -173,6 +174,11 @@ class SourceSet:
         self._closed = True
         for managed in self._by_name.values():
             managed.remove("stopped")
+
+    def sentence_questions(self) -> dict[str, Question]:
+        """The questions made of sentences that the sources are asked now, by their names."""
+        tasks = [task for managed in self for task in managed.rules.tasks if task.task.ask]
+        return {task.question.name: task.question for task in tasks}
 
     def named(self, name: str) -> ManagedSource:
         """The source with this name; raises UsageError if there is none."""

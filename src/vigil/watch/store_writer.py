@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 RETRY_S = 5.0
 FLUSH_S = 0.25
 PRUNE_S = 300.0
+MOST_BEFORE_EVENT = 200
+"""The most verdicts that are written before an event is."""
+
 SAVE_TIMEOUT_S = 2.0
 """How long publishing an alarm waits for it to be durable: a write takes milliseconds, a lock may last forever."""
 
@@ -292,12 +295,20 @@ class StoreWriter:
 
     async def _write_everything(self) -> bool:
         async with self._writing:
-            return await self._run(self._first_writes() + self._verdicts.writes() + self._observations.writes())
+            verdicts = [] if self._are_verdicts_first else self._verdicts.writes()
+            return await self._run(self._first_writes() + verdicts + self._observations.writes())
 
     def _first_writes(self) -> list[StoreWrite]:
         # In this order: recording published changes first keeps them from being published late when a session starts,
-        # and events left open by an earlier session are closed before this session's first event is written.
-        return [*self._published_writes(), *self._pending_session_writes(), *self._event_writes()]
+        # and events left open by an earlier session are closed before this session's first event is written. Verdicts
+        # come before the event that they make, so that a watch that is killed between finds them in the log and goes on
+        # with that event; many of them, as after a failure of the store, must not hold up an alarm.
+        verdicts = self._verdicts.writes() if self._are_verdicts_first else []
+        return [*self._published_writes(), *self._pending_session_writes(), *verdicts, *self._event_writes()]
+
+    @property
+    def _are_verdicts_first(self) -> bool:
+        return len(self._events) > 0 and len(self._verdicts) <= MOST_BEFORE_EVENT
 
     def _published_writes(self) -> list[StoreWrite]:
         if self.is_behind():

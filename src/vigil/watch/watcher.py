@@ -21,11 +21,9 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
-from vigil.events import EventChange
 from vigil.judge import Judge
 from vigil.judge.circuit_breaker import CircuitBreaker
 from vigil.observation import Observation
-from vigil.questions import Question
 from vigil.rules.site_count import SiteTallies
 from vigil.sources.address import Address
 from vigil.sources.live_masks import LiveMasks
@@ -34,6 +32,7 @@ from vigil.store import Store
 from vigil.verdict import Answer, Cause, JudgedWindow, Outcome, Verdict, WindowAnswers
 from vigil.watch.camera_ids import CameraIds
 from vigil.watch.camera_lookup import look_up_camera
+from vigil.watch.change_publisher import ChangePublisher
 from vigil.watch.descriptions import AlarmDescriber, await_description, with_text
 from vigil.watch.live_rules import LiveRules, WatchRules
 from vigil.watch.media_recorder import MediaRecorder
@@ -100,6 +99,7 @@ class Watcher:
         self._files = asyncio.Semaphore(settings.files_at_once)
         self._describer = AlarmDescriber(self.breaker, settings)
         self._recorder = MediaRecorder(store, settings)
+        self._changes = ChangePublisher(self.writer, self.observers, self._recorder, self.supervisor)
         self._semantic_log = SemanticLog(
             self.breaker,
             settings.observe,
@@ -132,7 +132,7 @@ class Watcher:
         async with AsyncExitStack() as stack:
             stack.callback(self.observers.on_close)
             stack.push_async_callback(self._close_all)
-            self._publish_late()
+            self._changes.publish_late(partial(self._keys_of, [*self.addresses.values()]))
             for name, task in self._background_tasks().items():
                 stack.callback(asyncio.create_task(self.supervisor.keep(name, task)).cancel)
             stack.push_async_callback(self._semantic_log.close)
@@ -209,7 +209,7 @@ class Watcher:
     async def _watch_until_done(self, managed: ManagedSource) -> None:
         """Looks up the camera id, then watches the source, again after each pause, until it ends or is removed."""
         await look_up_camera(managed, self._cameras, self.observers.on_state)
-        await self.calibrations.update(self._sentences())
+        await self.calibrations.update(self._sources.sentence_questions())
         while await managed.wait_until_unpaused():
             await self._watch_once(managed)
             if not managed.finished():
@@ -275,7 +275,7 @@ class Watcher:
                 self._log(judged)
                 self.observers.on_result(judged)
             with self.supervisor.survives(source.name, "closing the open event"):
-                await self._apply(source, partial(source.rules.finish, FAILED))
+                await self._changes.apply(source, partial(source.rules.finish, FAILED))
         if self.writer is not None:
             because = source.state.detail or str(source.state.stage)
             self.writer.end_session(source.name, because=because)
@@ -328,7 +328,7 @@ class Watcher:
                 await results.put((judged, await self._apply_rule(source, window, judged)))
         await self._semantic_log.finish(source)
         with self.supervisor.survives(source.name, "closing the open event"):
-            await self._apply(source, partial(source.rules.finish, source.end_reason))
+            await self._changes.apply(source, partial(source.rules.finish, source.end_reason))
         await results.put(None)
 
     async def _apply_rule(
@@ -339,7 +339,7 @@ class Watcher:
         # killed first.
         self._log(judged)
         self.observers.on_verdict(judged)
-        changes = await self._apply(source, partial(source.push, judged))
+        changes = await self._changes.apply(source, partial(source.push, judged))
         await self._semantic_log.offer(source, window, judged)
         return await self._describer.start(window, judged, changes, source.state)
 
@@ -371,7 +371,7 @@ class Watcher:
             return judged
         source.state.tokens += answer.tokens
         if answer.text:
-            await self._apply(source, partial(source.rules.describe, judged.window, answer.text))
+            await self._changes.apply(source, partial(source.rules.describe, judged.window, answer.text))
         judged = replace(judged, verdict=with_text(judged.verdict, answer))
         self._log(judged)
         return judged
@@ -388,52 +388,15 @@ class Watcher:
         verdict = Verdict(outcome=Outcome.UNKNOWN, cause=Cause.WORDS_ONLY, text=observation.text)
         judged = source.judged(window, WindowAnswers(verdict, {answer.question or observation.question: answer}))
         with self.supervisor.survives(source.name, f"applying the rules to the observation of window {window.index}"):
-            await self._apply(source, partial(source.observe, judged))
+            await self._changes.apply(source, partial(source.observe, judged))
 
     def _log(self, judged: JudgedWindow) -> None:
         if self.writer is not None:
             self.writer.queue_verdict(judged)
 
-    async def _apply(self, source: SourcePipeline, act: Callable[[], Sequence[EventChange]]) -> Sequence[EventChange]:
-        """Applies the event rules and records the changes under a lock, so that changes are published in order."""
-        async with source.rules_lock:
-            changes = source.placed(act())
-            for change in changes:
-                await self._record_change(source, change)
-        return changes
-
-    async def _record_change(self, source: SourcePipeline, change: EventChange) -> None:
-        """Stores a change, then publishes it, so a published alarm is durable; publishes it even if storing fails."""
-        with self.supervisor.survives(source.name, f"storing event {change.event.id}"):
-            await self._store_change(source, change)
-            if self.writer is not None:
-                change = replace(change, sequence=self.writer.sequence_of(change))
-        source.count_change(change)
-        with self.supervisor.survives(source.name, f"the media of event {change.event.id}"):
-            self._recorder.on_change(source, change)
-        self._publish(change)
-
-    async def _store_change(self, source: SourcePipeline, change: EventChange) -> None:
-        """Stores the event of a change; waits for it to be durable, except for `grew`."""
-        if self.writer is not None and change.kind == "grew":
-            self.writer.queue_event(change.event)
-        elif self.writer is not None and not await self.writer.save_event(change.event, unpublished=change.kind):
-            log.error("event %s of %s is announced but not stored", change.event.id, source.name)
-
-    def _publish(self, change: EventChange) -> None:
-        self.observers.on_change(change)
-        if self.writer is not None and change.kind != "grew":
-            self.writer.count_published(change)
-
-    def _publish_late(self) -> None:
-        """Publishes changes that an earlier watcher stored but did not publish, for unwatched sources too."""
-        if self.writer is not None:
-            self.writer.on_late = self.observers.on_change
-            self.writer.is_behind = lambda: self.observers.is_behind
-            addresses = list(self.addresses.values())
-            self.writer.publish_late_events(
-                excluded=lambda: {key for each in addresses for key in (each.name, self._cameras.of(each))}
-            )
+    def _keys_of(self, addresses: Sequence[Address]) -> set[str]:
+        """The names and camera ids of sources; called in the writer thread."""
+        return {key for each in addresses for key in (each.name, self._cameras.of(each))}
 
     def _publish_unreadable(self, state: SourceState, detail: str) -> None:
         verdict = Verdict.unknown(Cause.UNREADABLE, detail=detail)
@@ -456,15 +419,10 @@ class Watcher:
         if self.writer is None:
             return {}
         return {
-            "calibrating questions on marks": partial(self.calibrations.follow, self._sentences),
+            "calibrating questions on marks": partial(self.calibrations.follow, self._sources.sentence_questions),
             "writing into the store": self.writer.flush_periodically,
             "deleting old media": partial(self.writer.prune_periodically, self.settings.retention),
         }
-
-    def _sentences(self) -> dict[str, Question]:
-        """The questions made of sentences that the sources are asked now, by their names."""
-        tasks = [task for managed in self._sources for task in managed.rules.tasks if task.task.ask]
-        return {task.question.name: task.question for task in tasks}
 
     async def _tick_periodically(self, source: SourcePipeline) -> None:
         """Closes the event of a lost live source when it is due, although no windows arrive."""
@@ -472,7 +430,7 @@ class Watcher:
             await asyncio.sleep(1.0)
             if source.state.live and source.state.stage is SourceStatus.LOST:
                 with self.supervisor.survives(source.name, "closing an event that is lost from sight"):
-                    await self._apply(source, partial(source.tick, source.now_s))
+                    await self._changes.apply(source, partial(source.tick, source.now_s))
 
     def _start_delay_s(self, share: float) -> float:
         """Spreads the sources' starts over one stride, so that their windows do not all fall due at the same moment."""
