@@ -8,7 +8,7 @@ by their own index first, and only those are sorted.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, literal_column, or_, select, text, tuple_
 
 from vigil.errors import UsageError
 from vigil.events import Tier
@@ -124,7 +124,9 @@ def _plain_conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
 def _is_of_class(label: str) -> ColumnElement[bool]:
     """Matches by the valid class, among the few events where it can be this one."""
     corrected = select(mark_rows.c.event_id).where(mark_rows.c.label == label)
-    return and_(or_(events.c.label == label, events.c.id.in_(corrected)), marks.valid_label() == label)
+    # The index holds events of some class alone, so that others cost nothing; SQLite uses it where that is said.
+    has_label = and_(events.c.label == label, events.c.label != literal_column("''"))
+    return and_(or_(has_label, events.c.id.in_(corrected)), marks.valid_label() == label)
 
 
 def _is_in_state(state: EventState | None) -> ColumnElement[bool]:

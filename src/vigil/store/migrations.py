@@ -273,7 +273,7 @@ MIGRATIONS = (
             "ALTER TABLE events ADD COLUMN label VARCHAR NOT NULL DEFAULT ''",
             "ALTER TABLE event_windows ADD COLUMN label VARCHAR NOT NULL DEFAULT ''",
             "ALTER TABLE marks ADD COLUMN label VARCHAR NOT NULL DEFAULT ''",
-            "CREATE INDEX events_by_label ON events (label, happened_utc, id)",
+            "CREATE INDEX events_by_label ON events (label, happened_utc, id) WHERE label <> ''",
             "CREATE INDEX marks_by_label ON marks (label)",
         ),
     ),

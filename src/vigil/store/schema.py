@@ -146,7 +146,7 @@ event_windows = Table(
     Column("start_s", Double, nullable=False),
     Column("end_s", Double, nullable=False),
     Column("p_alarm", Double),
-    Column("label", SafeText, nullable=False, server_default=""),
+    Column("label", String, nullable=False, server_default=""),
     Column("p_raw", Double),
 )
 
