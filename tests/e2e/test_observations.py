@@ -67,7 +67,7 @@ def test_what_an_rtsp_camera_shows_makes_an_event_of_the_right_seconds(tmp_path:
         seen = store.observations.find()
     lit = [each for each in seen if each.fields is not None and each.fields["lights"] == "on"]
     assert event.onset_s == lit[0].start_s and event.end_s == lit[-1].end_s
-    assert (event.end_s or 0.0) - event.onset_s == pytest.approx(LIT_S[1] - LIT_S[0], abs=2.5)
+    assert LIT_S[0] - 2.5 <= event.onset_s < (event.end_s or 0.0) <= LIT_S[1] + 2.5
     assert event.text == "hall; lights on" and event.tier == "low"
     [state] = summary.sources
     assert state.observations == len(seen) >= 8 and state.observations_as_words == 0

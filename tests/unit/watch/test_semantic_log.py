@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import statistics
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from judging import SAMPLING
+from observing import FAST, OFTEN, OneAtATime, is_about_scene, scene, slow_look
 from scripted_server import Reply, Request, ScriptedServer, error, stream
 from vigil.errors import UsageError
 from vigil.store import Store
@@ -22,21 +20,6 @@ from vigil.watch import WatchSettings, WatchSummary
 from vigil.watch.file_outputs import JsonLinesWriter
 from vigil.watch.observe_settings import ObserveSettings
 from watching import Notes, bright_server, film, is_bright, look, watched
-
-OFTEN = ObserveSettings(
-    every_s=4.0, changed_s=1.0, still_s=4.0, change_from=20.0, language="en", camera_tokens_per_min=60_000
-)
-FAST = replace(SAMPLING, fps=8.0)
-"""Four times the usual pace: a window every half second."""
-
-
-def scene(*, lights: str = "on") -> str:
-    said = {"objects": ["door"], "people": [], "actions": ["nothing"], "lights": lights, "place": "hall"}
-    return json.dumps(said | {"confidence": "high"})
-
-
-def is_about_scene(request: Request) -> bool:
-    return "Describe what the picture shows now" in request.text or "one sentence" in request.text
 
 
 def says(request: Request) -> Reply:
@@ -144,54 +127,14 @@ def test_the_budget_bounds_what_is_asked(server: ScriptedServer, tmp_path: Path)
     assert scenes(server) == [] and summary.sources[0].observations_skipped >= 2
 
 
-TOKEN_S = 0.02
-"""How long the slow server writes on a token of an observation."""
-
-VERDICT_S = 0.1
-
-
-class OneAtATime:
-    """Lets time pass as a server does that computes nothing else while it writes an observation."""
-
-    def __init__(self) -> None:
-        self._wrote_s = 0.0
-        self._never = threading.Event()
-
-    def __call__(self, delay_s: float) -> None:
-        if delay_s == TOKEN_S:
-            self._never.wait(TOKEN_S)
-            self._wrote_s = time.monotonic()
-            return
-        left_s = delay_s
-        while left_s > 0:
-            self._never.wait(TOKEN_S)
-            left_s -= TOKEN_S if time.monotonic() - self._wrote_s > 3 * TOKEN_S else 0.0
-
-
-def slow_look(request: Request) -> Reply:
-    """An observation takes five seconds, a verdict a tenth of one."""
-    if is_about_scene(request):
-        return stream(*scene(), *" " * 200, event_delay_s=TOKEN_S)
-    return replace(look(request), delay_s=VERDICT_S)
-
-
-def test_verdicts_of_a_slow_server_are_neither_late_nor_dropped_for_observations(
-    server: ScriptedServer, tmp_path: Path
-) -> None:
-    video = film(tmp_path / "a.mp4", seconds=14)
+def test_observations_of_a_slow_server_give_way_to_verdicts(server: ScriptedServer, tmp_path: Path) -> None:
     server.default, server.let_pass = slow_look, OneAtATime()
-    latencies: dict[bool, list[float]] = {}
-    for is_on in (False, True):
-        notes = Notes()
-        observe = replace(OFTEN, every_s=1.0, changed_s=0.5, still_s=1.0) if is_on else ObserveSettings()
-        summary = watch(server, video, notes, observe=observe, realtime=True, sampling=FAST)
-        [state] = summary.sources
-        assert (state.dropped, state.failed) == (0, 0), state.unknown
-        latencies[is_on] = [judged.verdict.latency_ms for judged in notes.told_]
-    # They were begun, and gave way: one alone would have made a verdict wait for five seconds.
-    assert state.observations_skipped >= 1 and len(scenes(server)) >= 1 and state.observations == 0
-    assert statistics.median(latencies[True]) < 2 * statistics.median(latencies[False]) + 50
-    assert max(latencies[True]) < max(latencies[False]) + 1500
+    observe = replace(OFTEN, every_s=1.0, changed_s=0.5, still_s=1.0)
+    video = film(tmp_path / "a.mp4", seconds=14)
+    [state] = watch(server, video, Notes(), observe=observe, realtime=True, sampling=FAST).sources
+    # One that did not give way would have made a verdict wait for its five seconds, and been finished. How late
+    # verdicts are with and without observations is told by benchmarks/observations.py.
+    assert state.failed == 0 and state.observations == 0 and state.observations_skipped >= 1
 
 
 def test_those_under_way_end_with_the_watch(server: ScriptedServer, tmp_path: Path) -> None:
@@ -208,7 +151,7 @@ def test_those_under_way_end_with_the_watch(server: ScriptedServer, tmp_path: Pa
     asyncio.run(
         watched(server, [video], notes, observe=OFTEN, describe="never", realtime=True, on_start=stop_once_observed)
     )
-    assert time.monotonic() - began_s < 60 and notes.observations == []
+    assert time.monotonic() - began_s < 200 and notes.observations == []
     assert all(judged.verdict.cause in (None, Cause.CANCELLED, Cause.DROPPED) for judged in notes.told_)
 
 
