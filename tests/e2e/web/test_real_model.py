@@ -191,7 +191,8 @@ def test_a_server_killed_takes_its_engine_with_it_and_started_again_answers_agai
         )
         page = visitors.visit(site.url)
         ask(page, QUESTION, attached=clip)
-        assert ["EngineCore" in args for args in living(first.pid)] == [False, True]
+        # In no order: numbers of processes begin anew after the largest.
+        assert sorted("EngineCore" in args for args in living(first.pid)) == [False, True]
         os.kill(first.pid, signal.SIGKILL)
         assert wait_until_gone(first.pid) == []
         status = page.locator("#vigil-status")

@@ -158,7 +158,8 @@ def large(store: Store) -> Store:
             ('e' || :n, 's', 'door', '', '', 0, 1, 0.9, 0, 'low', 'words of event number ' || :n, '',
              CAST(20000 + :n AS VARCHAR), CAST(20000 + :n AS VARCHAR), '', '', :camera, 'fight')"""
         connection.execute(text(insert.replace(":n", "CAST(:n AS INTEGER)")), numbers)
-        connection.execute(text("INSERT INTO event_windows SELECT id, 0, 0, 1, 0.9, '' FROM events"))
+        columns = 'event_id, "window", start_s, end_s, p_alarm'
+        connection.execute(text(f"INSERT INTO event_windows ({columns}) SELECT id, 0, 0, 1, 0.9 FROM events"))
         marked = "INSERT INTO marks SELECT id, 1, 'unsure', 'lena', '', '', '' FROM events WHERE happened_utc < '21500'"
         connection.execute(text(marked))
     store.search.index_missing()

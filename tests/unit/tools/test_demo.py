@@ -94,8 +94,8 @@ while :; do sleep 0.05; done
 TRAIN = """
 import sys
 from pathlib import Path
-from tools import demo, stages
-sys.exit(stages.exit_code_of("demo", lambda: demo._train(Path("data"), Path("out"))))
+from tools import demo, demo_tasks, stages
+sys.exit(stages.exit_code_of("demo", lambda: demo._train(Path("data"), Path("out"), demo_tasks.TASKS["fight"])))
 """
 
 
