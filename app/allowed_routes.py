@@ -151,8 +151,16 @@ _API = {
 }
 
 
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
 def is_open(method: str, path: str) -> bool:
-    """Whether a route is open; `path` is decoded, as in the ASGI scope."""
+    """Whether a route is open; `path` is decoded, as in the ASGI scope.
+
+    A path with a control character is none: where it holds a line break, Starlette takes it past the mounted service.
+    """
+    if CONTROL.search(path):
+        return False
     if path.startswith(f"{API}/"):
         return path in _API.get(method, ())
     if method in READING:

@@ -31,9 +31,7 @@ from ..problems import BusyError, ConflictError, NotFoundError
 from ..web.event_store import open_store
 from .auth import CameraAdmin, CameraOperator, CameraReader, write_down
 from .camera_rules import FIELDS, asked_rules, rules_at, rules_in_force, told_rules
-from .context import ApiContext
-from .schemas import (
-    EXAMPLE_CAMERA,
+from .camera_schemas import (
     CameraAddress,
     CameraChange,
     CameraListOut,
@@ -43,9 +41,9 @@ from .schemas import (
     HistoryOut,
     MaskOut,
     NewCamera,
-    as_answer,
-    problems,
 )
+from .context import ApiContext
+from .schemas import EXAMPLE_CAMERA, as_answer, problems
 
 TEST_S = 15.0
 """How long an address is tried; a responsive camera answers within a second."""

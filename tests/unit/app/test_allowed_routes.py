@@ -87,6 +87,8 @@ def test_start_pages_can_be_linked_to(method: str, path: str) -> None:
         "/en/gradio_api/file=",
         "/en/\n",
         "/en/gradio_api/queue/data\n",
+        "/api/v1/cameras/\ndoor",
+        "/api/v1/events/a\x7f",
         "/EN/",
         "//en/",
         "",
