@@ -1,6 +1,6 @@
 """How often camera faults are found, how often one is found that is not there, and what it costs.
 
-.venv/bin/python benchmarks/camera_health.py --clips /work/clips --drawn 200 --hours 4 --json camera.json
+.venv/bin/python benchmarks/camera_health.py --clips CLIPS --drawn 200 --hours 4 --json camera.json
 
 Each camera is a view of real clips (looped, with sensor noise) or a drawn scene: 30 s as it is, then 80 s with a fault.
 A fault counts as found if the rule with its usual settings opens an event while it lasts. Events of a fault that was
