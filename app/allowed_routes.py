@@ -71,6 +71,7 @@ API_ROUTES: dict[str, tuple[str, ...]] = {
     "/cameras/{camera}/resume": ("POST",),
     "/cameras/{camera}/strip": ("GET",),
     "/cameras/{camera}/verdicts": ("GET",),
+    "/cameras/{camera}/view": ("POST",),
     "/rules": ("GET",),
     "/events": ("GET",),
     "/events/choices": ("GET",),

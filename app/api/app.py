@@ -22,6 +22,7 @@ from ..problems import problem, problem_of
 from ..web.context import SiteContext
 from .ask import ask_router
 from .camera_rules import rules_router
+from .camera_views import camera_views_router
 from .cameras import cameras_router
 from .context import ApiContext
 from .events import events_router
@@ -75,6 +76,7 @@ def build_api(context: SiteContext) -> FastAPI:
         strips_router(shared),
         speech_router(shared),
         cameras_router(shared),
+        camera_views_router(shared),
         rules_router(shared),
         judge_router(shared),
         ask_router(shared),
