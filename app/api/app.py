@@ -33,6 +33,7 @@ from .live import live_router, make_hub
 from .media import media_router
 from .missed import missed_router
 from .observations import observations_router
+from .reports import reports_router
 from .review import review_router
 from .schemas import Problem
 from .speech import speech_router
@@ -80,6 +81,7 @@ def build_api(context: SiteContext) -> FastAPI:
         rules_router(shared),
         judge_router(shared),
         ask_router(shared),
+        reports_router(shared),
         live_router(shared, hub),
         health_router(shared, hub),
     ):
