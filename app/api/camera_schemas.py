@@ -16,7 +16,7 @@ LONGEST_NAME = 80
 
 
 class MaskOut(Form):
-    """A polygon that is painted over: `privacy` black in everything, `ignore` grey for the model and the motion gate.
+    """A polygon that is painted over: `privacy` black in everything, `ignore` grey for the model and the gate.
 
     Points are shares of the upright picture's width and height, from its upper left corner.
     """

@@ -23,7 +23,7 @@ from vigil.sources.open_capture import Capture, Connected, Disconnected, MasksCh
 from vigil.sources.preview import PreviewEncoder
 from vigil.verdict import JudgedWindow, WindowAnswers
 from vigil.watch.camera_health import CameraHealth
-from vigil.watch.gate import MotionGate
+from vigil.watch.gate import WindowGate, build_gate
 from vigil.watch.live_rules import LiveRules
 from vigil.watch.live_views import LiveViews
 from vigil.watch.observers import WatchObserver
@@ -65,7 +65,7 @@ class SourcePipeline:
         rules: RuleSet,
         live_rules: LiveRules,
         rule_maker: RuleMaker,
-        gate: MotionGate,
+        gate: WindowGate,
         masks: LiveMasks,
         views: LiveViews,
         stop: threading.Event,
@@ -259,8 +259,8 @@ class SourcePipeline:
         for window in windows:
             # The health of the camera and the gate are the last that need raw frames; the queue holds only JPEGs.
             health = self._health.examine(window, self._masks.current, faults=self.live_rules.faults)
-            still = self._gate.is_still(window)
-            self.queue.put(QueuedWindow(window.without_pictures(), is_still=still, health=health))
+            skipped = self._gate.skips(window)
+            self.queue.put(QueuedWindow(window.without_pictures(), is_skipped=skipped, health=health))
 
     def _fail(self, error: SourceError) -> None:
         self._enqueue(self._windower.finish())
@@ -330,7 +330,7 @@ def build_pipeline(
         rules=maker.make_all(live_rules.settings, epoch_s=capture.started_utc_s, schedule=live_rules.schedule),
         live_rules=live_rules,
         rule_maker=maker,
-        gate=MotionGate(settings.motion_threshold),
+        gate=build_gate(motion_threshold=settings.motion_threshold, person_threshold=settings.person_threshold),
         masks=masks,
         views=views,
         stop=stop,

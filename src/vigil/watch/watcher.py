@@ -310,7 +310,7 @@ class Watcher:
         """The answers about a window; dropped, skipped and cancelled windows are not sent to the judge."""
         if entry.is_dropped:
             return WindowAnswers.unknown(Cause.DROPPED, entry.health)
-        if entry.is_still:
+        if entry.is_skipped:
             return WindowAnswers.unknown(Cause.SKIPPED, entry.health)
         if source.is_stopping:
             return WindowAnswers.unknown(Cause.CANCELLED, entry.health)
