@@ -23,8 +23,9 @@ from vigil.synth.actors import (
     choose_activity,
     place_alone,
 )
+from vigil.synth.camera_faults import FAULT_KINDS, DrawnFault, FaultKind
 from vigil.synth.figure import RGBColor
-from vigil.synth.props import FAULT_KINDS, DrawnFault, FaultKind, Fence, Held, Plume, Props, Zone
+from vigil.synth.props import Fence, Held, Plume, Props, Zone
 from vigil.synth.scene import Scene
 
 NORMAL_SCENES: Final[Mapping[str, float]] = MappingProxyType(
