@@ -21,6 +21,12 @@ HOUR_S = 3600.0
 NIGHT = ReportSettings(name="night", shift="22:00-06:00", at="06:15", timezone="Asia/Shanghai", sinks=("hook",))
 
 
+@pytest.fixture(params=("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)))
+def engine(request: pytest.FixtureRequest) -> str:
+    """Every test that has a `store` runs on both databases."""
+    return str(request.param)
+
+
 def at(text: str) -> float:
     """Seconds since 1970 of a time with its offset."""
     return datetime.fromisoformat(text).timestamp()
