@@ -6,11 +6,12 @@ due while nothing ran is sent late. A report is written when it is sent: what is
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from math import floor
 from typing import Protocol
+from urllib.parse import urlencode
 
 from vigil.alerts.report_settings import DueReport, ReportSettings
 from vigil.alerts.settings import AlertSettings, AnySink
@@ -43,6 +44,7 @@ class ReportPlanner:
     def __init__(self, sink: AnySink, alerts: AlertSettings, store: Store, *, clock: Callable[[], float]) -> None:
         self._sink = sink
         self._timezone = alerts.timezone
+        self._link = alerts.link.rstrip("/")
         self._store = store
         self._clock = clock
         self._reports = [report for report in alerts.reports if sink.name in report.sinks]
@@ -66,7 +68,12 @@ class ReportPlanner:
 
     def _due(self, report: ReportSettings, after_s: float, *, now_s: float) -> Sequence[Delivery]:
         due = report.due_between(after_s, now_s, timezone=self._timezone)
-        return [_delivery(self._sink.name, each) for each in due]
+        return [_delivery(self._sink.name, replace(each, link=self._page_of(each))) for each in due]
+
+    def _page_of(self, due: DueReport) -> str:
+        """Where the page of a report is; empty if nobody said where the pages are."""
+        query = urlencode({"day": f"{due.since:%Y-%m-%d}", "shift": due.shift, "timezone": due.timezone})
+        return f"{self._link}/{due.language}/report?{query}" if self._link else ""
 
 
 def _delivery(sink: str, due: DueReport) -> Delivery:
@@ -77,6 +84,8 @@ def _delivery(sink: str, due: DueReport) -> Delivery:
         "since": due.since.isoformat(),
         "until": due.until.isoformat(),
         "due_s": due.due_s,
+        "shift": due.shift,
+        "link": due.link,
         "language": due.language,
         "timezone": due.timezone,
     }
@@ -105,6 +114,8 @@ def due_report(delivery: Delivery) -> DueReport:
         since=since,
         until=until,
         due_s=float(told["due_s"]),
+        shift=str(told.get("shift", "")),
+        link=str(told.get("link", "")),
         language="zh" if told["language"] == "zh" else "en",
         timezone=str(told["timezone"]),
     )

@@ -24,12 +24,18 @@ LONGEST_S = 60 * DAY.total_seconds()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueReport:
-    """One report: which it is, of what time, when it was due (seconds since 1970), and its language and time zone."""
+    """One report: which it is, of what time, when it was due (seconds since 1970), and its language and time zone.
+
+    `shift` is the part of the day that it is about, empty for all of it; `link` is where its page is, empty if the
+    settings do not say under which address people reach the pages.
+    """
 
     name: str
     since: datetime
     until: datetime
     due_s: float
+    shift: str = ""
+    link: str = ""
     language: Literal["en", "zh"] = "en"
     timezone: str = ""
 
@@ -90,6 +96,7 @@ class ReportSettings:
             since=since,
             until=until,
             due_s=self._due(until).timestamp(),
+            shift=self.shift.strip(),
             language=self.language,
             timezone=timezone,
         )

@@ -23,7 +23,7 @@ def write_report(store: Store, due: DueReport, *, now_s: float) -> WrittenReport
     """The report that is due, as Markdown; raises StoreError."""
     found = shift_report(store, TimeRange(due.since, due.until, ""))
     subject = f"{report_title(found, language=due.language)} ({due.name})"
-    text = report_markdown(found, language=due.language)
+    text = report_markdown(found, language=due.language) + (f"\n{due.link}\n" if due.link else "")
     if now_s - due.due_s < LATE_FROM_S:
         return WrittenReport(subject=subject, text=text)
     late, why = LATE[due.language]

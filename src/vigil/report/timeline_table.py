@@ -6,7 +6,7 @@ from vigil.counted import counted
 from vigil.report.tables import align_rows, causes_text, format_number, with_interval
 from vigil.report.timeline import format_seconds
 from vigil.score.metrics import Interval
-from vigil.score.timeline_classes import IncidentClasses
+from vigil.score.timeline_classes import IncidentClasses, VerdictClasses
 from vigil.score.timeline_matching import WindowFigures
 from vigil.score.timeline_scorecard import TimelineFigures, TimelineScore
 
@@ -33,6 +33,7 @@ def _timeline_rows(columns: Sequence[TimelineFigures]) -> list[tuple[str, ...]]:
         ("  guessing", *(format_number(f.window.prevalence) for f in columns)),
         ("windows: ambiguous", *(str(f.ambiguous) for f in columns)),
         ("windows: unknown", *(causes_text(f.unknown) for f in columns)),
+        *_verdict_class_rows(columns),
         ("incidents", *(str(f.incidents) for f in columns)),
         ("found", *(_found(f) for f in columns)),
         ("  same alarms at random", *(format_number(f.found_by_chance) for f in columns)),
@@ -53,13 +54,22 @@ def _incident_class_rows(columns: Sequence[TimelineFigures]) -> list[tuple[str, 
     ]
 
 
-def _right_class(classes: IncidentClasses | None) -> str:
+def _verdict_class_rows(columns: Sequence[TimelineFigures]) -> list[tuple[str, ...]]:
+    if all(figures.verdict_classes is None for figures in columns):
+        return []
+    return [
+        ("windows of an incident: right class", *(_right_class(figures.verdict_classes) for figures in columns)),
+        ("  always the commonest class", *(_commonest_class(figures.verdict_classes) for figures in columns)),
+    ]
+
+
+def _right_class(classes: IncidentClasses | VerdictClasses | None) -> str:
     if classes is None or classes.right_share is None:
         return "- (none found)"
     return f"{classes.right} of {classes.known}: {with_interval(classes.right_share, classes.right_ci95)}"
 
 
-def _commonest_class(classes: IncidentClasses | None) -> str:
+def _commonest_class(classes: IncidentClasses | VerdictClasses | None) -> str:
     return format_number(None if classes is None else classes.commonest_share)
 
 

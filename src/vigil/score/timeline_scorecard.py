@@ -16,7 +16,7 @@ import numpy as np
 from vigil.events import Event
 from vigil.files import write_json
 from vigil.score.metrics import Interval, poisson, wilson
-from vigil.score.timeline_classes import IncidentClasses, incident_classes
+from vigil.score.timeline_classes import IncidentClasses, VerdictClasses, incident_classes, verdict_classes
 from vigil.score.timeline_matching import (
     TOLERANCE_S,
     Detection,
@@ -95,10 +95,12 @@ class TimelineFigures:
     latency_p50_s: float | None
     latency_p95_s: float | None
     classes: IncidentClasses | None = None
+    verdict_classes: VerdictClasses | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The figures as plain data; without `classes` where there are none."""
-        return {key: value for key, value in asdict(self).items() if key != "classes" or value is not None}
+        """The figures as plain data; without classes where there are none."""
+        told = asdict(self)
+        return {name: value for name, value in told.items() if value is not None or not name.endswith("classes")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +185,7 @@ def _figures(
         latency_p50_s=float(np.percentile(latencies, 50)) if latencies else None,
         latency_p95_s=float(np.percentile(latencies, 95)) if latencies else None,
         classes=incident_classes(matchings),
+        verdict_classes=verdict_classes([(video.judged, video.spans) for video in videos]),
     )
 
 

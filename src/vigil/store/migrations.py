@@ -301,6 +301,11 @@ MIGRATIONS = (
             "CREATE TABLE view_requests (camera_id VARCHAR NOT NULL PRIMARY KEY, asked_utc VARCHAR NOT NULL)",
         ),
     ),
+    Migration(
+        19,
+        "the class of each verdict",
+        ("ALTER TABLE verdicts ADD COLUMN label VARCHAR NOT NULL DEFAULT ''",),
+    ),
 )
 
 NUMBERED = {"sqlite": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}

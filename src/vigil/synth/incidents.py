@@ -23,8 +23,9 @@ from vigil.synth.actors import (
     choose_activity,
     place_alone,
 )
+from vigil.synth.camera_faults import FAULT_KINDS
 from vigil.synth.motion import Motion
-from vigil.synth.props import FAULT_KINDS, Props
+from vigil.synth.props import Props
 from vigil.synth.random_props import random_bag, random_fault, random_fence, random_plume, random_tool, random_zone
 from vigil.synth.scene import Scene
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from vigil.synth.camera_faults import FAULT_KINDS, DrawnFault, FaultKind
 from vigil.synth.figure import RGBColor
-from vigil.synth.props import FAULT_KINDS, DrawnFault, FaultKind, Fence, Held, Plume, Zone
+from vigil.synth.props import Fence, Held, Plume, Zone
 from vigil.synth.scene import Scene
 
 

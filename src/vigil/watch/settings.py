@@ -4,6 +4,7 @@ They come from `configs/watch/*.yaml`, then from the command line; the last valu
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Literal
 
 from vigil.alerts.settings import AlertSettings
 from vigil.config import build_over, find_config, parse_overrides, read_yaml, text_keys
-from vigil.errors import UsageError
+from vigil.errors import ConfigError, UsageError
 from vigil.events import TierThresholds
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.judge.verdict_reader import MIN_LABEL_PROBABILITY
@@ -207,6 +208,10 @@ def _source_problems(sources: Sequence[Source], rules: Sequence[RuleSettings]) -
             yield f"sources.{number}: {error}"
 
 
+RETYPED = re.compile(r"--set (\S+)\.type=(.+)")
+"""An override of the type of a rule or a sink."""
+
+
 def load_watch_settings(config: str, named: dict[str, Any], words: list[str]) -> WatchSettings:
     """Loads the settings from a file, then from the options, then from `--set key=value` words; the last value wins.
 
@@ -225,7 +230,27 @@ def load_watch_settings(config: str, named: dict[str, Any], words: list[str]) ->
             top, *below = key.split(".")
             whole[top] = _with(whole.get(top), below, value, key=key, name=top)
             said[f"--set {word}"] = {top: whole[top]}
-    return build_over(WatchSettings, data, said, where=str(path))
+    try:
+        return build_over(WatchSettings, data, said, where=str(path))
+    except ConfigError as error:
+        raise _of_another_type(error) or error from None
+
+
+def _of_another_type(error: ConfigError) -> ConfigError | None:
+    """What to do instead of `--set rules.0.type=camera`, which leaves a rule the settings of its old type."""
+    found = RETYPED.fullmatch(error.where)
+    if found is None or not any(": unknown key" in problem for problem in error.problems):
+        return None
+    whole, kind = found[1], found[2]
+    missing = [problem.split()[1] for problem in error.problems if problem.endswith(" is missing")]
+    values = ", ".join([f"type: {kind}", *(f"{name}: ..." for name in missing)])
+    return ConfigError(
+        error.where,
+        [
+            f"{whole} has settings of another type, which {kind} does not know; say the whole of it, "
+            f"--set '{whole}={{{values}}}', or write it into a file for --config"
+        ],
+    )
 
 
 def _configured(word: str, sources: Any) -> Any:

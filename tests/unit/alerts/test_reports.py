@@ -21,6 +21,12 @@ HOUR_S = 3600.0
 NIGHT = ReportSettings(name="night", shift="22:00-06:00", at="06:15", timezone="Asia/Shanghai", sinks=("hook",))
 
 
+@pytest.fixture(params=("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)))
+def engine(request: pytest.FixtureRequest) -> str:
+    """Every test that has a `store` runs on both databases."""
+    return str(request.param)
+
+
 def at(text: str) -> float:
     """Seconds since 1970 of a time with its offset."""
     return datetime.fromisoformat(text).timestamp()
@@ -73,7 +79,12 @@ def test_after_a_long_time_only_the_newest_are_due() -> None:
 
 
 def outbox(store: Store, got: Receiver, hands: Hands) -> Outbox:
-    return Outbox(alerts_to(webhook(got.url), reports=(NIGHT,)), store, clock=hands, write_report=write_report)
+    return Outbox(
+        alerts_to(webhook(got.url), reports=(NIGHT,), link="https://vigil.example.org/"),
+        store,
+        clock=hands,
+        write_report=write_report,
+    )
 
 
 def test_a_report_is_sent_at_its_time_once_whatever_is_restarted(store: Store) -> None:
@@ -96,6 +107,8 @@ def test_a_report_is_sent_at_its_time_once_whatever_is_restarted(store: Store) -
     )
     assert "two people push" in sent.json["text"] and "11-20 23:00:00" in sent.json["text"]
     assert "due at" not in sent.json["text"]
+    page = "https://vigil.example.org/en/report?day=2026-11-20&shift=22%3A00-06%3A00&timezone=Asia%2FShanghai"
+    assert sent.json["text"].rstrip().endswith(page)
     [delivery] = store.deliveries.find()
     assert (delivery.kind, delivery.state) == ("report", "delivered")
 

@@ -1,16 +1,7 @@
 """The usual views of cameras in the store: replaced as a whole, asked for by people, and gone with a merged camera."""
 
-from pathlib import Path
-
-import pytest
-
 from vigil.store import CameraRecord, Store
 from vigil.store.camera_views import StoredView, StoredViews
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.open(tmp_path / "events.db")
 
 
 def view(grey: int = 100) -> StoredView:

@@ -67,6 +67,12 @@ def test_a_key_that_no_setting_has_is_refused() -> None:
             ["rules.0.type=hysterese"],
             "--set rules.0.type=hysterese: rules.0: unknown type 'hysterese' (did you mean",
         ),
+        (
+            {},
+            ["rules.0.type=camera"],
+            "--set rules.0.type=camera: rules.0 has settings of another type, which camera does not know; say the "
+            "whole of it, --set 'rules.0={type: camera, fault: ...}', or",
+        ),
         ({}, ["rules={k: 2}"], "--set rules={k: 2}: rules must be a list"),
         (
             {},

@@ -8,10 +8,11 @@ import pytest
 
 from vigil.events import Event, Tier
 from vigil.report.timeline_table import timeline_table
-from vigil.score.timeline_classes import IncidentClass, incident_classes
+from vigil.score.timeline_classes import IncidentClass, incident_classes, verdict_classes
 from vigil.score.timeline_matching import match_events
 from vigil.score.timeline_scorecard import WatchedVideo, score_timeline
 from vigil.score.timeline_truth import TrueIncident
+from vigil.verdict import JudgedWindow, Outcome, Verdict
 
 SMOKE, FALL = "烟雾", "跌倒"
 SPANS = (
@@ -64,6 +65,42 @@ def test_the_classes_are_in_the_table_and_in_the_file(tmp_path: Path) -> None:
     assert written["per_video"][0]["found_events"][1] == {
         "onset_s": 60.0, "end_s": 64.0, "label": SMOKE, "event": "e60", "latency_s": 3.0, "said": FALL,
     }  # fmt: skip
+
+
+def judged(window: int, start_s: float, label: str, p: float) -> JudgedWindow:
+    verdict = Verdict(
+        outcome=Outcome.ALARM if p >= 0.5 else Outcome.NORMAL, p_alarm=p, alarm_label=label,
+        start_s=start_s, end_s=start_s + 2.5,
+    )  # fmt: skip
+    return JudgedWindow(source="v.mp4", window=window, verdict=verdict)
+
+
+WINDOWS = (
+    judged(0, 0, FALL, 0.1),
+    judged(1, 20, SMOKE, 0.9),
+    judged(2, 22, FALL, 0.3),
+    judged(3, 24, FALL, 0.2),
+    judged(4, 60, FALL, 0.8),
+    judged(5, 100, FALL, 0.4),
+    judged(6, 180, SMOKE, 0.9),
+)
+
+
+def test_the_verdicts_in_an_incident_are_right_if_they_mostly_bear_its_class() -> None:
+    """By their probability: one sure window outweighs two unsure ones; where no verdict is, there is nothing to say."""
+    classes = verdict_classes([(WINDOWS, SPANS)])
+    assert classes is not None and (classes.right, classes.known) == (2, 3)
+    assert classes.commonest_share == pytest.approx(2 / 3)
+    assert classes.said == {FALL: {FALL: 1}, SMOKE: {FALL: 3, SMOKE: 1}}
+    assert verdict_classes([([judged(0, 20, "", 0.9)], SPANS)]) is None
+    nothing = verdict_classes([(WINDOWS[:1], SPANS)])
+    assert nothing is not None and nothing.right_share is None
+
+
+def test_the_classes_of_the_verdicts_are_in_the_table_and_in_the_file() -> None:
+    score = score_timeline("m", [WatchedVideo(name="v.mp4", spans=SPANS, judged=WINDOWS, events=EVENTS)])
+    assert "windows of an incident: right class" in timeline_table(score) and "2 of 3" in timeline_table(score)
+    assert score.to_json()["verdict_classes"]["said"][SMOKE] == {FALL: 3, SMOKE: 1}
 
 
 def test_nothing_found_has_no_share_but_its_classes() -> None:
