@@ -65,8 +65,8 @@ torch_from_index() { # torch_from_index ENV PINS: installs the torch family from
     awk -v left_out="$TORCH|$CUDA" '/^[^ ]/ { out = $0 ~ left_out } !out' "$pins" >"$env/other-pins.txt"
 }
 
-install_pins() { # install_pins ENV PINS: exactly those packages; the pins are complete, so nothing is resolved again
-    local env=$1 pins=$2 advice how=(sync)
+install_pins() { # install_pins ENV PINS [MORE PINS]: exactly those packages; the pins are complete, so nothing is resolved again
+    local env=$1 pins=$2 more=("${@:3}") advice how=(sync)
     advice="check network and free disk space ($(df -h . | awk 'NR==2 {print $4}') left); what was fetched is kept, run this again"
     local held=$pins
     if [[ -n ${VIGIL_TORCH_INDEX:-} ]] && grep -q '^torch==' "$pins"; then
@@ -74,7 +74,7 @@ install_pins() { # install_pins ENV PINS: exactly those packages; the pins are c
         pins=$env/other-pins.txt how=(install --no-deps --requirements)
     fi
     run_installer "installing $held into $env" "$held" "$advice" \
-        "$UV" pip "${how[@]}" "$pins" "${QUIET[@]}" --python "$env" --require-hashes "${BUILD[@]}"
+        "$UV" pip "${how[@]}" "$pins" "${more[@]}" "${QUIET[@]}" --python "$env" --require-hashes "${BUILD[@]}"
 }
 
 fresh_env() { # fresh_env NAME ENV: an empty one, unless what is there was made here and checked
@@ -102,9 +102,9 @@ check_driver() { # check_driver ENV PINS: ends here, before anything is fetched,
     PYTHONPATH=src "$PYTHON" -m vigil.gpus "$2" "$instead" || exit 1
 }
 
-make_env() { # make_env NAME ENV PINS [editable]
-    local name=$1 env=$2 pins=$3 editable=${4:-} stamp="$2/vigil-stamp" started=$SECONDS wanted
-    wanted="$CHECKED $(digest_of "$pins" requirements/uv.txt requirements/build.txt ${editable:+pyproject.toml}) $PWD"
+make_env() { # make_env NAME ENV PINS [editable [MORE PINS]]
+    local name=$1 env=$2 pins=$3 editable=${4:-} more=("${@:5}") stamp="$2/vigil-stamp" started=$SECONDS wanted
+    wanted="$CHECKED $(digest_of "$pins" "${more[@]}" requirements/uv.txt requirements/build.txt ${editable:+pyproject.toml}) $PWD"
     if [[ -x $env/bin/python && $(cat "$stamp" 2>/dev/null) == "$wanted" ]]; then
         echo "$name: $env is up to date" >&2
         return
@@ -117,7 +117,7 @@ make_env() { # make_env NAME ENV PINS [editable]
     # Where Python may not keep compiled modules (as in many containers), every `vigil` would start twice as slowly.
     # The other two environments' programs may keep theirs: `vigil` starts them, and sees to it.
     if [[ $name == core && ${PYTHONDONTWRITEBYTECODE:-} ]]; then local -x UV_COMPILE_BYTECODE=1; fi
-    install_pins "$env" "$pins"
+    install_pins "$env" "$pins" "${more[@]}"
     if [[ $editable ]]; then
         run_installer "installing vigil itself into $env" requirements/build.txt "read the message above, then run this again" \
             "$UV" pip install --quiet --python "$env" --no-deps --editable . "${BUILD[@]}"
@@ -189,7 +189,7 @@ make() {
     case $1 in
         browser) install_browser ;;
         services) install_services ;;
-        core) make_env core .venv requirements/dev.txt editable ;;
+        core) make_env core .venv requirements/dev.txt editable requirements/person.txt ;;
         train) make_env train .venv-train requirements/train.txt editable ;;
         serve)
             local kind

@@ -13,7 +13,7 @@ from package_index import Index, backend, serving_index
 from waiting import HANG_S
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = sorted(path for path in (ROOT / "requirements").glob("*.txt") if not path.name.endswith(".override.txt"))
+LOCKS = sorted(path for path in (ROOT / "requirements").glob("*.txt") if "." not in path.stem)
 HASHES = r"(?P<hashes>(?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)*)"
 PIN = re.compile(rf"^(?P<pin>[\w.-]+==[^ ]+)(?: ; [^\\]+)?(?: \\)?\n{HASHES}")
 
@@ -43,7 +43,8 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "scripts", folder / "scripts")
     (folder / "requirements").mkdir()
     shutil.copy(ROOT / "requirements" / "uv.txt", folder / "requirements")
-    (folder / "requirements" / "build.txt").touch()
+    for name in ("build.txt", "person.txt"):
+        (folder / "requirements" / name).touch()
     (folder / "pyproject.toml").write_text(
         '[build-system]\nrequires = ["tiny-backend"]\nbuild-backend = "tiny_backend"\n'
         '[project]\nname = "vigil"\nversion = "0.1.0"\n'
@@ -103,7 +104,7 @@ def test_every_pin_has_a_hash_and_no_index_is_named(path: Path) -> None:
 
 
 def test_the_files_that_are_locked_are_the_ones_that_setup_installs() -> None:
-    assert {path.stem for path in LOCKS} == {"build", "core", "dev", "serve-cpu", "serve-gpu", "train", "uv"}
+    assert {path.stem for path in LOCKS} == {"build", "core", "dev", "person", "serve-cpu", "serve-gpu", "train", "uv"}
 
 
 def make_lockable(checkout: Path) -> None:
@@ -112,8 +113,10 @@ def make_lockable(checkout: Path) -> None:
         '[project]\nname = "vigil"\nversion = "0.1.0"\nrequires-python = ">=3.11"\ndependencies = ["tiny-thing"]\n'
         '[project.optional-dependencies]\ndev = ["tiny-thing"]\n'
     )
-    for name in ("uv.in", "build.in", "train.in", "serve-cpu.in", "serve-cpu.override.txt", "serve-gpu.in"):
+    asking = ("uv.in", "build.in", "person.in", "train.in", "serve-cpu.in", "serve-cpu.override.txt", "serve-gpu.in")
+    for name in asking:
         (checkout / "requirements" / name).write_text("tiny-thing\n")
+    (checkout / "requirements" / "person.excludes.txt").touch()
 
 
 @pytest.mark.parametrize("advertises", [False, True])

@@ -4,12 +4,11 @@
     detector.confidence(image)          # 0.0 to 1.0, of the surest person
 
 YOLOX-Nano (Ge et al. 2021, "YOLOX: Exceeding YOLO Series in 2021"), 0.9 million parameters, trained on the photographs
-of COCO; `README.md` beside this file says where the weights are from. OpenCV runs it on the CPU: no other package is
-needed, and none of its boxes are kept.
+of COCO (`vigil.person_detector.weights`). OpenCV runs it on the CPU, and none of its boxes are kept.
 """
 
 import threading
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -18,8 +17,7 @@ from numpy.typing import NDArray
 
 from vigil.errors import EnvironmentMissing
 from vigil.frames import RGB
-
-WEIGHTS = Path(__file__).with_name("yolox_nano.onnx")
+from vigil.person_detector.weights import REMEDY, person_weights
 
 SIDE_PX = 416
 """The longer side of what the network sees, as it was trained; the shorter is padded to a multiple of `CELL_PX`."""
@@ -33,19 +31,16 @@ OBJECT, PERSON = 4, 5
 
 
 class PersonDetector:
-    """YOLOX-Nano for people; the network is loaded at the first picture, and one thread at a time uses it."""
+    """YOLOX-Nano for people; one thread at a time uses it. Raises EnvironmentMissing without its weights."""
 
-    def __init__(self, weights: Path = WEIGHTS) -> None:
-        self._weights = weights
-        self._network: Any = None
+    def __init__(self, weights: Callable[[], bytes] = person_weights) -> None:
+        self._network = _load(weights())
         self._lock = threading.Lock()
 
     def confidence(self, image: RGB) -> float:
-        """How sure it is that a person is in a picture, from 0 to 1; raises EnvironmentMissing without its weights."""
+        """How sure it is that a person is in a picture, from 0 to 1."""
         seen = cv2.dnn.blobFromImage(fitted(image), swapRB=True)
         with self._lock:
-            if self._network is None:
-                self._network = _load(self._weights)
             self._network.setInput(seen)
             found = self._network.forward()[0]
         return float(np.max(found[:, OBJECT] * found[:, PERSON]))
@@ -62,10 +57,8 @@ def fitted(image: RGB) -> NDArray[np.uint8]:
     return np.asarray(cv2.copyMakeBorder(small, 0, below, 0, right, cv2.BORDER_CONSTANT, value=grey), np.uint8)
 
 
-def _load(weights: Path) -> Any:
+def _load(weights: bytes) -> Any:
     try:
-        return cv2.dnn.readNetFromONNX(str(weights))
+        return cv2.dnn.readNetFromONNX(np.frombuffer(weights, np.uint8))
     except cv2.error as error:
-        raise EnvironmentMissing(
-            f"the person detector's weights {weights} cannot be read; install Vigil again, or set gate: none"
-        ) from error
+        raise EnvironmentMissing(f"the person detector's weights cannot be loaded; {REMEDY}") from error

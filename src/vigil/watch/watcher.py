@@ -34,6 +34,7 @@ from vigil.watch.camera_ids import CameraIds
 from vigil.watch.camera_lookup import look_up_camera
 from vigil.watch.change_publisher import ChangePublisher
 from vigil.watch.descriptions import AlarmDescriber, await_description, with_text
+from vigil.watch.gate import build_gate
 from vigil.watch.live_rules import LiveRules, WatchRules
 from vigil.watch.media_recorder import MediaRecorder
 from vigil.watch.observers import ObserverGroup, WatchObserver
@@ -66,7 +67,8 @@ class Watcher:
 
     `judge` is called through a circuit breaker that belongs to this watcher. With `store=None` nothing is stored.
     Observers must not block. With `keep_running` the watcher keeps running without sources until `stop`. It is not
-    thread-safe: `add`, `remove`, `pause`, `resume` and `stop` must be called in the event loop that runs `run`.
+    thread-safe: `add`, `remove`, `pause`, `resume` and `stop` must be called in the event loop that runs `run`. Raises
+    EnvironmentMissing if its gate needs weights that are not installed.
     """
 
     def __init__(
@@ -83,6 +85,8 @@ class Watcher:
     ) -> None:
         rules = WatchRules.of(settings.rules, own=judge.question)
         self.settings = settings = replace(settings, rules=rules.rules)
+        # Each source builds its own; weights that are missing are told here, before any source begins.
+        build_gate(motion_threshold=settings.motion_threshold, person_threshold=settings.person_threshold)
         self.supervisor = supervisor or Supervisor()
         self.judge = judge
         self.breaker = CircuitBreaker(judge)
