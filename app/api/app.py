@@ -22,6 +22,7 @@ from ..problems import problem, problem_of
 from ..web.context import SiteContext
 from .ask import ask_router
 from .camera_rules import rules_router
+from .camera_views import camera_views_router
 from .cameras import cameras_router
 from .context import ApiContext
 from .events import events_router
@@ -32,6 +33,7 @@ from .live import live_router, make_hub
 from .media import media_router
 from .missed import missed_router
 from .observations import observations_router
+from .reports import reports_router
 from .review import review_router
 from .schemas import Problem
 from .speech import speech_router
@@ -75,9 +77,11 @@ def build_api(context: SiteContext) -> FastAPI:
         strips_router(shared),
         speech_router(shared),
         cameras_router(shared),
+        camera_views_router(shared),
         rules_router(shared),
         judge_router(shared),
         ask_router(shared),
+        reports_router(shared),
         live_router(shared, hub),
         health_router(shared, hub),
     ):
