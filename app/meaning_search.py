@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 16
 LOOK_EVERY_S = 5.0
+TRY_AGAIN_S = 60.0
+"""After a failure, or without a store."""
 
 
 class MeaningSearcher:
@@ -54,16 +56,18 @@ class MeaningSearcher:
         """Makes the vectors of observations as they come, until it is cancelled; at most half of the time."""
         while self.use == "on":
             began_s = time.monotonic()
-            made = 0
+            made: int | None = None
             try:
                 made = await asyncio.to_thread(self._index_some, store)
             except VigilError as error:
                 log.warning("no vectors of observations were made, and it is tried again: %s", error)
             except Exception:
                 log.exception("no vectors of observations were made; it is tried again")
-            await asyncio.sleep(time.monotonic() - began_s if made else LOOK_EVERY_S)
+            busy_s = time.monotonic() - began_s
+            await asyncio.sleep(TRY_AGAIN_S if made is None else busy_s if made else LOOK_EVERY_S)
 
-    def _index_some(self, store: Callable[[], Store | None]) -> int:
+    def _index_some(self, store: Callable[[], Store | None]) -> int | None:
+        """How many vectors were made; None without a store."""
         opened = store()
         index = None if opened is None else self.index(opened)
-        return 0 if index is None else index.index_missing(HistorySpan(), most=AT_ONCE)
+        return None if index is None else index.index_missing(HistorySpan(), most=AT_ONCE)

@@ -32,10 +32,9 @@ def test_there_is_no_index_where_it_is_off(tmp_path: Path) -> None:
 def test_new_observations_get_their_vectors(tmp_path: Path) -> None:
     with Store.open(tmp_path / "events.db") as store:
         store.observations.add([make_observation(number, f"scene {number % 3}") for number in range(40)])
-        opened: list[Store | None] = [None, store]
 
         async def followed() -> None:
-            job = asyncio.create_task(MeaningSearcher().follow(lambda: opened.pop(0) if len(opened) > 1 else store))
+            job = asyncio.create_task(MeaningSearcher().follow(lambda: store))
             async with asyncio.timeout(HANG_S):
                 while store.observation_vectors.count_missing(HistorySpan()):
                     await asyncio.sleep(0.01)

