@@ -1,7 +1,6 @@
 """What the tests of the service share: `vigil service` as a process of its own, its store, and those who ask it."""
 
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 import httpx
 
+import prestarted
 from browsing import Site, site_at
 from vigil.events import Event, EventWindow, Tier
 from vigil.frames import encode_jpeg
@@ -43,19 +43,23 @@ class Service:
 
 @contextmanager
 def service_at(
-    endpoint_url: str, *words: str, folder: Path, store: Path, env: Mapping[str, str] | None = None
+    endpoint_url: str,
+    *words: str,
+    folder: Path,
+    store: Path,
+    env: Mapping[str, str] | None = None,
+    is_prestarted: bool = True,
 ) -> Iterator[Service]:
     """`vigil service` as its own process until the end of the `with`."""
     kept = ("--set", "retention.media_days=36500", "--set", "retention.verdict_days=36500")
     options = ("--store", str(store), "--task", "fight_en", *kept, *words)
-    with site_at(endpoint_url, *options, folder=folder, program=PROGRAM, env=env) as site:
+    with site_at(endpoint_url, *options, folder=folder, program=PROGRAM, env=env, is_prestarted=is_prestarted) as site:
         yield Service(site, store)
 
 
 def vigil(*words: str, said: str = "") -> "subprocess.CompletedProcess[str]":
     """A command of `vigil`, as a process of its own."""
-    command = [sys.executable, "-m", "vigil", *words]
-    return subprocess.run(command, input=said, capture_output=True, text=True, check=False, timeout=HANG_S)
+    return prestarted.run(["-m", "vigil", *words], said=said)
 
 
 def event(number: int, *, tier: Tier = Tier.HIGH, camera_id: str = "", event_id: str = "", **more: Any) -> Event:

@@ -19,6 +19,7 @@ from typing import Any
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
+from prestarted import PrestartedProcess, ProgramProcess, Streams
 from slow_host import slow_down, slow_pages, slow_process
 from vigil.serving.server import free_port
 from waiting import HANG_MS, HANG_S
@@ -60,7 +61,7 @@ class Site:
     """Pages that run: where, their process, and what they print."""
 
     url: str
-    process: "subprocess.Popen[bytes]"
+    process: ProgramProcess
     log: Path
 
 
@@ -74,19 +75,22 @@ def site_at(
     program: Sequence[str] = ("web.py",),
     scheme: str = "http",
     port: int = 0,
+    is_prestarted: bool = True,
 ) -> Iterator[Site]:
-    """`web.py` as a process at a port, else a free one, while the block lasts; ended with Ctrl-C, as people do."""
+    """`web.py` as a process at a port, else a free one, while the block lasts; ended with Ctrl-C, as people do.
+
+    It has a Python of its own from the start if it is not `is_prestarted` (tests/prestarted.py).
+    """
     port, log = port or free_port(), folder / "web.log"
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, *program, "--port", str(port), "--url", endpoint_url, *words]
+    command = [*program, "--port", str(port), "--url", endpoint_url, *words]
     # On a slow host an answer that takes longer than the shipped ten seconds would be a window that is not known.
     command += ["--set", f"deadline_s={HANG_S}"]
     for option, name in (("--folder", "uploads"), ("--store", "events.db")):
         if option not in words:
             command += [option, str(folder / name)]
     variables = {**os.environ, "VIGIL_API_KEY": key or "none", "VIGIL_WEB_AUTH": "", **(env or {})}
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=output, stderr=subprocess.STDOUT)
+    process = _started(command, env=variables, log=log, is_prestarted=is_prestarted and program[0] != "-c")
     try:
         site = Site(f"{scheme}://127.0.0.1:{port}/", process, log)
         _wait_until_up(site)
@@ -96,7 +100,16 @@ def site_at(
         _end(process)
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _started(command: Sequence[str], *, env: Mapping[str, str], log: Path, is_prestarted: bool) -> ProgramProcess:
+    log.write_bytes(b"")
+    if is_prestarted:
+        return PrestartedProcess(command, env=env, folder=ROOT, streams=Streams(output=log))
+    with log.open("ab") as output:
+        process = [sys.executable, *command]
+        return subprocess.Popen(process, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)
+
+
+def _end(process: ProgramProcess) -> None:
     """Ends it as people do; nothing of it is left, whatever happens meanwhile."""
     try:
         process.send_signal(signal.SIGINT)

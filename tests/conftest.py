@@ -27,10 +27,12 @@ TINY_SAMPLING = FrameSampling(max_pixels=12_288)
 TOGETHER = {
     "vLLM": (
         "tests/e2e/test_judge_faults.py",
+        "tests/e2e/test_observations.py",
         "tests/e2e/test_serving.py",
         "tests/e2e/test_serving_guard.py",
         "tests/e2e/test_serving_media.py",
         "tests/e2e/test_serving_options.py",
+        "tests/e2e/test_timeline.py",
         "tests/e2e/test_verdict_words.py",
         "tests/e2e/test_watch_service.py",
         "tests/test_accuracy.py",

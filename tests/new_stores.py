@@ -13,9 +13,14 @@ ENGINES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql))
 
 @pytest.fixture(params=ENGINES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a new store belongs, on each of the databases in turn."""
+    return url_of(request.param, request, tmp_path)
+
+
+def url_of(engine: str, request: pytest.FixtureRequest, folder: Path) -> str:
     """Where a new store belongs: a SQLite file, or an empty database of a real PostgreSQL server."""
-    if request.param == "sqlite":
-        return str(tmp_path / "kept" / "events.db")
+    if engine == "sqlite":
+        return str(folder / "kept" / "events.db")
     server: PostgresServer = request.getfixturevalue("postgresql_server")
     return server.new_database()
 

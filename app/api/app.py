@@ -23,6 +23,7 @@ from ..problems import problem, problem_of
 from ..web.context import SiteContext
 from .ask import ask_router
 from .camera_rules import own_question, rules_router, watch_rules
+from .camera_views import camera_views_router
 from .cameras import cameras_router
 from .context import ApiContext
 from .events import events_router
@@ -34,6 +35,7 @@ from .live import live_router, make_hub
 from .media import media_router
 from .missed import missed_router
 from .observations import observations_router
+from .reports import reports_router
 from .review import review_router
 from .schemas import Problem
 from .speech import speech_router
@@ -79,9 +81,11 @@ def build_api(context: SiteContext) -> FastAPI:
         observations_router(shared),
         strips_router(shared),
         speech_router(shared),
+        camera_views_router(shared),
         rules_router(shared),
         judge_router(shared),
         ask_router(shared),
+        reports_router(shared),
         live_router(shared, hub),
     ):
         api.include_router(router)

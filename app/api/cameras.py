@@ -198,6 +198,7 @@ class WatchedCameras:
             masks=[MaskOut(**each) for each in masks_as_data((row.masks if row else address.masks) or ())],
             **rules.as_fields(),
             is_scheduled=rules.is_scheduled,
+            has_usual_view=state.live and address.is_live and rules.compares_views,
             tiers=rules.tiers(),
             kind=address.kind,
             address=_redacted(address.location) if address.kind == "stream" else address.name,

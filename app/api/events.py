@@ -194,6 +194,7 @@ def events_router(context: ApiContext) -> APIRouter:
                 outcome=each.verdict.outcome,
                 cause=each.verdict.cause,
                 p_alarm=each.verdict.p_alarm,
+                label=each.verdict.alarm_label,
                 p_outside=each.verdict.p_outside,
                 latency_ms=each.verdict.latency_ms,
                 text=each.verdict.text,

@@ -151,7 +151,10 @@ class NewMark(Form):
 
 
 class VerdictOut(BaseModel):
-    """The verdict on one window: `p_alarm` is null unless the outcome is known with a probability."""
+    """The verdict on one window: `p_alarm` is null unless the outcome is known with a probability.
+
+    `label` is the most probable of the classes that are alarms, empty where the question has no classes.
+    """
 
     window: int
     start_s: float
@@ -159,6 +162,7 @@ class VerdictOut(BaseModel):
     outcome: Outcome
     cause: Cause | None
     p_alarm: float | None
+    label: str
     p_outside: float | None
     latency_ms: float
     text: str | None

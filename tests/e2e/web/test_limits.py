@@ -40,7 +40,7 @@ KEPT = {".lock", ".log"}
 @pytest.fixture(scope="module")
 def running_pages(scripted: ScriptedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Pages with little room."""
-    with site_at(scripted.url, *LIMITS, folder=tmp_path_factory.mktemp("pages")) as running:
+    with site_at(scripted.url, *LIMITS, folder=tmp_path_factory.mktemp("pages"), is_prestarted=False) as running:
         yield running
 
 

@@ -50,7 +50,7 @@ def scripted() -> Iterator[ScriptedServer]:
 @pytest.fixture(scope="module")
 def pages(scripted: ScriptedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The pages before it."""
-    with site_at(scripted.url, folder=tmp_path_factory.mktemp("pages")) as running:
+    with site_at(scripted.url, folder=tmp_path_factory.mktemp("pages"), is_prestarted=False) as running:
         yield running
 
 
@@ -179,7 +179,7 @@ def test_another_address_asks_for_the_password(scripted: ScriptedServer, visitor
     users = tmp_path / "users.txt"
     users.write_text("ada:correct horse\n")
     words = ("--host", "0.0.0.0", "--auth", str(users))
-    with site_at(scripted.url, *words, folder=tmp_path) as site:
+    with site_at(scripted.url, *words, folder=tmp_path, is_prestarted=False) as site:
         assert httpx.get(site.url, timeout=HANG_S).status_code == 401
         assert httpx.get(f"{site.url}api/v1/events", timeout=HANG_S).status_code == 401
         wrong = {"Authorization": "Basic " + b64encode(b"ada:wrong").decode()}
@@ -314,7 +314,7 @@ LISTENS = "() => navigator.locks.query().then(found => found.held.some(lock => l
 def test_ctrl_c_ends_the_pages_quietly_while_one_listens_and_removes_what_was_sent(
     scripted: ScriptedServer, visitors: Visitors, tmp_path: Path
 ) -> None:
-    with site_at(scripted.url, folder=tmp_path) as site:
+    with site_at(scripted.url, folder=tmp_path, is_prestarted=False) as site:
         page = visitors.visit(site.url)
         page.wait_for_function(LISTENS)
         look_at_the_whole(page)

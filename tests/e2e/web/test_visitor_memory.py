@@ -43,7 +43,7 @@ for route in [
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with site_at("http://127.0.0.1:9/v1", folder=tmp_path_factory.mktemp("pages")) as running:
+    with site_at("http://127.0.0.1:9/v1", folder=tmp_path_factory.mktemp("pages"), is_prestarted=False) as running:
         yield running
 
 

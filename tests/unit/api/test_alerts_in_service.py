@@ -112,6 +112,8 @@ def test_what_is_due_is_sent_while_the_endpoint_is_down(tmp_path: Path) -> None:
         config.write_text(yaml.safe_dump({"alerts": {"sinks": [sink], "escalate_after_s": 1.0}}), encoding="utf-8")
         with service_at(down, "--config", str(config), folder=tmp_path, store=store) as service:
             with Store.open(store) as opened:
+                # What is saved before a new sink has begun is history for it.
+                until(lambda: any(name.endswith(":escalations") for name, _ in opened.cursors.all()))
                 opened.events.save(event(99, event_id="late", epoch_s=time.time() - 991.0, end_s=None))
             until(lambda: any(each.json["kind"] == "escalated" for each in hook.taken))
             with service.client() as asking:

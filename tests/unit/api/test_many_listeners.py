@@ -39,7 +39,7 @@ def crowded(clients: int, endpoint: ScriptedServer, tmp_path_factory: pytest.Tem
     folder = tmp_path_factory.mktemp("crowded")
     store = filled_store(folder / "store" / "events.db")
     words = ("--connections", str(2 * clients), "--connections-per-address", str(2 * clients))
-    with service_at(endpoint.url, *words, folder=folder, store=store) as service:
+    with service_at(endpoint.url, *words, folder=folder, store=store, is_prestarted=False) as service:
         yield service
 
 

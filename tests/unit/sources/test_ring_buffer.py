@@ -90,7 +90,7 @@ def test_only_the_last_seconds_are_kept_from_a_key_picture_on(film: Film) -> Non
 
 
 def test_the_ring_never_holds_more_bytes_than_it_may(film: Film, tmp_path: Path) -> None:
-    ring = PacketRingBuffer(max_bytes=20_000)
+    ring = PacketRingBuffer(max_bytes=8_000)
     source = film("film.mp4", frames=300, options={"g": "25", "crf": "10"})
     held = []
     with av.open(str(source)) as container:
@@ -99,7 +99,7 @@ def test_the_ring_never_holds_more_bytes_than_it_may(film: Film, tmp_path: Path)
         for number, packet in enumerate(container.demux(stream)):
             ring.add(packet, number / 25)
             held.append(ring.buffered_bytes)
-    assert 0 < max(held) <= 20_000
+    assert 0 < max(held) <= 8_000
     span = ring.span_s
     assert span is not None and span[0] > 1.0
 

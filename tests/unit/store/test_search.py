@@ -10,6 +10,7 @@ from sqlalchemy import event as hooks
 from sqlalchemy import text
 
 from incidents import make_event, make_judged
+from new_stores import ENGINES, url_of
 from vigil.errors import UsageError
 from vigil.events import Tier
 from vigil.store import CameraRecord, EventFilter, RetentionSettings, Store, event_query, migrations, prune
@@ -180,9 +181,16 @@ def test_events_are_found_by_the_rule_that_made_them(store: Store) -> None:
     assert [event.id for event in store.events.find(EventFilter(rule="fight"))] == ["fight"]
 
 
-@pytest.fixture
-def large(store: Store) -> Store:
-    """A store with so many rows that its planner prefers an index wherever there is one."""
+@pytest.fixture(scope="module", params=ENGINES)
+def large(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A store that tests only read, with so many rows that its planner prefers an index wherever there is one."""
+    folder = tmp_path_factory.mktemp("large")
+    with Store.open(url_of(request.param, request, folder), folder=folder / "kept") as store:
+        _fill(store)
+        yield store
+
+
+def _fill(store: Store) -> None:
     with store.database.writing("a test's rows") as connection:
         for number, camera in enumerate(CAMERAS):
             values = {"id": camera, "name": f"door {number}"}
@@ -205,7 +213,6 @@ def large(store: Store) -> Store:
     store.verdicts.add([make_judged(number) for number in range(MANY)], sessions=["s"] * MANY)
     with store.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE"))
-    return store
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tools.demo import DemoSettings, class_score_table, discard_stale, refuse_other_clips
 
+import prestarted
 from made_dataset import make_dataset
 from vigil.errors import UsageError
 from vigil.manifest import read_manifest
@@ -25,9 +26,7 @@ def test_clips_that_nothing_can_be_learnt_from_are_refused_before_any_work(
         (tmp_path / "clips" / name).write_bytes(b"0")
     (tmp_path / "clips").mkdir(exist_ok=True)
     words = ["--no-web", "--clips", "clips", "--out", "out", "--port", str(free_port())]
-    told = subprocess.run(
-        [sys.executable, "-m", "tools.demo", *words], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    told = prestarted.run(["-m", "tools.demo", *words], folder=tmp_path)
     assert (told.returncode, why in " ".join(told.stderr.split())) == (1, True)
     assert not (tmp_path / "out").exists()
 
@@ -42,8 +41,7 @@ def test_clips_that_nothing_can_be_learnt_from_are_refused_before_any_work(
 )
 def test_what_cannot_be_is_told_in_one_sentence(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
     (tmp_path / "taken").touch()
-    command = [sys.executable, "-m", "tools.demo", "--no-web", *words]
-    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    told = prestarted.run(["-m", "tools.demo", "--no-web", *words], folder=tmp_path)
     assert told.returncode == 2 and said in told.stderr and len(told.stderr.splitlines()) == 1
 
 
@@ -58,8 +56,7 @@ def test_a_folder_is_not_shared_by_two_seeds(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "made-from.json").write_text(json.dumps(DemoSettings().made_from))
     refuse_other_clips(DemoSettings(named_out=tmp_path / "out"))
-    command = [sys.executable, "-m", "tools.demo", "--no-web", "--out", "out", "--seed", "5"]
-    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    told = prestarted.run(["-m", "tools.demo", "--no-web", "--out", "out", "--seed", "5"], folder=tmp_path)
     assert told.returncode == 2
     assert "out holds the demo of drawn clips with seed 0; name another folder with --out" in told.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["made-from.json"]
@@ -68,8 +65,7 @@ def test_a_folder_is_not_shared_by_two_seeds(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["adapter", "data", "clips", "summary.json"])
 def test_a_folder_of_somebodys_is_no_place_for_a_demo(tmp_path: Path, name: str) -> None:
     (tmp_path / "out" / name).mkdir(parents=True)
-    command = [sys.executable, "-m", "tools.demo", "--no-web", "--out", "out"]
-    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    told = prestarted.run(["-m", "tools.demo", "--no-web", "--out", "out"], folder=tmp_path)
     assert told.returncode == 2 and f"out/{name} was not made by a demo and stays as it is" in told.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
 

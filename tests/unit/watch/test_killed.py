@@ -2,10 +2,7 @@
 
 import asyncio
 import json
-import os
 import signal
-import subprocess
-import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,8 +12,10 @@ from typing import Any
 
 import pytest
 
+import prestarted
 from incidents import make_event
 from judging import SAMPLING
+from prestarted import PrestartedProcess
 from scripted_server import Reply, Request, ScriptedServer
 from vigil.events import EventChange, TierThresholds
 from vigil.sources.address import find_sources
@@ -26,8 +25,6 @@ from vigil.watch import Watcher
 from vigil.watch.file_outputs import JsonLinesWriter
 from waiting import HANG_S, until
 from watching import Notes, bright_server, film, look, watched
-
-TESTS = Path(__file__).resolve().parents[2]
 
 WATCH = """
 import asyncio, sys
@@ -44,17 +41,16 @@ with Store.open(sys.argv[2]) as store:
 """
 
 
-def watcher(url: str, db: Path, source: Path, *, settings: str = "", notes: str = "Notes()", before: str = "") -> Any:
+def watcher(
+    url: str, db: Path, source: Path, *, settings: str = "", notes: str = "Notes()", before: str = ""
+) -> PrestartedProcess:
     """A watch in a process of its own."""
     code = WATCH.format(settings=settings, notes=notes, before=textwrap.dedent(before))
-    paths = os.pathsep.join([str(TESTS), str(TESTS.parent / "src")])
-    return subprocess.Popen(
-        [sys.executable, "-c", code, url, str(db), str(source)], env=os.environ | {"PYTHONPATH": paths}
-    )
+    return prestarted.begun(["-c", code, url, str(db), str(source)], log=db.with_suffix(".log"))
 
 
 @contextmanager
-def killed_at_last(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+def killed_at_last(process: PrestartedProcess) -> Iterator[None]:
     try:
         yield
     finally:

@@ -4,8 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import prestarted
 from full_disk import full_disk
 from incidents import make_event
 from scripted_server import ScriptedServer
@@ -20,10 +19,7 @@ from vigil.events import EventChange, TierThresholds
 from vigil.store import Store
 from vigil.watch.file_outputs import JsonLinesWriter, written_in
 from vigil.watch.store_writer import StoreWriter
-from waiting import HANG_S
 from watching import bright_server, film
-
-TESTS = Path(__file__).resolve().parents[2]
 
 WATCH = """
 import os, signal, sys
@@ -57,11 +53,7 @@ def watch(folder: Path, server: ScriptedServer, *, killed: str) -> tuple[int, li
     """One `vigil watch --jsonl` in a process of its own; its exit code and its lines about events."""
     source, db, lines = (str(folder / name) for name in ("fight.mp4", "e.db", "lines.jsonl"))
     words = ["watch", source, "--url", server.url, "--task", "fight_en", "--store", db, "--jsonl", lines]
-    paths = os.pathsep.join([str(TESTS), str(TESTS.parent / "src")])
-    command = [sys.executable, "-c", textwrap.dedent(WATCH), killed, *words, "--set", "describe=never"]
-    done = subprocess.run(
-        command, check=False, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, timeout=HANG_S
-    )
+    done = prestarted.run(["-c", textwrap.dedent(WATCH), killed, *words, "--set", "describe=never"])
     said = [json.loads(line) for line in Path(lines).read_text(encoding="utf-8").splitlines()]
     return done.returncode, [line for line in said if "event" in line]
 

@@ -1,9 +1,6 @@
 """A watch that is killed with -9 and started again on a live camera: its rules go on. Real processes."""
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +8,10 @@ from typing import Any
 
 import pytest
 
+import prestarted
 from http_camera import running as http_camera
 from judging import yes
+from prestarted import PrestartedProcess
 from scripted_server import ScriptedServer
 from vigil.events import Event
 from vigil.store import Store
@@ -20,8 +19,6 @@ from vigil.store.events import STOPPED
 from vigil.verdict import JudgedWindow
 from waiting import HANG_S, until
 from watching import bright_server, film
-
-TESTS = Path(__file__).resolve().parents[2]
 
 WATCH = """
 import asyncio, sys
@@ -67,12 +64,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @contextmanager
-def watching(server: ScriptedServer, db: Path, address: str, *, for_s: float) -> Iterator["subprocess.Popen[bytes]"]:
+def watching(server: ScriptedServer, db: Path, address: str, *, for_s: float) -> Iterator[PrestartedProcess]:
     """A watch of one camera in a process of its own, which is killed with -9 at the end."""
-    paths = os.pathsep.join([str(TESTS), str(TESTS.parent / "src")])
-    process = subprocess.Popen(
-        [sys.executable, "-c", WATCH, server.url, str(db), address, str(for_s)], env=os.environ | {"PYTHONPATH": paths}
-    )
+    process = prestarted.begun(["-c", WATCH, server.url, str(db), address, str(for_s)], log=db.with_suffix(".log"))
     try:
         yield process
     finally:
