@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from sqlalchemy import text
 
 from vigil.errors import VigilError
@@ -19,7 +19,7 @@ from .auth import EventOperator, EventReader, write_down
 from .camera_rules import RulesInForce, rules_at
 from .clip_state import clip_state
 from .context import ApiContext
-from .events import EventFilters, EventPath, added_marks, classes_of, event_records, find_event, require_class
+from .events import EventPath, WantedEvents, added_marks, classes_of, event_records, find_event, require_class
 from .media import files_of
 from .review_schemas import (
     AttemptOut,
@@ -71,7 +71,7 @@ def _add_lists(router: APIRouter, context: ApiContext) -> None:
         return EventChoices(cameras=cameras, places=places, rules=_rules(store), labels=store.events.labels())
 
     @router.get("/events/count", response_model=EventCount, responses=kept_problems(400, 503))
-    def count(caller: EventReader, filters: Annotated[EventFilters, Depends()]) -> EventCount:
+    def count(caller: EventReader, filters: WantedEvents) -> EventCount:
         """How many events match, and how many missed incidents there are in the same time, camera and place."""
         store, wanted = context.store, filters.wanted()
         missed = MissedFilter(
