@@ -11,18 +11,19 @@ import binascii
 import hmac
 import re
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
 import anyio.to_thread
 from starlette.authentication import SimpleUser, UnauthenticatedUser
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vigil.errors import UsageError
+from vigil.store.api_keys import ApiKey
 
 from . import audit_log
 from .accounts import Accounts
@@ -61,8 +62,9 @@ FOREIGN = (
     "pass that on as it is, or name it with --trusted-proxy and let it send X-Forwarded-Host\n"
 )
 
-UNWANTED_HEADERS = ("access-control-allow-origin", "access-control-allow-credentials")
-
+UNWANTED_HEADERS = frozenset({b"access-control-allow-origin", b"access-control-allow-credentials"})
+CACHE_CONTROL = b"cache-control"
+ADDED_HEADERS = tuple((name.lower().encode(), value.encode()) for name, value in HEADERS.items())
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 CSRF_HEADER = "x-csrf-token"
@@ -206,7 +208,7 @@ class AccessMiddleware:
     async def _by_key(self, scope: Scope, headers: Headers) -> Response | None:
         """Lets a program in by its key, or returns the refusal."""
         secret, address = headers["authorization"].partition(" ")[2].strip(), _client(scope)
-        key = None if self._accounts is None else await anyio.to_thread.run_sync(self._accounts.key, secret)
+        key = await self._key(secret)
         if key is None:
             self._wrong_keys.say("key refused", address=address)
             return _ask(scope, headers, self._root)
@@ -214,6 +216,12 @@ class AccessMiddleware:
         scope["user"], scope["vigil_visitor"] = SimpleUser(name), name
         scope["vigil_principal"] = Principal(name=name, role=key.role, kind="key", scopes=key.scopes, address=address)
         return None
+
+    async def _key(self, secret: str) -> ApiKey | None:
+        if self._accounts is None:
+            return None
+        is_known, key = self._accounts.key_at_once(secret)
+        return key if is_known else await anyio.to_thread.run_sync(self._accounts.key, secret)
 
     async def _by_password(self, scope: Scope, authorization: str, address: str) -> tuple[str | None, Response | None]:
         """Checks an HTTP Basic header, as scripts send it; returns the user, or the response to a failed attempt."""
@@ -307,16 +315,23 @@ def _ask(scope: Scope, headers: Headers, root: RootPath) -> Response:
 def _with_headers(send: Send, *, is_page: bool) -> Send:
     async def add(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
-                headers.setdefault(name, value)
-            for name in UNWANTED_HEADERS:
-                del headers[name]
-            if is_page:
-                headers["Cache-Control"] = "no-store"
+            message = {**message, "headers": _completed(message["headers"], is_page=is_page)}
         await send(message)
 
     return add
+
+
+def _completed(headers: Iterable[tuple[bytes, bytes]], *, is_page: bool) -> list[tuple[bytes, bytes]]:
+    """The headers of a response as they are sent: with those of `HEADERS` that it lacks, without unwanted ones."""
+    told = {name.lower() for name, _ in headers}
+    left_out = UNWANTED_HEADERS | ({CACHE_CONTROL} if is_page else frozenset())
+    kept = list(headers)
+    if told & left_out:
+        kept = [(name, value) for name, value in kept if name.lower() not in left_out]
+    kept += [(name, value) for name, value in ADDED_HEADERS if name not in told]
+    if is_page:
+        kept.append((CACHE_CONTROL, b"no-store"))
+    return kept
 
 
 def _client(scope: Scope) -> str:

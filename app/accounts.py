@@ -1,11 +1,13 @@
 """The users and keys that are known: those of the users file and those of the store, together.
 
-The store is read again every `FRESH_S` seconds, so that `vigil users` and `vigil keys` take effect while a server runs.
-If it cannot be read, what was known last remains known; a key that was never seen is refused. A name that is in the
-file and in the store is that of the file.
+The store is read again as soon as anything was committed to it, so that `vigil users` and `vigil keys` take effect at
+the next request while a server runs; where a store cannot tell that (PostgreSQL), every `FRESH_S` seconds. If it cannot
+be read, what was known last remains known; a key that was never seen is refused. A name that is in the file and in the
+store is that of the file.
 """
 
 import logging
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -16,6 +18,7 @@ from pathlib import Path
 from vigil.errors import StoreError
 from vigil.store import Store
 from vigil.store.api_keys import ApiKey, digest_of
+from vigil.store.data_version import CommittedVersion
 from vigil.store.database import parse_url, sqlite_path
 from vigil.store.times import ExpiryClock, format_utc
 from vigil.store.users import Role, StoredUser
@@ -26,7 +29,7 @@ log = logging.getLogger(__name__)
 
 FRESH_S = 1.0
 MOST_KEYS = 512
-"""Keys that are remembered for `FRESH_S`; more are looked up again."""
+"""Keys that are remembered; more are looked up again."""
 
 
 def existing_store(url: str, folder: Path | None) -> Store | None:
@@ -38,9 +41,17 @@ def existing_store(url: str, folder: Path | None) -> Store | None:
 
 
 @dataclass(frozen=True, slots=True)
+class _Reading:
+    """When the store was read: what its version was, None if it told none, and the clock."""
+
+    version: CommittedVersion | None
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Looked:
     key: ApiKey | None
-    at_s: float
+    reading: _Reading
 
 
 class Accounts:
@@ -64,7 +75,7 @@ class Accounts:
         self._now = now or ExpiryClock()
         self._lock = threading.Lock()
         self._users: dict[str, StoredUser] = {}
-        self._read_s = -float("inf")
+        self._users_read = _Reading(None, -math.inf)
         self._keys: OrderedDict[str, _Looked] = OrderedDict()
 
     def __bool__(self) -> bool:
@@ -73,7 +84,21 @@ class Accounts:
     @property
     def is_stale(self) -> bool:
         """Whether the next question reads the store."""
-        return self._clock() - self._read_s >= FRESH_S
+        return not self._is_fresh(self._users_read)
+
+    def _is_fresh(self, reading: _Reading) -> bool:
+        """Whether what was read still holds; asks the store for its version, which takes no time."""
+        version = self._version()
+        if version is None:
+            return self._clock() - reading.at_s < FRESH_S
+        return version == reading.version
+
+    def _version(self) -> CommittedVersion | None:
+        return None if self._store is None else self._store.database.data_version.now()
+
+    def _reading(self) -> _Reading:
+        """The present, asked for before the store is read."""
+        return _Reading(self._version(), self._clock())
 
     def hash_of(self, name: str) -> str | None:
         """The argon2 hash of a user's password; None if there is no such user."""
@@ -102,21 +127,28 @@ class Accounts:
         """The valid key with this secret; None if it is unknown, revoked or expired."""
         if self._opened() is None:
             return None
-        digest, now_s = digest_of(secret), self._clock()
+        is_known, key = self.key_at_once(secret)
+        return key if is_known else self._valid(self._look_up(secret, digest_of(secret)).key)
+
+    def key_at_once(self, secret: str) -> tuple[bool, ApiKey | None]:
+        """Whether it is known without reading the store who has this secret, and then the same as `key`."""
         with self._lock:
-            known = self._keys.get(digest)
-        if known is None or now_s - known.at_s >= FRESH_S:
-            known = self._look_up(secret, digest, known, now_s)
-        key = known.key
+            known = self._keys.get(digest_of(secret))
+        if known is None or not self._is_fresh(known.reading):
+            return False, None
+        return True, self._valid(known.key)
+
+    def _valid(self, key: ApiKey | None) -> ApiKey | None:
         return key if key is not None and key.state(format_utc(self._now())) == "valid" else None
 
-    def _look_up(self, secret: str, digest: str, before: _Looked | None, now_s: float) -> _Looked:
+    def _look_up(self, secret: str, digest: str) -> _Looked:
         assert self._store is not None
+        reading = self._reading()
         try:
-            looked = _Looked(self._store.api_keys.find(secret), now_s)
+            looked = _Looked(self._store.api_keys.find(secret), reading)
         except StoreError as error:
             log.warning("a key cannot be looked up: %s", error)
-            return before or _Looked(None, now_s)
+            return self._keys.get(digest) or _Looked(None, reading)
         with self._lock:
             if looked.key is not None:
                 self._keys[digest] = looked
@@ -137,9 +169,9 @@ class Accounts:
     def _stored(self) -> dict[str, StoredUser]:
         if not self.is_stale:
             return self._users
-        with self._lock:
-            self._read_s = self._clock()
         store = self._opened()
+        with self._lock:
+            self._users_read = self._reading()
         try:
             self._users = {} if store is None else {user.name: user for user in store.users.all()}
         except StoreError as error:

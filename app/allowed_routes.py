@@ -24,7 +24,13 @@ PLACEHOLDERS = {
 }
 """What `{name}` may stand for in a route: an asset has no segment that begins with a dot; a path is absolute."""
 
-CONSOLE_PAGES = ("/{language}/watch", "/{language}/events", "/{language}/events/{word}", "/{language}/ask")
+CONSOLE_PAGES = (
+    "/{language}/watch",
+    "/{language}/events",
+    "/{language}/events/{word}",
+    "/{language}/ask",
+    "/{language}/report",
+)
 """The pages of the console; links to them are in alerts."""
 
 START_PAGES = ("/", "/{language}", "/{language}/", *CONSOLE_PAGES, "/sign-in")
@@ -71,6 +77,7 @@ API_ROUTES: dict[str, tuple[str, ...]] = {
     "/cameras/{camera}/resume": ("POST",),
     "/cameras/{camera}/strip": ("GET",),
     "/cameras/{camera}/verdicts": ("GET",),
+    "/cameras/{camera}/view": ("POST",),
     "/rules": ("GET",),
     "/events": ("GET",),
     "/events/choices": ("GET",),
@@ -102,6 +109,7 @@ API_ROUTES: dict[str, tuple[str, ...]] = {
     "/openapi.json": ("GET",),
     "/questions": ("GET",),
     "/ready": ("GET",),
+    "/reports": ("GET",),
     "/session": ("GET",),
     "/status": ("GET",),
     "/version": ("GET",),

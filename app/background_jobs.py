@@ -1,15 +1,17 @@
-"""What runs beside the pages and the service: the watch, the endpoint's monitor, and the sweep of uploads."""
+"""What runs beside the pages and the service: the watch, the monitor of the endpoint, the sweep, and new vectors."""
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 from fastapi import FastAPI
 
 from .web.browser_copies import browser_copies
 from .web.context import SiteContext
+from .web.event_store import open_store
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +23,8 @@ def background_jobs(context: SiteContext) -> Callable[[FastAPI], AbstractAsyncCo
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        jobs = [asyncio.create_task(context.status.follow()), asyncio.create_task(_sweep(context))]
+        vectors = context.meaning.follow(partial(open_store, context))
+        jobs = [asyncio.create_task(job) for job in (context.status.follow(), _sweep(context), vectors)]
         if context.service is not None:
             context.service.start()
         try:

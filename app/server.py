@@ -41,6 +41,7 @@ from .http.connections import ConnectionLimits, Connections, Deadlines, connecti
 from .http.listener import listen
 from .http.rate_limited_log import RateLimitFilter
 from .language import translator
+from .meaning_search import MeaningSearcher
 from .options import parser
 from .passwords import Users, hash_passwords, read_users
 from .trusted_proxies import TrustedProxies
@@ -220,6 +221,7 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str, with_p
         uploads=uploads,
         allowed=AllowedCameras.of(_cameras(settings), options.allow_cameras, every=options.allow_any_camera),
         service=service,
+        meaning=MeaningSearcher(settings.ask_by_meaning),
     )
     logging.getLogger("uvicorn.error").addFilter(_is_worth_showing)
     store = open_store(context)

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -35,6 +36,8 @@ from .web.root_path import RootPath
 
 KEY_BYTES = 32
 NAME_BYTES = 16
+MOST_COOKIES = 1024
+"""Sessions whose signature is remembered as checked."""
 
 
 class Sessions:
@@ -48,6 +51,8 @@ class Sessions:
         self.lifetime_s = lifetime_s
         self._clock = clock
         self._signer = URLSafeSerializer(secrets.token_bytes(KEY_BYTES), salt="vigil session")
+        # What a cookie says never changes; whether it still holds is asked each time. Forged ones are not remembered.
+        self._loads = lru_cache(maxsize=MOST_COOKIES)(self._signer.loads)
         self._csrf_key = secrets.token_bytes(KEY_BYTES)
         self._ended: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -85,7 +90,7 @@ class Sessions:
 
     def _read(self, cookie: str) -> "_Session | None":
         try:
-            name, user, until_s, stamp = self._signer.loads(cookie)
+            name, user, until_s, stamp = self._loads(cookie)
         except (BadData, ValueError, TypeError):
             return None
         if until_s <= self._clock() or name in self._ended:

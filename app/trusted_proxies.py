@@ -8,6 +8,7 @@ headers are then removed, so that nothing later interprets them differently (Gra
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
@@ -102,6 +103,7 @@ def _peer(scope: Scope) -> str:
     return str(client[0]) if client else ""
 
 
+@lru_cache(maxsize=4096)
 def address_group(address: str) -> str:
     """What limits count as one address: an IPv4 address, the /64 of an IPv6 address, any other text as it is."""
     parsed = _parsed(address)
@@ -110,6 +112,7 @@ def address_group(address: str) -> str:
     return address if parsed is None else str(parsed)
 
 
+@lru_cache(maxsize=4096)
 def _parsed(address: str) -> IPv4Address | IPv6Address | None:
     """An address without its zone, with IPv4-mapped IPv6 as IPv4; None if it is not an address."""
     try:

@@ -25,7 +25,8 @@ from made_week import LINES, NOW, WORDINGS, MadeWeek, WeekQuestion, recall_at
 
 from vigil.errors import VigilError
 from vigil.history import find_records, read_question, whole_answer
-from vigil.history.meaning import MeaningIndex, load_embedder
+from vigil.history.embedder import load_embedder
+from vigil.history.meaning import MeaningIndex
 from vigil.history.records import MATCHES_FROM, FoundRecords, MeaningSearch
 from vigil.judge.endpoint import Endpoint, read_key
 from vigil.score.metrics import wilson

@@ -1,9 +1,9 @@
 """What further questions about a window cost: one, two and four questions to windows that the server has not seen.
 
-`in turn`: the first question, then the others side by side, as a watch asks them. `at once`: all side by side. The ways
-take turns, one window at a time, each time with fresh pictures, which stand before the question: the server's prefix
-cache has them from the first question on. The ratios are the cost of the second question, and of each of the second to
-fourth, as a share of the first: in time and in CPU of the server.
+`in turn`: the first question, and once it is answered the others side by side. `at once`: all side by side, as a watch
+asks them. The ways take turns, one window at a time, each time with fresh pictures, which stand before the question:
+the server's prefix cache has them from the first question on. The ratios are the cost of the second question, and of
+each of the second to fourth, as a share of the first: in time and in CPU of the server.
 
     python benchmarks/questions.py                                serves the tiny model itself (needs .venv-serve)
     python benchmarks/questions.py --url http://127.0.0.1:8000/v1 --pid N --max-pixels 131072 --windows 6

@@ -1,19 +1,26 @@
-"""The service under load: how long reads take at a steady rate, and how soon an event reaches every live client.
+"""The service under load: what a read costs, how long reads take at a steady rate, and how soon an event is told.
 
     .venv/bin/python benchmarks/service.py                      200 reads a second for 10 s, 100 clients, 20 changes
+    .venv/bin/python benchmarks/service.py --cameras 8          the same beside 8 live cameras
     .venv/bin/python benchmarks/service.py --rate 100 --seconds 5 --clients 500
+    .venv/bin/python benchmarks/service.py --cost-only --rounds 3       CPU alone, which neighbours disturb least
 
-It starts `vigil service` as a process of its own on a store with 500 events, and asks it over real connections. Reads
-are sent at their due times, whether or not those before them are answered, and are measured from then on. A change is
-written to the store by this process; its delay at a client is from the return of that write.
+It starts `vigil service` as a process of its own on a store with 500 events, and asks it over real connections. The
+cost of a read is the CPU time of that process beyond what it uses unasked. Reads at a rate are sent at their due times,
+whether or not those before them are answered, and are measured from then on. A change is written to the store by this
+process; its delay at a client is from the return of that write. Cameras are 640x360 RTSP streams at 10 pictures a
+second, judged by a server that answers after 50 ms.
 """
 
 import argparse
 import asyncio
 import json
+import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
@@ -25,8 +32,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src"), str(ROOT / "tests")]
 from app.http.connections import raise_limit  # noqa: E402
 
 from api_service import EVENT, Service, event, filled_store, service_at  # noqa: E402
+from rtsp_server import running  # noqa: E402
 from vigil.store import Store  # noqa: E402
-from watching import bright_server  # noqa: E402
+from watching import bright_server, film  # noqa: E402
 
 PATHS = (
     "/events?limit=20",
@@ -38,22 +46,91 @@ PATHS = (
 )
 
 
+CONNECTIONS = 4
+SETTLE_S = 8.0
+FILM_S = 20
+
+
 def main() -> None:
-    """Prints both figures."""
+    """Prints all figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=float, default=200.0, help="reads a second")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long")
     parser.add_argument("--clients", type=int, default=100, help="clients of the live stream")
     parser.add_argument("--changes", type=int, default=20, help="changes that each of them is told")
+    parser.add_argument("--cameras", type=int, default=0, help="live cameras that are watched meanwhile")
+    parser.add_argument("--reads", type=int, default=300, help="reads of each kind whose CPU is measured, in a round")
+    parser.add_argument("--rounds", type=int, default=1, help="rounds of that")
+    parser.add_argument("--cost-only", action="store_true", help="measure the CPU of reads and nothing else")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, bright_server() as endpoint:
+    with tempfile.TemporaryDirectory() as name, bright_server(delay_s=0.05) as endpoint:
         folder = Path(name)
         store = filled_store(folder / "store" / "events.db", events=500)
         raise_limit()
-        words = ("--connections-per-address", str(given.clients + 64))
-        with service_at(endpoint.url, *words, folder=folder, store=store) as service:
+        words = ["--connections-per-address", str(given.clients + 64)]
+        with (
+            cameras(folder, given.cameras) as watched,
+            service_at(endpoint.url, *words, *watched, folder=folder, store=store) as service,
+        ):
+            time.sleep(SETTLE_S)
+            measure_costs(service, reads=given.reads, rounds=given.rounds)
+            if given.cost_only:
+                return
             asyncio.run(measure_reads(service, rate=given.rate, seconds=given.seconds))
             asyncio.run(measure_live(service, clients=given.clients, changes=given.changes))
+
+
+@contextmanager
+def cameras(folder: Path, count: int) -> Iterator[list[str]]:
+    """Live cameras; gives the options of a service that watches them."""
+    if not count:
+        yield []
+        return
+    films = [film(folder / f"c{i}.mp4", seconds=FILM_S, fps=10, size_wh=(640, 360)) for i in range(count)]
+    with running(*films) as server:
+        config = folder / "watch.yaml"
+        config.write_text(f"sources: {json.dumps([server.address(path.stem) for path in films])}\n")
+        yield ["--config", str(config)]
+
+
+def measure_costs(service: Service, *, reads: int, rounds: int) -> None:
+    """Prints the milliseconds of CPU that each kind of read costs, the median of the rounds."""
+    found: dict[str, list[float]] = {path: [] for path in PATHS}
+    for _ in range(rounds):
+        idle = share_of_idle(service)
+        for path in PATHS:
+            asyncio.run(read_often(service, path, CONNECTIONS * 4))
+            began_s, used_s = time.perf_counter(), cpu_s(service)
+            asyncio.run(read_often(service, path, reads))
+            took_s = time.perf_counter() - began_s
+            found[path].append((cpu_s(service) - used_s - idle * took_s) * 1000.0 / reads)
+    for path, costs_ms in found.items():
+        print(f"CPU of GET {path}: {statistics.median(costs_ms):.2f} ms ({min(costs_ms):.2f} to {max(costs_ms):.2f})")
+    mix_ms = [statistics.mean(costs) for costs in zip(*found.values(), strict=True)]
+    print(f"CPU of a read of the mix: {statistics.median(mix_ms):.2f} ms ({min(mix_ms):.2f} to {max(mix_ms):.2f})")
+
+
+def share_of_idle(service: Service, seconds: float = 4.0) -> float:
+    """The share of a core that the service uses while nobody asks it."""
+    began_s, used_s = time.perf_counter(), cpu_s(service)
+    time.sleep(seconds)
+    return (cpu_s(service) - used_s) / (time.perf_counter() - began_s)
+
+
+def cpu_s(service: Service) -> float:
+    """Seconds of CPU that the process of the service has used, by Linux' clock of that process."""
+    return time.clock_gettime((~service.site.process.pid << 3) | 2)
+
+
+async def read_often(service: Service, path: str, reads: int) -> None:
+    """Reads one path over a few connections, each as soon as the read before is answered."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CONNECTIONS)) as session:
+
+        async def read_in_turn() -> None:
+            for _ in range(reads // CONNECTIONS):
+                await read(session, service, path, 0.0)
+
+        await asyncio.gather(*(read_in_turn() for _ in range(CONNECTIONS)))
 
 
 async def measure_reads(service: Service, *, rate: float, seconds: float) -> None:

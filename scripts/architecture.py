@@ -23,7 +23,7 @@ FLOORS = (
     "vigil.file_names vigil.hosts",
     "vigil.config vigil.files vigil.environments vigil.frames vigil.events vigil.observation vigil.label_tokens",
     "vigil.answer_schema vigil.journal_file",
-    "vigil.windows vigil.questions vigil.picture_change vigil.download vigil.gpus vigil.masks",
+    "vigil.windows vigil.questions vigil.picture_change vigil.person_detector vigil.download vigil.gpus vigil.masks",
     "vigil.verdict vigil.scene vigil.sentence_question",
     "vigil.manifest vigil.store vigil.rules",
     "vigil.sources vigil.calibration",

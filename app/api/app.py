@@ -5,6 +5,7 @@ mount_api(app, context)             # what the web pages do
 """
 
 import logging
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -21,17 +22,20 @@ from ..gate import add_gate
 from ..problems import problem, problem_of
 from ..web.context import SiteContext
 from .ask import ask_router
-from .camera_rules import rules_router
+from .camera_rules import own_question, rules_router, watch_rules
+from .camera_views import camera_views_router
 from .cameras import cameras_router
 from .context import ApiContext
 from .events import events_router
 from .exports import exports_router
 from .health import health_router
 from .judge import judge_router
+from .kept_answers import KeptAnswers
 from .live import live_router, make_hub
 from .media import media_router
 from .missed import missed_router
 from .observations import observations_router
+from .reports import reports_router
 from .review import review_router
 from .schemas import Problem
 from .speech import speech_router
@@ -65,7 +69,10 @@ def build_api(context: SiteContext) -> FastAPI:
     _add_error_handlers(api)
     shared = ApiContext(context)
     hub = make_hub(shared)
+    # Routes are tried in turn: those that pages ask for all the time come first, and the review's before events'.
     for router in (
+        health_router(shared, hub),
+        cameras_router(shared),
         review_router(shared),
         exports_router(shared),
         events_router(shared),
@@ -74,12 +81,12 @@ def build_api(context: SiteContext) -> FastAPI:
         observations_router(shared),
         strips_router(shared),
         speech_router(shared),
-        cameras_router(shared),
+        camera_views_router(shared),
         rules_router(shared),
         judge_router(shared),
         ask_router(shared),
+        reports_router(shared),
         live_router(shared, hub),
-        health_router(shared, hub),
     ):
         api.include_router(router)
     _describe(api)
@@ -88,7 +95,13 @@ def build_api(context: SiteContext) -> FastAPI:
 
 def mount_api(app: FastAPI, context: SiteContext) -> None:
     """Mounts the service under the pages."""
-    app.mount(PATH, build_api(context))
+    app.mount(PATH, KeptAnswers(build_api(context), partial(_state_version, ApiContext(context))))
+
+
+def _state_version(context: ApiContext) -> tuple[object, ...] | None:
+    """The version of all that kept answers follow from: the store and the rules of the watch; waits for nothing."""
+    version = context.store_version()
+    return None if version is None else (version, watch_rules(context), own_question(context))
 
 
 def build_service(context: SiteContext) -> FastAPI:

@@ -7,6 +7,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -77,7 +78,10 @@ def _found(context: ApiContext, said: NewQuestion, caller: Principal) -> tuple[H
         camera=said.camera,
         place=said.place,
     )
-    return asked, find_records(store, asked, limit=said.limit)
+    searcher = context.site.meaning
+    index = searcher.index(store) if said.meaning and asked.words else None
+    found = find_records(store, asked, limit=said.limit, meaning=index)
+    return asked, replace(found, meaning=searcher.use if said.meaning else "off")
 
 
 def _endpoint(context: ApiContext, said: NewQuestion) -> Endpoint | None:

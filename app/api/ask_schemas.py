@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from vigil.history.question import LONGEST_QUESTION
+from vigil.history.records import MeaningUse
 
 from .form import Form
 from .schemas import EXAMPLE_CAMERA, MarkName
@@ -24,6 +25,7 @@ class NewQuestion(Form):
     camera: str = Field("", max_length=LONGEST_WORD, examples=[EXAMPLE_CAMERA], description="Id or name of a camera.")
     place: str = Field("", max_length=LONGEST_WORD, description="Place of cameras.")
     limit: int = Field(20, ge=1, le=MOST_RECORDS, description="How many records are found at most.")
+    meaning: bool = Field(True, description="Whether observations are also searched by meaning, where that is on.")
     model: bool = Field(True, description="Whether the served model words an answer; without it, records are found.")
 
 
@@ -64,7 +66,11 @@ class SentenceOut(BaseModel):
 
 
 class FoundOut(BaseModel):
-    """What was understood of a question, and what was found; the counts are of its time and cameras."""
+    """What was understood of a question, and what was found; the counts are of its time and cameras.
+
+    `meaning` says whether observations were searched by meaning too: `on`, `off`, or `not_installed` (the extra
+    `meaning`). `unindexed` of them have no vector yet and were searched by their words alone.
+    """
 
     question: str
     since_utc: str | None
@@ -74,6 +80,8 @@ class FoundOut(BaseModel):
     events: int
     observations: int
     watches: int
+    meaning: MeaningUse
+    unindexed: int
     records: list[RecordOut]
 
 

@@ -9,7 +9,9 @@ from fastapi import APIRouter, Query
 from vigil.errors import StoreError
 from vigil.questions import Question
 from vigil.rules import (
+    CameraFaultSettings,
     CameraRules,
+    Fault,
     ObservationSettings,
     ResolvedTask,
     RuleSettings,
@@ -26,6 +28,9 @@ from .camera_tasks import require_presets, told_tasks
 from .context import ApiContext
 from .rule_schemas import CameraRulesForm, RuleListOut, RuleSettingsOut, ThresholdsForm
 from .schemas import TierName, problems
+
+OF_VIEWS = frozenset({Fault.COVERED, Fault.MOVED, Fault.BLURRED})
+"""The faults that are told by comparing with the usual view."""
 
 FIELDS = ("rules", "thresholds", "schedule", "timezone", "tasks")
 
@@ -50,6 +55,11 @@ class RulesInForce:
         """Whether its alarms count now."""
         schedule = self.chosen.weekly()
         return schedule is None or schedule.is_open(time.time())
+
+    @property
+    def compares_views(self) -> bool:
+        """Whether one of them compares what the camera shows with its usual view."""
+        return any(isinstance(rule, CameraFaultSettings) and rule.fault in OF_VIEWS for rule in self.rules)
 
     def as_fields(self) -> dict[str, Any]:
         """What a camera is told with."""

@@ -16,7 +16,7 @@ LONGEST_NAME = 80
 
 
 class MaskOut(Form):
-    """A polygon that is painted over: `privacy` black in everything, `ignore` grey for the model and the motion gate.
+    """A polygon that is painted over: `privacy` black in everything, `ignore` grey for the model and the gate.
 
     Points are shares of the upright picture's width and height, from its upper left corner.
     """
@@ -32,8 +32,9 @@ class CameraOut(BaseModel):
 
     `unknown` counts windows without a verdict by cause; `dropped` are those that gave way to newer ones. `rules`
     (empty: all), `thresholds`, `schedule` and `tasks` are its own; outside of the schedule (`is_scheduled`) nothing
-    opens. `tiers` are those of the first rule that holds. `observation` is the last line of the semantic log, of the
-    window that ended at second `observed_s`; `observations_skipped` counts those that were due and left out.
+    opens. With `has_usual_view` a rule compares what it shows with its usual view. `tiers` are those of the first rule
+    that holds. `observation` is the last line of the semantic log, of the window that ended at second `observed_s`;
+    `observations_skipped` counts those that were due and left out.
     """
 
     id: str
@@ -54,6 +55,7 @@ class CameraOut(BaseModel):
     is_live: bool
     is_current: bool
     is_paused: bool
+    has_usual_view: bool
     width_px: int | None
     height_px: int | None
     fps: float

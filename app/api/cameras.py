@@ -5,9 +5,10 @@ path. What is answered never holds a password.
 """
 
 import base64
+import re
 import threading
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Any
 
 import anyio
@@ -18,7 +19,7 @@ from vigil.errors import SourceError, StoreError, UsageError, redact
 from vigil.frames import Frame, FrameSampling, encode_jpeg
 from vigil.masks import masks_as_data, parse_masks
 from vigil.rules import CameraRules
-from vigil.sources.address import Address, find_available_sources, find_sources
+from vigil.sources.address import Address, Source, find_available_sources, find_sources
 from vigil.sources.capture import Connected, Disconnected, Waiting
 from vigil.sources.open_capture import open_capture
 from vigil.sources.source_identity import identity_of
@@ -53,6 +54,8 @@ TEST_PIXELS = 640 * 480
 PICTURE_QUALITY = 85
 HOLD_S = 10.0
 LOOK_S = 0.06
+NETWORK = re.compile(r"([^@=:/]+=)?(rtsps?|https?)://", re.IGNORECASE)
+"""How a source begins that is an address, with or without its name before it."""
 
 CameraPath = Annotated[str, Path(max_length=200, examples=[EXAMPLE_CAMERA], description="Id or name of the camera.")]
 
@@ -68,7 +71,9 @@ class WatchedCameras:
     @cached_property
     def _configured(self) -> dict[str, Address]:
         """The sources of the settings by name; looked for only where they are needed, as that reads folders."""
-        return {each.name: each for each in find_available_sources(self._context.site.settings.sources)[0]}
+        sources = tuple(self._context.site.settings.sources)
+        found = _network_cameras(sources) if all(map(_is_of_network, sources)) else find_available_sources(sources)[0]
+        return {each.name: each for each in found}
 
     def all(self) -> list[CameraOut]:
         """All cameras as they are now."""
@@ -176,7 +181,7 @@ class WatchedCameras:
 
     def _records(self) -> dict[str, CameraRecord]:
         try:
-            return {} if self._store is None else {row.id: row for row in self._store.cameras.all()}
+            return self._context.camera_rows.now()
         except StoreError:
             return {}
 
@@ -193,9 +198,10 @@ class WatchedCameras:
             masks=[MaskOut(**each) for each in masks_as_data((row.masks if row else address.masks) or ())],
             **rules.as_fields(),
             is_scheduled=rules.is_scheduled,
+            has_usual_view=state.live and address.is_live and rules.compares_views,
             tiers=rules.tiers(),
             kind=address.kind,
-            address=redact(address.location) if address.kind == "stream" else address.name,
+            address=_redacted(address.location) if address.kind == "stream" else address.name,
             status=state.stage.value,
             detail=redact(state.detail),
             is_live=state.live,
@@ -231,6 +237,21 @@ class WatchedCameras:
             )
         except StoreError:
             return address.name
+
+
+def _is_of_network(source: Source) -> bool:
+    return NETWORK.match(str(source if isinstance(source, str) else source.url)) is not None
+
+
+@lru_cache(maxsize=8)
+def _network_cameras(sources: tuple[Source, ...]) -> list[Address]:
+    """Sources that are named by network addresses alone: always the same, since no folder is looked into."""
+    return find_available_sources(sources)[0]
+
+
+@lru_cache(maxsize=256)
+def _redacted(location: str) -> str:
+    return redact(location)
 
 
 def _told(asked: CameraChange) -> dict[str, str]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
-from fastapi.responses import JSONResponse
 
 from vigil.errors import UsageError
 from vigil.events import Event, Mark, Tier
@@ -35,6 +34,8 @@ from .schemas import (
     VerdictList,
     VerdictOut,
     as_answer,
+    as_json,
+    kept_problems,
     problems,
 )
 
@@ -156,7 +157,7 @@ def events_router(context: ApiContext) -> APIRouter:
     """The routes of events."""
     router = APIRouter(tags=["events"])
 
-    @router.get("/events", response_model=EventList, responses=problems(400, 503))
+    @router.get("/events", response_model=EventList, responses=kept_problems(400, 503))
     def list_events(
         caller: EventReader,
         filters: WantedEvents,
@@ -168,17 +169,17 @@ def events_router(context: ApiContext) -> APIRouter:
         with store.sharing("reading events"):
             found = store.events.page(filters.wanted(), after=decode_cursor(cursor), size=limit)
             records = event_records(context, store, found.events)
-        return JSONResponse({"events": records, "next": encode_cursor(found.next) if found.next else None})
+        return as_json({"events": records, "next": encode_cursor(found.next) if found.next else None})
 
-    @router.get("/events/{event}", response_model=EventOut, responses=problems(404, 503))
+    @router.get("/events/{event}", response_model=EventOut, responses=kept_problems(404, 503))
     def get_event(caller: EventReader, event: EventPath) -> Any:
         """One event."""
         store = context.store
         with store.sharing("reading an event"):
             record = event_records(context, store, [find_event(store, event)])[0]
-        return JSONResponse(record)
+        return as_json(record)
 
-    @router.get("/events/{event}/verdicts", response_model=VerdictList, responses=problems(404, 503))
+    @router.get("/events/{event}/verdicts", response_model=VerdictList, responses=kept_problems(404, 503))
     def verdicts(
         caller: EventReader, event: EventPath, margin_s: Annotated[float, Query(ge=0, le=600)] = MARGIN_S
     ) -> Any:
@@ -193,6 +194,7 @@ def events_router(context: ApiContext) -> APIRouter:
                 outcome=each.verdict.outcome,
                 cause=each.verdict.cause,
                 p_alarm=each.verdict.p_alarm,
+                label=each.verdict.alarm_label,
                 p_outside=each.verdict.p_outside,
                 latency_ms=each.verdict.latency_ms,
                 text=each.verdict.text,
@@ -202,7 +204,7 @@ def events_router(context: ApiContext) -> APIRouter:
         ]
         return as_answer(VerdictList(event=found.id, verdicts=told))
 
-    @router.get("/events/{event}/probability", response_model=Curve, responses=problems(404, 503))
+    @router.get("/events/{event}/probability", response_model=Curve, responses=kept_problems(404, 503))
     def probability(
         caller: EventReader, event: EventPath, margin_s: Annotated[float, Query(ge=0, le=600)] = MARGIN_S
     ) -> Any:
@@ -254,7 +256,7 @@ def require_class(event: Event, label: str) -> None:
 
 
 def _add_marking(router: APIRouter, context: ApiContext) -> None:
-    @router.get("/events/{event}/marks", response_model=list[MarkOut], responses=problems(404, 503))
+    @router.get("/events/{event}/marks", response_model=list[MarkOut], responses=kept_problems(404, 503))
     def list_marks(caller: EventReader, event: EventPath) -> Any:
         """All marks of an event, oldest first; the last one is valid."""
         store = context.store
@@ -281,4 +283,4 @@ def _add_marking(router: APIRouter, context: ApiContext) -> None:
         found = find_event(store, event)
         write_down("acknowledge an event", caller, event=found.id)
         store.acknowledgements.add(found.id, who=caller.name)
-        return JSONResponse(event_records(context, store, [found])[0])
+        return as_json(event_records(context, store, [found])[0])

@@ -10,6 +10,7 @@ from vigil import __version__
 from vigil.errors import VigilError, redact
 from vigil.questions import Question
 from vigil.store import EventFilter
+from vigil.store.data_version import KeptReading
 from vigil.store.event_record import EventState
 from vigil.watch.prometheus import PrometheusMetrics
 from vigil.watch.watcher import Watcher
@@ -68,9 +69,13 @@ class WaitingCounts:
     def __init__(self, context: ApiContext) -> None:
         self._context = context
         self._known: tuple[int, int, int] | None = None
+        self._kept = KeptReading(context.store_version, self._counted)
 
     def now(self) -> tuple[int | None, int | None]:
-        """Alarms, and events to review."""
+        """Alarms, and events to review; nothing is read as long as nothing is committed to the store."""
+        return self._kept.now()
+
+    def _counted(self) -> tuple[int | None, int | None]:
         try:
             store = self._context.store
         except UnavailableError:

@@ -214,6 +214,7 @@ def verdict_record(judged: JudgedWindow) -> dict[str, Any]:
         "outcome": verdict.outcome.value,
         "cause": None if verdict.cause is None else verdict.cause.value,
         "p_alarm": verdict.p_alarm,
+        "label": verdict.alarm_label,
         "latency_ms": verdict.latency_ms,
         "captured_s": judged.captured_s,
     }

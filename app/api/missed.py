@@ -19,7 +19,7 @@ from .events import MOST, decode_cursor, encode_cursor
 from .exports import MOST_EXPORTED
 from .record_filters import RecordFilters
 from .review_schemas import MissedList, MissedOut, NewMissed
-from .schemas import EXAMPLE_EVENT, problems
+from .schemas import EXAMPLE_EVENT, kept_problems, problems
 
 TYPES = {"json": "application/json", "csv": "text/csv; charset=utf-8"}
 
@@ -62,7 +62,7 @@ def missed_router(context: ApiContext) -> APIRouter:
     router = APIRouter(tags=["review"])
     _add_changing(router, context)
 
-    @router.get("/missed", response_model=MissedList, responses=problems(400, 503))
+    @router.get("/missed", response_model=MissedList, responses=kept_problems(400, 503))
     def list_missed(
         caller: EventReader,
         filters: Annotated[MissedFilters, Depends()],

@@ -12,7 +12,7 @@ from .auth import EventReader
 from .context import ApiContext
 from .events import MOST, decode_cursor, encode_cursor
 from .record_filters import RecordFilters
-from .schemas import ObservationList, ObservationOut, problems
+from .schemas import ObservationList, ObservationOut, kept_problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def observations_router(context: ApiContext) -> APIRouter:
     """The route of the semantic log."""
     router = APIRouter(tags=["events"])
 
-    @router.get("/observations", response_model=ObservationList, responses=problems(400, 503))
+    @router.get("/observations", response_model=ObservationList, responses=kept_problems(400, 503))
     def list_observations(
         caller: EventReader,
         filters: Annotated[ObservationFilters, Depends()],

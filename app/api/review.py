@@ -37,7 +37,7 @@ from .review_schemas import (
     WhyWindow,
 )
 from .rule_schemas import TermOut
-from .schemas import TierName, problems
+from .schemas import TierName, kept_problems, problems
 
 MARGIN_S = 20.0
 """Seconds before and after an event whose windows are told with it, if nothing else is asked for."""
@@ -58,7 +58,7 @@ def review_router(context: ApiContext) -> APIRouter:
 
 
 def _add_lists(router: APIRouter, context: ApiContext) -> None:
-    @router.get("/events/choices", response_model=EventChoices, responses=problems(503))
+    @router.get("/events/choices", response_model=EventChoices, responses=kept_problems(503))
     def choices(caller: EventReader) -> EventChoices:
         """What events can be filtered by: cameras, places, rules and classes."""
         store = context.store
@@ -70,7 +70,7 @@ def _add_lists(router: APIRouter, context: ApiContext) -> None:
         places = sorted({camera.place for camera in cameras if camera.place})
         return EventChoices(cameras=cameras, places=places, rules=_rules(store), labels=store.events.labels())
 
-    @router.get("/events/count", response_model=EventCount, responses=problems(400, 503))
+    @router.get("/events/count", response_model=EventCount, responses=kept_problems(400, 503))
     def count(caller: EventReader, filters: Annotated[EventFilters, Depends()]) -> EventCount:
         """How many events match, and how many missed incidents there are in the same time, camera and place."""
         store, wanted = context.store, filters.wanted()
@@ -134,7 +134,7 @@ def _add_reasons(router: APIRouter, context: ApiContext) -> None:
             marks=record["marks"],
         )
 
-    @router.get("/events/{event}/deliveries", response_model=DeliveryList, responses=problems(404, 503))
+    @router.get("/events/{event}/deliveries", response_model=DeliveryList, responses=kept_problems(404, 503))
     def deliveries(caller: EventReader, event: EventPath) -> DeliveryList:
         """Who was told of an event: each message to each sink of alerts, its state, and every attempt to send it."""
         store = context.store

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Literal, TypeAlias
 
+import orjson
 from fastapi import Response
 from pydantic import BaseModel, Field
 
@@ -22,6 +23,11 @@ TierName: TypeAlias = Literal["low", "medium", "high"]
 def as_answer(model: BaseModel) -> Response:
     """A model as an answer, made into JSON where it is; FastAPI would check it again, in another thread."""
     return Response(model.model_dump_json(), media_type="application/json")
+
+
+def as_json(record: object) -> Response:
+    """Plain values as an answer; for records that the store gives in the form that the description names."""
+    return Response(orjson.dumps(record), media_type="application/json")
 
 
 class FieldProblem(BaseModel):
@@ -145,7 +151,10 @@ class NewMark(Form):
 
 
 class VerdictOut(BaseModel):
-    """The verdict on one window: `p_alarm` is null unless the outcome is known with a probability."""
+    """The verdict on one window: `p_alarm` is null unless the outcome is known with a probability.
+
+    `label` is the most probable of the classes that are alarms, empty where the question has no classes.
+    """
 
     window: int
     start_s: float
@@ -153,6 +162,7 @@ class VerdictOut(BaseModel):
     outcome: Outcome
     cause: Cause | None
     p_alarm: float | None
+    label: str
     p_outside: float | None
     latency_ms: float
     text: str | None
@@ -346,6 +356,12 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
     wanted = sorted({401, 403, 405, 421, 422, 429, 500, *statuses})
     return {status: {"description": told[status], "content": schema} for status in wanted}
+
+
+def kept_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The same for a route whose answers are kept (`app.api.kept_answers`), which may be what the client has."""
+    unchanged = {"description": "Nothing has changed since the answer with the ETag of If-None-Match"}
+    return {304: unchanged, **problems(*statuses)}
 
 
 EventId = Annotated[str, Field(examples=[EXAMPLE_EVENT])]

@@ -50,6 +50,8 @@ class ConsolePage:
 WATCH = ConsolePage("watch", "watch.js", "watch.css", ("console.", "watch."))
 EVENTS = ConsolePage("events", "review.js", "review.css", ("console.", "events."))
 ASK = ConsolePage("ask", "ask.js", "ask.css", ("console.", "ask."))
+REPORT = ConsolePage("report", "report.js", "report.css", ("console.", "report."))
+PAGES = (WATCH, EVENTS, ASK, REPORT)
 
 
 def add_console(app: FastAPI, context: SiteContext, assets: ConsoleAssets) -> None:
@@ -57,8 +59,9 @@ def add_console(app: FastAPI, context: SiteContext, assets: ConsoleAssets) -> No
     shell = ConsoleShell(context, assets)
     add_pictures(app, context)
     for language in LANGUAGES:
-        for path, page in ((f"/{language}/watch", WATCH), (f"/{language}/events", EVENTS), (f"/{language}/ask", ASK)):
-            app.add_api_route(path, partial(shell.answer, language=language, page=page), methods=["GET", "HEAD"])
+        for page in PAGES:
+            answer = partial(shell.answer, language=language, page=page)
+            app.add_api_route(f"/{language}/{page.name}", answer, methods=["GET", "HEAD"])
         one = partial(shell.answer_event, language=language)
         app.add_api_route(f"/{language}/events/{{event}}", one, methods=["GET", "HEAD"])
 
@@ -95,10 +98,7 @@ class ConsoleShell:
             "words": words_json(t, page.words),
             "sign_out": self._sign_out(t),
             "preloads": self._preloads(page),
-            "current_watch": ' aria-current="page"' if page == WATCH else "",
-            "current_events": ' aria-current="page"' if page == EVENTS else "",
-            "current_ask": ' aria-current="page"' if page == ASK else "",
-        }
+        } | {f"current_{each.name}": ' aria-current="page"' if page == each else "" for each in PAGES}
         told = {
             "tag": TAGS[language],
             "language": language,

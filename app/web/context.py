@@ -25,6 +25,7 @@ from ..endpoint_monitor import EndpointMonitor
 from ..http.connections import ConnectionLimits
 from ..http.tls import Certificate
 from ..language import Language, Translator
+from ..meaning_search import MeaningSearcher
 from ..passwords import UserDirectory, Users
 from ..trusted_proxies import TrustedProxies
 from .analysis_slots import AnalysisSlots
@@ -91,6 +92,7 @@ class SiteContext:
     allowed: AllowedCameras = field(default_factory=AllowedCameras)
     places: AnalysisSlots = field(default_factory=AnalysisSlots)
     service: "BackgroundWatcher | None" = None
+    meaning: MeaningSearcher = field(default_factory=MeaningSearcher)
 
     @property
     def language(self) -> Language:

@@ -3,6 +3,7 @@
 import logging
 from functools import lru_cache
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from vigil.errors import VigilError
 from vigil.store import Store
@@ -11,6 +12,8 @@ from vigil.store.media_store import KINDS
 from .context import SiteContext
 
 log = logging.getLogger(__name__)
+
+_OPEN: WeakValueDictionary[tuple[str, Path | None], Store] = WeakValueDictionary()
 
 
 def open_store(context: SiteContext) -> Store | None:
@@ -25,9 +28,15 @@ def open_store(context: SiteContext) -> Store | None:
         return None
 
 
+def store_if_open(context: SiteContext) -> Store | None:
+    """The watch's store if it has been opened; opens nothing, so that it never waits."""
+    return _OPEN.get((context.settings.store, context.settings.store_folder))
+
+
 @lru_cache(maxsize=8)
 def _opened(url: str, folder: Path | None) -> Store:
-    return Store.open(url, folder=folder)
+    store = _OPEN[url, folder] = Store.open(url, folder=folder)
+    return store
 
 
 def media_folders(context: SiteContext) -> list[Path]:

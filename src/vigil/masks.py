@@ -4,7 +4,7 @@
     paint(image, masks, ("privacy",))
 
 Points are shares of the upright picture's width and height, from its upper left corner. A privacy mask is black in
-everything that leaves the camera's reader; an ignore zone is grey in what the model and the motion gate see.
+everything that leaves the camera's reader; an ignore zone is grey in what the model and the gate see.
 """
 
 import json

@@ -57,7 +57,7 @@ CAUSE_MEANINGS = {
     Cause.EXCHANGED: "the server came back with another model or contract than it had at the start",
     Cause.UNREADABLE: "the source gave no picture",
     Cause.DROPPED: "live: a newer window took its place",
-    Cause.SKIPPED: "the motion gate found the window still",
+    Cause.SKIPPED: "the gate before the model found no motion, or nobody",
     Cause.CANCELLED: "stopped before it was judged",
     Cause.WORDS_ONLY: "the question asks for words, not for a verdict",
     Cause.NOT_ASKED: "a follow-up question: the answer to the question before it did not call for it",

@@ -9,6 +9,12 @@ import { shortName, word } from "./words.js";
 const SPANS = ["", "24h", "7d", "30d"];
 const language = document.body.dataset.language;
 
+function howSearched({ meaning, unindexed }) {
+  if (meaning === "not_installed") return word("ask.by_words_not_installed");
+  if (meaning === "off") return word("ask.by_words");
+  return unindexed ? word("ask.by_meaning_partly", { count: unindexed }) : word("ask.by_meaning");
+}
+
 class AskPage {
   #asking = null;
   #found = null;
@@ -91,7 +97,8 @@ class AskPage {
       : word("ask.all_time");
     const where = found.cameras.map(({ name }) => shortName(name)).join(", ") || word("ask.all_cameras");
     const { events, observations } = found;
-    setText(this.searched, word("ask.searched", { words: found.words || word("ask.everything"), when, where, events, observations }));
+    const searched = word("ask.searched", { words: found.words || word("ask.everything"), when, where, events, observations });
+    setText(this.searched, found.words ? `${searched} · ${howSearched(found)}` : searched);
     this.#showRecords([]);
     setText(this.state, found.records.length ? word("ask.answering") : "");
   }

@@ -108,6 +108,12 @@ const remove = async (camera, done) => {
   await act("remove", camera.name, () => change("DELETE", pathOf(camera.id)), done);
 };
 
+// After a camera was turned on purpose.
+const acceptView = async (camera, done) => {
+  if (!(await confirmed(word("watch.sure_view", { name: camera.name }), word("watch.view")))) return;
+  await act("view", camera.name, () => change("POST", `${pathOf(camera.id)}/view`), done);
+};
+
 const windowRow = ({ end_s: endS, p_alarm: p, cause }, { lastS, tiers }) => {
   const when = timeOf(new Date(Date.now() - 1000 * (lastS - endS)).toISOString());
   const bar = make("meter", { min: 0, max: 1, value: p ?? 0 });
@@ -158,6 +164,7 @@ export const menuOf = (card, done) => {
     { text: word("watch.seen"), act: () => openSeen(camera) },
     { text: word("watch.its_events"), href: events },
     may.operator && camera.is_live && { text: word(`watch.${kind}`), act: () => hold(card, kind, done) },
+    may.operator && camera.has_usual_view && { text: word("watch.view"), act: () => acceptView(camera, done) },
     may.admin && { text: word("watch.rename"), act: () => openNames(camera, done) },
     may.admin && { text: word("watch.rules"), act: () => openRules(camera, done).catch(refused) },
     may.admin && { text: word("watch.masks"), act: () => openMasks(camera, done) },

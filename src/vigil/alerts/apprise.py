@@ -4,6 +4,7 @@ Its services cannot change a message that was sent, so an incident is one messag
 """
 
 import logging
+from typing import Any
 
 from vigil.alerts.message import AlertMessage
 from vigil.alerts.settings import AppriseSettings, read_secret
@@ -37,8 +38,14 @@ class AppriseSink:
         language = self._settings.language
         body = "\n\n".join([message.text(language), *message.links(language).values()])
         pictures = [str(message.snapshot)] if message.snapshot is not None and message.snapshot.is_file() else None
-        sent = await self._service.async_notify(body=body, title=message.title(language), attach=pictures)
-        if not sent:
+        await self._notify(body=body, title=message.title(language), attach=pictures)
+
+    async def send_text(self, subject: str, text: str, *, key: str = "") -> None:
+        """Sends a text that is no alert, as Markdown; raises DeliveryError."""
+        await self._notify(body=text, title=subject, body_format="markdown")
+
+    async def _notify(self, **message: Any) -> None:
+        if not await self._service.async_notify(**message):
             raise DeliveryError("the service did not take it; the log says why", is_unreachable=True)
 
     async def close(self) -> None:

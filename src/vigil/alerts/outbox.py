@@ -16,6 +16,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Self
 
+from vigil.alerts.report_planner import WriteReport
 from vigil.alerts.settings import AlertSettings, AnySink
 from vigil.alerts.sink import Sink, build_sink
 from vigil.alerts.sink_worker import SinkWorker
@@ -35,7 +36,8 @@ ENDS_WITHIN_S = 5.0
 class Outbox:
     """Delivers alerts from `__enter__` to `__exit__`; its other methods may be called from any thread.
 
-    `clock` tells the time of day. Raises UsageError at once if a sink lacks a secret or a program.
+    `clock` tells the time of day; without `write_report` no report of the settings is sent. Raises UsageError at once
+    if a sink lacks a secret or a program.
     """
 
     def __init__(
@@ -45,10 +47,12 @@ class Outbox:
         *,
         clock: Callable[[], float] = time.time,
         build: Callable[[AnySink], Sink] = build_sink,
+        write_report: WriteReport | None = None,
     ) -> None:
         self._alerts = alerts
         self._store = store
         self._clock = clock
+        self._write_report = write_report
         self._sinks = [(build(settings), settings) for settings in alerts.sinks]
         self._workers: Sequence[SinkWorker] = ()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -106,7 +110,10 @@ class Outbox:
     async def _work(self) -> None:
         self._stopping = asyncio.Event()
         make = [(sink, settings) for sink, settings in self._sinks]
-        self._workers = [SinkWorker(*each, self._alerts, self._store, clock=self._clock) for each in make]
+        self._workers = [
+            SinkWorker(*each, self._alerts, self._store, clock=self._clock, write_report=self._write_report)
+            for each in make
+        ]
         # Here, before anything is watched: an event of the first second is not older than the sink.
         # The present is read first, as that is possible when nothing can be written.
         with suppress(StoreError):

@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from vigil.alerts.report_settings import ReportSettings, report_problems
 from vigil.errors import UsageError
 from vigil.hosts import parse_address
 from vigil.rules.schedule import WeeklySchedule
@@ -209,6 +210,10 @@ class CommandSettings(SinkSettings):
 AnySink: TypeAlias = WebhookSettings | MqttSettings | MailSettings | AppriseSettings | SpeechSettings | CommandSettings
 
 
+TAKE_TEXT = (MailSettings, AppriseSettings, WebhookSettings)
+"""The settings of sinks that also take a text that is no alert, such as a report."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteSettings:
     """Cameras that see the same place, by name or id: what they see at about the same time is one incident."""
@@ -232,7 +237,8 @@ class AlertSettings:
 
     `link` is the address under which people reach the pages, for links to snapshots and clips. An event that nobody
     marks within `escalate_after_s` is sent to the sinks that escalate its tier. `incidents` are names of rules or tasks
-    as people say them. At its end a watch waits up to `drain_s` for deliveries under way.
+    as people say them. `reports` of days and shifts are sent by themselves. At its end a watch waits up to `drain_s`
+    for deliveries under way.
     """
 
     sinks: tuple[AnySink, ...] = ()
@@ -243,15 +249,18 @@ class AlertSettings:
     timezone: str = ""
     drain_s: float = 5.0
     keep_days: float = 30.0
+    reports: tuple[ReportSettings, ...] = ()
 
     def __post_init__(self) -> None:
         names = [sink.name for sink in self.sinks]
+        taking_text = [sink.name for sink in self.sinks if isinstance(sink, TAKE_TEXT)]
         twice = sorted({name for name in names if names.count(name) > 1})
         problems = [f"two sinks are called {name}; give each its own name" for name in twice]
         problems += [
             f"{name} must be above 0" for name in ("escalate_after_s", "keep_days") if getattr(self, name) <= 0
         ]
         problems += ["drain_s must not be negative"] * (self.drain_s < 0)
+        problems += report_problems(self.reports, names, taking_text)
         problems += [f"link: {self.link!r} must begin with http:// or https://"] * bool(
             self.link and not self.link.startswith(("http://", "https://"))
         )

@@ -1,6 +1,6 @@
 """Sink: what sends a message to one receiver, and `build_sink`, which makes one from its settings."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from vigil.alerts.message import AlertMessage
 from vigil.alerts.settings import (
@@ -21,6 +21,14 @@ class Sink(Protocol):
 
     async def close(self) -> None:
         """Closes what is open."""
+
+
+@runtime_checkable
+class TextSink(Protocol):
+    """A sink that also takes a text that is no alert, such as a report."""
+
+    async def send_text(self, subject: str, text: str, *, key: str = "") -> None:
+        """Sends a text as `Sink.send` does; `key` is the same for each attempt."""
 
 
 def build_sink(settings: AnySink) -> Sink:

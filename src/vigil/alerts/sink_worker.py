@@ -13,15 +13,16 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from vigil.alerts.message import AlertMessage, compose
+from vigil.alerts.report_planner import REPORT, ReportPlanner, WriteReport, due_report
 from vigil.alerts.routing import BEGINNINGS, MemoryHistory, Router, epoch_s
 from vigil.alerts.settings import AlertSettings, AnySink
-from vigil.alerts.sink import Sink
+from vigil.alerts.sink import Sink, TextSink
 from vigil.errors import DeliveryError, StoreError, UsageError
 from vigil.events import EventChange
 from vigil.store import MediaFile, Store, StoredChange
@@ -64,7 +65,14 @@ class SinkWorker:
     """Works for one sink in an event loop until `stop`; `on_change` and `wake` are called in that loop."""
 
     def __init__(
-        self, sink: Sink, settings: AnySink, alerts: AlertSettings, store: Store, *, clock: Callable[[], float]
+        self,
+        sink: Sink,
+        settings: AnySink,
+        alerts: AlertSettings,
+        store: Store,
+        *,
+        clock: Callable[[], float],
+        write_report: WriteReport | None = None,
     ) -> None:
         self.name = settings.name
         self.poll_s = POLL_S
@@ -74,6 +82,8 @@ class SinkWorker:
         self._store = store
         self._clock = clock
         self._router = Router(settings, alerts)
+        self._write_report = write_report
+        self._reports = ReportPlanner(settings, alerts, store, clock=clock)
         self._memory = MemoryHistory()
         self._wake = asyncio.Event()
         self._is_stopping = False
@@ -107,6 +117,7 @@ class SinkWorker:
         self._store.deliveries.begin(self.consumer, at=present)
         if self._settings.escalate:
             self._store.deliveries.begin(f"{self.consumer}:escalations", at=present)
+        self._reports.begin()
         self._has_begun = True
 
     def on_change(self, change: EventChange) -> None:
@@ -178,6 +189,8 @@ class SinkWorker:
         now_s = self._clock()
         now_utc = format_utc(now_s)
         table = self._store.deliveries
+        if self._write_report is not None:
+            self._reports.plan()
         plan = partial(table.plan, self.name, self._decide, consumer=self.consumer, now_utc=now_utc)
         while (made := plan()) is not None:
             self._remember(made)
@@ -245,13 +258,16 @@ class SinkWorker:
         if delivery.key in self._sent:
             await asyncio.to_thread(record, state="delivered", detail="the store did not take this down at the time")
             return
-        message = await asyncio.to_thread(self._message, delivery)
-        if self._waits_for_media(delivery, message):
-            due_utc = format_utc(self._clock() + MEDIA_POLL_S)
-            move = partial(self._store.deliveries.postpone, self.name, due_utc=due_utc, delivery_id=delivery.id)
-            await asyncio.to_thread(move)
-            return
-        error = await self._try(message)
+        if delivery.kind == REPORT:
+            error = await self._send_report(delivery)
+        else:
+            message = await asyncio.to_thread(self._message, delivery)
+            if self._waits_for_media(delivery, message):
+                due_utc = format_utc(self._clock() + MEDIA_POLL_S)
+                move = partial(self._store.deliveries.postpone, self.name, due_utc=due_utc, delivery_id=delivery.id)
+                await asyncio.to_thread(move)
+                return
+            error = await self._try(message)
         if error is None:
             _keep(self._sent, delivery.key)
             await asyncio.to_thread(record, state="delivered", tried_utc=format_utc(self._clock()))
@@ -259,11 +275,24 @@ class SinkWorker:
         else:
             await asyncio.to_thread(record, **self._after_failure(delivery, error))
 
+    async def _send_report(self, delivery: Delivery) -> DeliveryError | None:
+        """Writes a report as it is now, and sends it; returns why it could not be sent, or None."""
+        if self._write_report is None or not isinstance(self._sink, TextSink):
+            return DeliveryError(
+                "no report can be written or taken here; a watch with the settings of reports sends it"
+            )
+        write = partial(self._write_report, self._store, due_report(delivery), now_s=self._clock())
+        written = await asyncio.to_thread(write)
+        return await self._try_within_deadline(self._sink.send_text(written.subject, written.text, key=delivery.key))
+
     async def _try(self, message: AlertMessage) -> DeliveryError | None:
         """Sends a message; returns why it could not be sent, or None."""
+        return await self._try_within_deadline(self._sink.send(message))
+
+    async def _try_within_deadline(self, sending: Awaitable[None]) -> DeliveryError | None:
         try:
             async with asyncio.timeout(self._settings.deadline_s):
-                await self._sink.send(message)
+                await sending
         except DeliveryError as error:
             return error
         except TimeoutError:

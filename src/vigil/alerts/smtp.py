@@ -32,10 +32,10 @@ class MailSink:
         """Sends a mail; raises DeliveryError unless the server took it for every recipient."""
         await self._transmit(await to_thread(self.mail, message))
 
-    async def send_text(self, subject: str, text: str) -> None:
+    async def send_text(self, subject: str, text: str, *, key: str = "") -> None:
         """Sends a text that is no alert, such as a report; raises DeliveryError as `send` does."""
         mail = self._headed(subject)
-        mail["Message-ID"] = make_msgid(domain=DOMAIN)
+        mail["Message-ID"] = _mail_id(key) if key else make_msgid(domain=DOMAIN)
         mail.set_content(text)
         await self._transmit(mail)
 

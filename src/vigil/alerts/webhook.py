@@ -82,12 +82,21 @@ class WebhookSink:
     async def send(self, message: AlertMessage) -> None:
         """Posts a message; any answer but 2xx is a failure. Raises DeliveryError."""
         body, kind = await to_thread(self._body, message)
+        await self._post(body, self._headers(message.key, body, kind))
+
+    async def send_text(self, subject: str, text: str, *, key: str = "") -> None:
+        """Posts a text that is no alert, such as a report, as JSON with its `kind`, `title` and `text`."""
+        told = {"id": key, "kind": "report", "title": subject, "text": text}
+        body = json.dumps(told, ensure_ascii=False).encode()
+        await self._post(body, self._headers(key, body, "application/json"))
+
+    async def _post(self, body: bytes, headers: dict[str, str]) -> None:
         try:
             self._check_literal()
             async with self._session().post(
                 self._address.location,
                 data=body,
-                headers=self._headers(message, body, kind),
+                headers=headers,
                 allow_redirects=False,
             ) as answer:
                 _require_success(answer)
@@ -121,16 +130,16 @@ class WebhookSink:
             return
         self._resolver.check(self._address.host)
 
-    def _headers(self, message: AlertMessage, body: bytes, kind: str) -> dict[str, str]:
+    def _headers(self, key: str, body: bytes, kind: str) -> dict[str, str]:
         sent_s = str(int(time.time()))
         headers = {
             "Content-Type": kind,
             "User-Agent": "Vigil",
-            "Idempotency-Key": message.key,
-            "webhook-id": message.key,
+            "Idempotency-Key": key,
+            "webhook-id": key,
             "webhook-timestamp": sent_s,
         }
-        return headers | ({"webhook-signature": sign(self._key, message.key, sent_s, body)} if self._key else {})
+        return headers | ({"webhook-signature": sign(self._key, key, sent_s, body)} if self._key else {})
 
     def _body(self, message: AlertMessage) -> tuple[bytes, str]:
         """The body and its content type."""

@@ -159,6 +159,7 @@ class Segment:
             store="",
             gate="none",
             motion_gate=0.0,
+            person_gate=0.0,
             preview_fps=PREVIEW_FPS if address.is_live else 0.0,
         )
 

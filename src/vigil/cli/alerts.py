@@ -22,6 +22,7 @@ from vigil.cli.main import wide_console
 from vigil.cli.options import MediaFolderOption, StoreOption
 from vigil.errors import DeliveryError, JobError, UsageError
 from vigil.events import Event, Tier, new_id
+from vigil.history.scheduled_report import write_report
 from vigil.store import DEFAULT_STORE, Store
 from vigil.store.deliveries import Delivery
 from vigil.store.event_record import event_record
@@ -138,7 +139,7 @@ def send(
 def _await_delivery(store: Store, alerts: AlertSettings, again: list[Delivery], *, wait_s: float) -> list[Delivery]:
     """Sends, and returns the deliveries that are not delivered in time."""
     until_s = time.monotonic() + wait_s
-    with Outbox(alerts, store) as outbox:
+    with Outbox(alerts, store, write_report=write_report) as outbox:
         outbox.wake()
         left = again
         while True:

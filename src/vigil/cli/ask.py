@@ -41,7 +41,8 @@ from vigil.history import (
 from vigil.history.answer import NO_MODEL
 from vigil.history.answer_record import answer_record
 from vigil.history.citations import local_clock
-from vigil.history.meaning import MeaningIndex, load_embedder
+from vigil.history.embedder import load_embedder
+from vigil.history.meaning import MeaningIndex
 from vigil.judge.endpoint import DEFAULT_URL, Endpoint, read_key
 from vigil.store import DEFAULT_STORE, Store
 from vigil.store.times import parse_time, shown
@@ -148,7 +149,8 @@ def _understood(asked: HistoryQuestion, found: FoundRecords) -> str:
     when = f"{since or 'the beginning'} to {until or 'now'}" if asked.said_time else "all that is stored"
     where = ", ".join(camera.name for camera in asked.cameras) or "all cameras"
     there = f"{counted(found.events, 'event')} and {counted(found.observations, 'observation')} there"
-    return f"searched: {asked.words or 'everything'} | {when} | {where} | {there}"
+    by = " | by words and meaning" if found.meaning == "on" and asked.words else ""
+    return f"searched: {asked.words or 'everything'} | {when} | {where} | {there}{by}"
 
 
 def _print(answer: HistoryAnswer) -> None:
@@ -176,9 +178,10 @@ def _nothing(answer: HistoryAnswer) -> str:
     if not found.events and not found.observations:
         watched = "although cameras were watched" if found.watches else "and no camera was watched then"
         return f"nothing was recorded: there is no event and no observation, {watched}"
+    other = "" if found.meaning == "on" else "; --meaning also finds what is said in other words"
     return (
         f"nothing that matches was recorded, among {counted(found.events, 'event')} and "
-        f"{counted(found.observations, 'observation')}"
+        f"{counted(found.observations, 'observation')}{other}"
     )
 
 

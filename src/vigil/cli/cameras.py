@@ -1,10 +1,13 @@
-"""`vigil cameras`: lists, renames and moves the cameras (and files) known to a store.
+"""`vigil cameras`: lists, renames and moves the cameras (and files) known to a store, and says which view is right.
 
 vigil cameras list
 vigil cameras rename cam_9f3c21ab "front door"
 vigil cameras move "front door" camera.txt
+vigil cameras view "front door"
 """
 
+import getpass
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -93,6 +96,31 @@ def move(
         _require_unwatched(opened, (found.id, other_id))
         moved = opened.cameras.move(found.id, record)
     typer.echo(f"{moved.id}, {moved.name}, is now at {moved.address}", err=True)
+
+
+@app.command(cls=PanelCommand)
+def view(camera: CameraArgument, store: StoreOption = DEFAULT_STORE, folder: MediaFolderOption = None) -> None:
+    """Make what a camera shows now its right view, after it was turned on purpose.
+
+    The rules about the camera compare with it: `moved`, `covered` and `blurred`. A running watch takes note within
+    seconds, any other when it next begins; the views that were known before are forgotten.
+
+    Example: vigil cameras view "front door"
+    """
+    with Store.open(store, folder=folder, create=False) as opened:
+        found = opened.cameras.find(camera)
+        if found.kind == "file":
+            raise UsageError(f"{found.name} is a file, which has no usual view")
+        opened.camera_views.ask(found.id)
+        opened.audit.add("accept the view of a camera", who=_user(), details={"camera": found.name})
+    typer.echo(f"{found.id}, {found.name}: what it shows when it is next seen is its right view", err=True)
+
+
+def _user() -> str:
+    """Who it is, for the audit table; a user of this machine need not have a name."""
+    with suppress(OSError, KeyError):
+        return f"{getpass.getuser()} (command line)"
+    return "command line"
 
 
 def _require_unwatched(store: Store, camera_ids: tuple[str, ...]) -> None:

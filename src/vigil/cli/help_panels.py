@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import typer
 import typer.core
 
 ARGUMENTS, OPTIONS = "Arguments", "Options"
@@ -14,6 +15,14 @@ class PanelCommand(typer.core.TyperCommand):
 
     Typer draws panels only with Rich markup, in boxes that spoil copying from a terminal.
     """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parses the command line; what Typer itself says of a value comes without the name of its exception."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Writes the arguments, then the groups of options in the order in which the command declares them."""

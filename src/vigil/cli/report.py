@@ -29,7 +29,9 @@ from vigil.files import write_atomically
 from vigil.history.report_markdown import report_markdown, report_title
 from vigil.history.report_summary import summarise
 from vigil.history.shift_report import last_span, shift_report, shift_span
+from vigil.history.time_phrases import TimeRange
 from vigil.judge.endpoint import DEFAULT_URL, Endpoint, read_key
+from vigil.rules.shift import zone_of
 from vigil.store import DEFAULT_STORE, Store
 from vigil.watch.settings import load_watch_settings
 
@@ -44,6 +46,9 @@ def report(
     ] = "",
     shift: Annotated[
         str, typer.Option(metavar="FROM-TO", help="A shift of local time, such as 22:00-06:00. Default: the whole day.")
+    ] = "",
+    timezone: Annotated[
+        str, typer.Option(metavar="ZONE", help="Time zone, such as Europe/Berlin. Default: that of this machine.")
     ] = "",
     store: StoreOption = DEFAULT_STORE,
     folder: MediaFolderOption = None,
@@ -74,7 +79,7 @@ def report(
     """
     sink = _mail_sink(mail, config) if mail else None
     endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file, url=url), ca_file=ca_file) if summary else None
-    span = shift_span(day=_date(day), shift=shift) if day else last_span(datetime.now(), shift=shift)
+    span = _span(day, shift, timezone)
     with Store.open(store, folder=folder, create=False) as opened:
         found = shift_report(opened, span)
         told = None if endpoint is None else asyncio.run(summarise(opened, found, endpoint, language=language))
@@ -85,6 +90,18 @@ def report(
     if sink is not None:
         asyncio.run(sink.send_text(report_title(found, language=language), text))
         log.info("the report was sent by %s", mail)
+
+
+def _span(day: str, shift: str, timezone: str) -> TimeRange:
+    """The time that is reported; raises UsageError."""
+    try:
+        zone = zone_of(timezone)
+        if day:
+            return shift_span(day=_date(day), shift=shift, timezone=timezone)
+        return last_span(datetime.now(zone), shift=shift, timezone=timezone)
+    except UsageError as error:
+        # The options are called as what is wrong with them.
+        raise UsageError(f"--{error}" if str(error).startswith("shift ") else str(error)) from error
 
 
 def _write(text: str, out: Path | None) -> None:

@@ -16,10 +16,10 @@ from vigil.cli.watch_table import WatchTable
 from vigil.errors import JobError, SourceError, UsageError
 from vigil.events import Event, EventChange
 from vigil.file_names import plain_name, shortened
-from vigil.judge import Endpoint
-from vigil.report.tables import timeline_table
+from vigil.judge import Endpoint, Judge
+from vigil.report.timeline_table import timeline_table
 from vigil.score.timeline_scorecard import TimelineScore, WatchedVideo, score_timeline
-from vigil.score.timeline_truth import TrueIncident, read_ground_truth
+from vigil.score.timeline_truth import GroundTruth, TrueIncident, read_ground_truth
 from vigil.sources.address import Address, find_sources
 from vigil.sources.video_info import video_info
 from vigil.verdict import JudgedWindow
@@ -82,9 +82,10 @@ def score_timeline_videos(
     for name in truth.left_out(list(spans)):
         typer.echo(f"left out: {truth_file} also names {name}, which is not among the videos", err=True)
     settings = _settings(config, endpoint, overrides)
-    notes, model = _watch(addresses, settings, endpoint.api_key)
+    notes, judge = _watch(addresses, settings, endpoint.api_key, truth)
+    spans = truth.for_question(judge.question).match(list(spans))
     watched = [notes.of(address, spans[Path(address.location)]) for address in addresses]
-    score = score_timeline(model, watched, truth=str(truth_file), watch=_settings_json(settings))
+    score = score_timeline(judge.model, watched, truth=str(truth_file), watch=_settings_json(settings))
     report_timeline(score, settings, out=out, json_file=json_file)
     _require_verdicts(score)
     return score
@@ -106,14 +107,20 @@ def _settings(config: str, endpoint: Endpoint, overrides: Mapping[str, Any]) -> 
     )
 
 
-def _watch(addresses: Sequence[Address], settings: WatchSettings, api_key: str) -> tuple[TimelineRecorder, str]:
-    """What a watch of the files reports, and the model's name; raises JobError if it was stopped."""
+def _watch(
+    addresses: Sequence[Address], settings: WatchSettings, api_key: str, truth: GroundTruth
+) -> tuple[TimelineRecorder, Judge]:
+    """What a watch of the files reports, and the judge, whose question is known as soon as it is connected.
+
+    Raises ConfigError if the truth names classes that the question does not have, JobError if it was stopped.
+    """
     notes = TimelineRecorder()
     stopped: list[bool] = []
     watches: list[Watcher] = []
     with WatchTable() as table:
 
         def on_start(watch: Watcher) -> None:
+            truth.for_question(watch.judge.question)
             watches.append(watch)
             table.follow(watch)
 
@@ -128,7 +135,7 @@ def _watch(addresses: Sequence[Address], settings: WatchSettings, api_key: str) 
     if stopped:
         raise JobError("stopped before the end, so nothing was scored; run the same command again")
     _require_readable(summary)
-    return notes, watches[0].judge.model
+    return notes, watches[0].judge
 
 
 def _require_readable(summary: WatchSummary) -> None:

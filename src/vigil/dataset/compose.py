@@ -19,7 +19,7 @@ from vigil.dataset.clips import LabelledClip
 from vigil.errors import DatasetError, SourceError
 from vigil.file_names import readable
 from vigil.frames import RGB
-from vigil.questions import NORMAL, LabelName
+from vigil.questions import ALARM, NORMAL, LabelName
 from vigil.sources.container import USUAL_RATE
 from vigil.sources.video_info import full_size_frames, letterbox, video_info
 from vigil.sources.video_writer import VideoWriter, whole_file
@@ -35,11 +35,12 @@ Progress = Callable[[float, float], None]
 
 @dataclass(frozen=True, slots=True)
 class ComposedIncident:
-    """One incident of a composed video, in seconds of that video, and the clips it consists of."""
+    """One incident of a composed video, in seconds of that video, its label, and the clips it consists of."""
 
     onset_s: float
     end_s: float
     clips: tuple[str, ...]
+    label: LabelName = ALARM
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,8 @@ def compose_video(
 ) -> ComposedVideo:
     """Composes clips of both classes into `out` and writes the ground truth beside it, as `out` with the suffix .csv.
 
-    Clips with another label than `normal_labels` are incidents. An incident is one clip, or as many as reach
-    `incident_s`. The same clips, seed and settings give the same frames. Clips repeat if there are not enough;
+    Clips with another label than `normal_labels` are incidents. An incident is one clip, or as many of one label as
+    reach `incident_s`. The same clips, seed and settings give the same frames. Clips repeat if there are not enough;
     unreadable ones are left out. Raises DatasetError if no clip of a class can be read, and SourceError if the video
     cannot be written.
     """
@@ -88,7 +89,7 @@ def compose_video(
 
 def _write_truth(composed: ComposedVideo) -> None:
     rows = [
-        (readable(composed.video.name), f"{one.onset_s:.3f}", f"{one.end_s:.3f}", "alarm", " + ".join(one.clips))
+        (readable(composed.video.name), f"{one.onset_s:.3f}", f"{one.end_s:.3f}", one.label, " + ".join(one.clips))
         for one in composed.incidents
     ]
     with (
@@ -141,16 +142,17 @@ class _Composer:
             yield from self._clip(self._normals)
 
     def _incident(self) -> Iterator[RGB]:
-        onset_s, clips = self.written_s, list[str]()
+        onset_s, clips = self.written_s, list[LabelledClip]()
         while not clips or self.written_s - onset_s < self._incident_s:
-            yield from self._clip(self._alarms)
-            clips.append(self._alarms.last)
-        self.incidents.append(ComposedIncident(onset_s, self.written_s, tuple(clips)))
+            yield from self._clip(self._alarms, label=clips[0].label if clips else None)
+            clips.append(self._alarms.drawn[-1])
+        names = tuple(clip.name for clip in clips)
+        self.incidents.append(ComposedIncident(onset_s, self.written_s, names, clips[0].label))
 
-    def _clip(self, deck: "_Deck") -> Iterator[RGB]:
-        """The frames of the deck's next readable clip."""
+    def _clip(self, deck: "_Deck", *, label: LabelName | None = None) -> Iterator[RGB]:
+        """The frames of the deck's next readable clip, of a label if it is given."""
         while True:
-            clip = deck.draw()
+            clip = deck.draw(label)
             try:
                 frames = resample_frames(clip.path, size_wh=self._size_wh, fps=self._fps)
                 first = next(frames, None)
@@ -172,24 +174,28 @@ class _Deck:
     """Draws clips in random order; reshuffles once all have been drawn."""
 
     def __init__(self, clips: Sequence[LabelledClip], rng: random.Random) -> None:
-        self.last = ""
+        self.drawn: list[LabelledClip] = []
         self._clips = list(clips)
         self._rng = rng
         self._left: list[LabelledClip] = []
 
-    def draw(self) -> LabelledClip:
-        """The next clip; raises DatasetError if no readable clip is left."""
-        if not self._clips:
+    def draw(self, label: LabelName | None = None) -> LabelledClip:
+        """The next clip, of a label if it is given; raises DatasetError if no readable clip is left."""
+        if not any(_is_of(clip, label) for clip in self._clips):
             raise DatasetError("not one clip of a class can be read; both classes are needed to join a video")
-        if not self._left:
+        if not any(_is_of(clip, label) for clip in self._left):
             self._left = self._rng.sample(self._clips, len(self._clips))
-        clip = self._left.pop()
-        self.last = clip.name
-        return clip
+        at = max(number for number, clip in enumerate(self._left) if _is_of(clip, label))
+        self.drawn.append(self._left.pop(at))
+        return self.drawn[-1]
 
     def discard(self, clip: LabelledClip) -> None:
         """Never draws this clip again."""
         self._clips.remove(clip)
+
+
+def _is_of(clip: LabelledClip, label: LabelName | None) -> bool:
+    return label is None or clip.label == label
 
 
 def resample_frames(path: Path, *, size_wh: tuple[int, int], fps: float) -> Iterator[RGB]:

@@ -30,6 +30,8 @@ def found_record(question: HistoryQuestion, found: FoundRecords) -> dict[str, An
         "events": found.events,
         "observations": found.observations,
         "watches": found.watches,
+        "meaning": found.meaning,
+        "unindexed": found.unindexed,
         "records": [_record(each) for each in found.records],
     }
 

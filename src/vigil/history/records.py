@@ -30,6 +30,9 @@ RANK_OFFSET = 60.0
 
 RecordKind: TypeAlias = Literal["event", "observation"]
 
+MeaningUse: TypeAlias = Literal["on", "off", "not_installed"]
+"""Whether observations were also searched by meaning; `not_installed` if the extra `meaning` is not there."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryRecord:
@@ -56,12 +59,17 @@ class HistoryRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundRecords:
-    """What was found, best first, and of how much: events and observations of the span, and watches that went on."""
+    """What was found, best first, and of how much: events and observations of the span, and watches that went on.
+
+    `unindexed` of the observations have no vector yet, so that a search by meaning has passed them over.
+    """
 
     records: tuple[HistoryRecord, ...]
     events: int
     observations: int
     watches: int
+    meaning: MeaningUse = "off"
+    unindexed: int = 0
 
     @property
     def is_empty(self) -> bool:
@@ -74,6 +82,10 @@ class MeaningSearch(Protocol):
 
     def observations(self, words: str, span: HistorySpan, *, limit: int) -> list[RankedRow]:
         """The observations nearest in meaning, best first."""
+        ...
+
+    def missing(self, span: HistorySpan) -> int:
+        """How many observations of a span cannot be found so yet."""
         ...
 
 
@@ -108,6 +120,8 @@ def find_records(
             events=store.ranked.count_events(span),
             observations=store.ranked.count_observations(span),
             watches=len(watches),
+            meaning="off" if meaning is None else "on",
+            unindexed=0 if meaning is None else meaning.missing(span),
         )
 
 

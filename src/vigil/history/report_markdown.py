@@ -118,7 +118,13 @@ def _unseen(report: ShiftReport, words: Mapping[str, str]) -> str:
         return words["all_seen"]
     head = [words[key] for key in ("when", "camera", "tier", "what", "event")]
     rows = [
-        [_when(each), _text(each.source), words[each.tier.value], _text(each.text) or words["not_described"], each.id]
+        [
+            _when(each, report),
+            _text(each.source),
+            words[each.tier.value],
+            _text(each.text) or words["not_described"],
+            each.id,
+        ]
         for each in report.unseen[:MOST_LISTED]
     ]
     more = len(report.unseen) - len(rows)
@@ -129,7 +135,8 @@ def _missed(report: ShiftReport, words: Mapping[str, str]) -> str:
     if not report.missed:
         return ""
     rows = [
-        [f"{local_clock(each.from_utc):%m-%d %H:%M:%S}", _text(each.source), _text(each.note)] for each in report.missed
+        [f"{local_clock(each.from_utc, zone=report.zone):%m-%d %H:%M:%S}", _text(each.source), _text(each.note)]
+        for each in report.missed
     ]
     return f"## {words['missed']}\n\n" + _table([words["when"], words["camera"], words["what"]], rows)
 
@@ -143,8 +150,8 @@ def _outages(cameras: Sequence[CameraShift], words: Mapping[str, str]) -> str:
     return "\n".join([*lines, "", words["steps"]]) if lines else words["no_outages"]
 
 
-def _when(event: Event) -> str:
-    onset = onset_of(event)
+def _when(event: Event, report: ShiftReport) -> str:
+    onset = onset_of(event, zone=report.zone)
     return f"{event.onset_s:.1f} s" if onset is None else f"{onset:%m-%d %H:%M:%S}"
 
 

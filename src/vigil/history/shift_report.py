@@ -5,16 +5,15 @@
 Events count for the report in whose time they begin, so that none is in two.
 """
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, tzinfo
 from itertools import pairwise
 
-from vigil.errors import UsageError
 from vigil.events import Event, Mark
 from vigil.history.time_phrases import TimeRange
+from vigil.rules.shift import Shift
 from vigil.store import EventFilter, Store
 from vigil.store.cameras import CameraRecord
 from vigil.store.missed_spans import MissedFilter, MissedSpan
@@ -23,7 +22,6 @@ from vigil.store.observations import ObservationFilter
 STEP_S = 300.0
 """Watched time and outages are counted in steps of five minutes."""
 
-SHIFT = re.compile(r"(\d{1,2}):(\d{2})\s*[-–]\s*(\d{1,2}):(\d{2})")
 MOST_EVENTS = 10_000
 
 
@@ -60,23 +58,23 @@ class ShiftReport:
     observations: int
     is_cut: bool
 
-
-def shift_span(*, day: date, shift: str = "") -> TimeRange:
-    """The local time of a day, or of the shift (`22:00-06:00`) that begins on it; raises UsageError."""
-    midnight = datetime.combine(day, time())
-    if not shift:
-        return TimeRange(midnight, midnight + timedelta(days=1), "")
-    begin, end = _clocks(shift)
-    return TimeRange(midnight + begin, midnight + end + timedelta(days=1 if end <= begin else 0), "")
+    @property
+    def zone(self) -> tzinfo | None:
+        """The time zone in which its times are shown; None is that of this machine."""
+        return self.span.since.tzinfo
 
 
-def last_span(now: datetime, *, shift: str = "") -> TimeRange:
-    """The last whole day, or the last shift that is over; raises UsageError."""
-    for days in (0, 1, 2):
-        span = shift_span(day=(now - timedelta(days=days)).date(), shift=shift)
-        if span.until <= now:
-            return span
-    raise AssertionError("a shift is over within two days")
+def shift_span(*, day: date, shift: str = "", timezone: str = "") -> TimeRange:
+    """The time of a day, or of the shift (`22:00-06:00`) that begins on it, in local time; raises UsageError.
+
+    An empty `timezone` is that of this machine.
+    """
+    return TimeRange(*Shift.parse(shift, timezone=timezone).span(day), "")
+
+
+def last_span(now: datetime, *, shift: str = "", timezone: str = "") -> TimeRange:
+    """The last whole day, or the last shift that is over; `now` is local time there. Raises UsageError."""
+    return TimeRange(*Shift.parse(shift, timezone=timezone).last(now), "")
 
 
 def shift_report(store: Store, span: TimeRange) -> ShiftReport:
@@ -94,7 +92,7 @@ def shift_report(store: Store, span: TimeRange) -> ShiftReport:
         span=span,
         events=tuple(events),
         rules=Counter(event.rule or event.task for event in events),
-        hours=Counter(_onset(event).hour for event in events if event.epoch_s is not None),
+        hours=Counter(onset.hour for event in events if (onset := onset_of(event, zone=span.since.tzinfo)) is not None),
         marks=Counter(_word(marks.get(event.id)) for event in events),
         unseen=tuple(event for event in events if _word(marks.get(event.id)) == "unmarked" and event.id not in seen),
         cameras=tuple(each for each in cameras if each.windows or each.tiers),
@@ -104,13 +102,9 @@ def shift_report(store: Store, span: TimeRange) -> ShiftReport:
     )
 
 
-def onset_of(event: Event) -> datetime | None:
+def onset_of(event: Event, *, zone: tzinfo | None = None) -> datetime | None:
     """When an event began, in local time; None for a file, which has no clock."""
-    return None if event.epoch_s is None else _onset(event)
-
-
-def _onset(event: Event) -> datetime:
-    return datetime.fromtimestamp((event.epoch_s or 0.0) + event.onset_s).astimezone()
+    return None if event.epoch_s is None else _local(event.epoch_s + event.onset_s, zone)
 
 
 def _begins_in(event: Event, span: TimeRange) -> bool:
@@ -125,17 +119,6 @@ def _word(mark: Mark | None) -> str:
     return mark.mark if mark is not None and mark.mark else "unmarked"
 
 
-def _clocks(shift: str) -> tuple[timedelta, timedelta]:
-    found = SHIFT.fullmatch(shift.strip())
-    numbers = [int(word) for word in found.groups()] if found else []
-    if not numbers or max(numbers[0], numbers[2]) > 24 or max(numbers[1], numbers[3]) > 59:
-        raise UsageError(f"--shift {shift!r}: write from when until when, such as 22:00-06:00")
-    begin, end = (timedelta(hours=numbers[i], minutes=numbers[i + 1]) for i in (0, 2))
-    if begin == end or max(begin, end) > timedelta(days=1):
-        raise UsageError(f"--shift {shift!r} is no part of a day; write such as 22:00-06:00")
-    return begin, end
-
-
 def _camera_shift(store: Store, camera: CameraRecord, events: Sequence[Event], span: TimeRange) -> CameraShift:
     since_s, until_s = (datetime.fromisoformat(utc).timestamp() for utc in (span.since_utc, span.until_utc))
     steps = max(1, round((until_s - since_s) / STEP_S))
@@ -148,16 +131,18 @@ def _camera_shift(store: Store, camera: CameraRecord, events: Sequence[Event], s
         judged_s=len(judged) * step_s,
         unknown_windows=sum(each.unknown for each in buckets),
         windows=sum(each.windows for each in buckets),
-        outages=tuple(_outages(judged, steps, since_s, step_s)) if judged else (),
+        outages=tuple(_outages(judged, steps, since_s, step_s, span.since.tzinfo)) if judged else (),
     )
 
 
-def _outages(judged: set[int], steps: int, since_s: float, step_s: float) -> list[tuple[datetime, datetime]]:
+def _outages(
+    judged: set[int], steps: int, since_s: float, step_s: float, zone: tzinfo | None
+) -> list[tuple[datetime, datetime]]:
     """The stretches of two steps or more in which no window was judged."""
     edges = [-1, *sorted(judged), steps]
     gaps = [(before + 1, after) for before, after in pairwise(edges) if after - before > 2]
-    return [(_local(since_s + first * step_s), _local(since_s + last * step_s)) for first, last in gaps]
+    return [(_local(since_s + first * step_s, zone), _local(since_s + last * step_s, zone)) for first, last in gaps]
 
 
-def _local(epoch_s: float) -> datetime:
-    return datetime.fromtimestamp(epoch_s).astimezone()
+def _local(utc_s: float, zone: tzinfo | None) -> datetime:
+    return datetime.fromtimestamp(utc_s, UTC).astimezone(zone)

@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 
 from vigil.config import from_mapping
@@ -240,6 +241,7 @@ def _with_tiers(tiers: TierThresholds, own: OwnTiers) -> TierThresholds:
     return replace(tiers, **{name: value for name, value in said.items() if value is not None})
 
 
+@lru_cache(maxsize=256)
 def stored_rules(text: str) -> tuple[CameraRules, str]:
     """The rules that are kept of a camera, and what is wrong with them; all rules at all times if they are damaged."""
     try:

@@ -16,6 +16,7 @@ import numpy as np
 from vigil.events import Event
 from vigil.files import write_json
 from vigil.score.metrics import Interval, poisson, wilson
+from vigil.score.timeline_classes import IncidentClasses, VerdictClasses, incident_classes, verdict_classes
 from vigil.score.timeline_matching import (
     TOLERANCE_S,
     Detection,
@@ -93,6 +94,13 @@ class TimelineFigures:
     false_per_hour_ci95: Interval | None
     latency_p50_s: float | None
     latency_p95_s: float | None
+    classes: IncidentClasses | None = None
+    verdict_classes: VerdictClasses | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as plain data; without classes where there are none."""
+        told = asdict(self)
+        return {name: value for name, value in told.items() if value is not None or not name.endswith("classes")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +126,7 @@ class TimelineScore:
         """The score as plain data: the figures of all videos at the top level, each video with its events beside."""
         return {
             "model": self.model,
-            **asdict(self.figures),
+            **self.figures.to_json(),
             "tolerance_s": self.tolerance_s,
             "per_video": [_video_json(video) for video in self.videos],
             **self.notes,
@@ -176,6 +184,8 @@ def _figures(
         false_per_hour_ci95=(low / hours, high / hours) if hours else None,
         latency_p50_s=float(np.percentile(latencies, 50)) if latencies else None,
         latency_p95_s=float(np.percentile(latencies, 95)) if latencies else None,
+        classes=incident_classes(matchings),
+        verdict_classes=verdict_classes([(video.judged, video.spans) for video in videos]),
     )
 
 
@@ -183,9 +193,15 @@ def _video_json(video: VideoScore) -> dict[str, Any]:
     matching = video.matching
     return {
         "video": video.watched.name,
-        **asdict(video.figures),
+        **video.figures.to_json(),
         "found_events": [
-            {**_span_json(find.span), "event": find.event.id, "latency_s": find.latency_s} for find in matching.found
+            {
+                **_span_json(find.span),
+                "event": find.event.id,
+                "latency_s": find.latency_s,
+                **({"said": find.event.label} if find.event.label else {}),
+            }
+            for find in matching.found
         ],
         "missed_incidents": [_span_json(span) for span in matching.missed],
         "false_events": [_event_json(event) for event in matching.false],
@@ -193,8 +209,9 @@ def _video_json(video: VideoScore) -> dict[str, Any]:
     }
 
 
-def _span_json(span: TrueIncident) -> dict[str, float]:
-    return {"onset_s": span.onset_s, "end_s": span.end_s}
+def _span_json(span: TrueIncident) -> dict[str, Any]:
+    label = {"label": span.label} if span.label else {}
+    return {"onset_s": span.onset_s, "end_s": span.end_s, **label}
 
 
 def _event_json(event: Event) -> dict[str, Any]:
@@ -205,6 +222,7 @@ def _event_json(event: Event) -> dict[str, Any]:
         "announced_s": announced_s(event),
         "peak": event.peak,
         "tier": str(event.tier),
+        **({"label": event.label} if event.label else {}),
     }
 
 

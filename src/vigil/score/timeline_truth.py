@@ -5,8 +5,8 @@
     quiet.mp4,,
 
 Times are seconds of the video. A video without incidents has one row without times, so that a missing video is not
-mistaken for a quiet one. More columns (`label`, `clip`) may follow; a label `normal` marks a row as no incident.
-`vigil compose` writes such a file.
+mistaken for a quiet one. More columns (`label`, `clip`) may follow; a label `normal` marks a row as no incident,
+and for a question with other labels than two it is the class of the incident. `vigil compose` writes such a file.
 """
 
 import csv
@@ -14,13 +14,14 @@ import difflib
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from vigil.csv_text import csv_text
 from vigil.errors import ConfigError
 from vigil.file_names import readable
+from vigil.questions import ALARM, NORMAL, Question
 
 COLUMNS = ("video", "onset_s", "end_s")
 MOST_PROBLEMS = 20
@@ -28,11 +29,12 @@ MOST_PROBLEMS = 20
 
 @dataclass(frozen=True, slots=True)
 class TrueIncident:
-    """One true incident, in seconds of its video; `line` is its line in the CSV."""
+    """One true incident, in seconds of its video; `line` is its line in the CSV, `label` its class ("": not known)."""
 
     onset_s: float
     end_s: float
     line: int = 0
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,20 @@ class GroundTruth:
         _refuse(self.where, problems)
         return matched
 
+    def for_question(self, question: Question) -> "GroundTruth":
+        """The same truth with the classes of a question, which may be named by their folders.
+
+        Rows whose class does not alarm are no incidents; incidents of questions with two labels have no class. Raises
+        ConfigError for labels that the question does not have.
+        """
+        problems: list[str] = []
+        spans = {
+            video: tuple(span for one in of_video if (span := _classed(one, question, problems)) is not None)
+            for video, of_video in self.spans.items()
+        }
+        _refuse(self.where, problems)
+        return replace(self, spans=spans)
+
     def left_out(self, videos: Sequence[Path]) -> list[str]:
         """The names that match none of the videos, each with its line."""
         return [
@@ -70,6 +86,18 @@ class GroundTruth:
             for name, line in self.lines.items()
             if not any(_means(name, video) for video in videos)
         ]
+
+
+def _classed(span: TrueIncident, question: Question, problems: list[str]) -> TrueIncident | None:
+    """The incident with its class; None if it is none, because its class does not alarm."""
+    if question.has_two_labels or not span.label:
+        return replace(span, label="")
+    label = question.label_of(span.label)
+    if label is None:
+        names = ", ".join(each.name for each in question.labels if each.is_alarm)
+        problems.append(f"line {span.line}: the label {span.label!r} is none of the question: {names}")
+        return None
+    return replace(span, label=label) if question.label(label).is_alarm else None
 
 
 def _means(name: str, video: Path) -> bool:
@@ -148,7 +176,10 @@ def _span(row: Mapping[str, str], line: int) -> list[TrueIncident]:
     onset_s, end_s = _seconds("onset_s", onset), _seconds("end_s", end)
     if end_s <= onset_s:
         raise ValueError(f"it ends at {end_s:g} s, which is not after its onset at {onset_s:g} s")
-    return [] if row.get("label", "").strip().lower() == "normal" else [TrueIncident(onset_s, end_s, line)]
+    label = row.get("label", "").strip()
+    if label.lower() == NORMAL:
+        return []
+    return [TrueIncident(onset_s, end_s, line, "" if label.lower() == ALARM else label)]
 
 
 def _seconds(column: str, text: str) -> float:

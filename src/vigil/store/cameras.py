@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select
 
 from vigil.errors import UsageError
 from vigil.masks import Mask, masks_from_text, masks_to_text
+from vigil.store.camera_views import forget_views
 from vigil.store.database import Database
 from vigil.store.rows_of import rows_of
 from vigil.store.schema import cameras, events, missed_spans, observations, sessions, settings, verdicts
@@ -346,6 +347,7 @@ def _update(connection: Connection, camera_id: str, **values: str) -> None:
 def _merge(connection: Connection, other: str, *, into: str) -> None:
     for table in (sessions, verdicts, events, missed_spans, observations):
         connection.execute(table.update().where(table.c.camera_id == other).values(camera_id=into))
+    forget_views(connection, other)
     connection.execute(cameras.delete().where(cameras.c.id == other))
 
 

@@ -26,6 +26,7 @@ from sqlalchemy.exc import (
 )
 
 from vigil.errors import RowRefused, StoreError, UsageError
+from vigil.store.data_version import DataVersion
 from vigil.store.postgresql import DatabaseTimeouts, connect_args, remedy_of
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,8 @@ WRITES = "vigil_writes"
 class Database:
     """A SQLite or PostgreSQL database, handed to every table of a store, which opens its transactions here.
 
-    `name` is the path or the URL without its password, for messages. Raises StoreError if the driver is not installed.
+    `name` is the path or the URL without its password, for messages; `data_version` tells whether anything was
+    committed. Raises StoreError if the driver is not installed.
     """
 
     def __init__(self, url: URL, timeouts: DatabaseTimeouts | None = None) -> None:
@@ -51,6 +53,7 @@ class Database:
         self.engine = make_engine(url, timeouts)
         self._writer = self.engine.execution_options(**{WRITES: True})
         self._shared = threading.local()
+        self.data_version = DataVersion(sqlite_path(url))
 
     @contextmanager
     def sharing(self, action: str) -> Iterator[None]:
@@ -82,6 +85,7 @@ class Database:
 
     def close(self) -> None:
         """Closes all connections; a later transaction opens a new one."""
+        self.data_version.close()
         self.engine.dispose()
 
 

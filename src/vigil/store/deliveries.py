@@ -159,6 +159,27 @@ class DeliveryTable:
                 advance(connection, consumer, found[-1].sequence)
         return made
 
+    def begin_reports(self, sink: str, report: str, *, now_s: float) -> None:
+        """Notes when a report was seen for the first time for a sink: none of before is sent."""
+        with self._database.writing(f"starting the report {report}") as connection:
+            if not cursor_of(connection, f"alerts:{sink}", f"report:{report}"):
+                advance(connection, f"alerts:{sink}", int(now_s), f"report:{report}")
+
+    def plan_reports(
+        self, sink: str, report: str, make: Callable[[float], Sequence[Delivery]], *, now_s: float
+    ) -> list[Delivery]:
+        """Inserts the deliveries of a report that came due since the last call, and notes the time: all, or nothing.
+
+        `make` gets the time up to which they were inserted before, in seconds since 1970.
+        """
+        consumer, place = f"alerts:{sink}", f"report:{report}"
+        with self._database.writing(f"planning the report {report}") as connection:
+            _lock(connection)
+            due = make(float(cursor_of(connection, consumer, place)))
+            made = [_insert(connection, each, format_utc(now_s)) for each in due]
+            advance(connection, consumer, int(now_s), place)
+        return made
+
     def _has_more(self, consumer: str) -> bool:
         with self._database.reading("looking for changes") as connection:
             newest = connection.execute(select(func.max(changes.c.sequence))).scalar() or 0

@@ -2,13 +2,28 @@
 
 The list is ordered by time, newest first, so most filters are answered by walking down an index of times that holds
 what they ask about. What is rare is found the other way round: up to `FEW` events with a text or a mark are looked up
-by their own index first, and only those are sorted.
+by their own index first, and only those are sorted. Which of the two it is, is told by that index alone: what it counts
+more often than `FEW` fills a page within the next `NEAR` events, as a rule, and is looked up only where it does not.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, literal_column, or_, select, text, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+    tuple_,
+)
 
 from vigil.errors import UsageError
 from vigil.events import Tier
@@ -24,6 +39,9 @@ from vigil.store.term_index import fold
 FEW = 1000
 """So many events are fetched and sorted in a few milliseconds; what more events match is met soon on the way down."""
 
+NEAR = 400
+"""So many events are walked through before what is common is looked up: the cost of looking up a few dozen."""
+
 NEWEST_FIRST = (events.c.happened_utc.desc(), events.c.id.desc())
 
 CAMERAS_OF_EVENTS = text("""WITH RECURSIVE found (camera_id) AS (
@@ -34,10 +52,62 @@ CAMERAS_OF_EVENTS = text("""WITH RECURSIVE found (camera_id) AS (
 """The camera ids that occur among events, each by one step in an index, not by reading all events."""
 
 
+EventRows: TypeAlias = "Sequence[Row[*tuple[Any, ...]]]"
+
+
+def page_rows(connection: Connection, wanted: EventFilter, *, after: str, size: int) -> EventRows:
+    """The rows of a page, newest first, from the place `after` on, and the one behind it if there is one."""
+    place = [older_than(after)] if after else []
+    if _is_common(connection, wanted):
+        near = _walking(connection, wanted).where(*place, *_near(connection, place))
+        rows = connection.execute(near.order_by(*NEWEST_FIRST).limit(size + 1)).all()
+        if len(rows) > size:
+            return rows
+    query = matching(connection, wanted).where(*place).order_by(*NEWEST_FIRST)
+    return connection.execute(query.limit(size + 1)).all()
+
+
+def _is_common(connection: Connection, wanted: EventFilter) -> bool:
+    """Whether more than a few events may have both the mark and the text that are asked for, by their indexes alone."""
+    mark = wanted.mark if wanted.mark and wanted.mark != "unmarked" else ""
+    if not mark and not wanted.text:
+        return False
+    if mark and not _are_many(connection, marks.events_ever_marked(mark)):
+        return False
+    candidates = event_terms.candidates(connection, wanted.text) if wanted.text else None
+    return candidates is None or _are_many(connection, candidates)
+
+
+def _are_many(connection: Connection, query: "Select[*tuple[Any, ...]]") -> bool:
+    some = query.limit(FEW + 1).subquery()
+    return connection.execute(select(func.count()).select_from(some)).scalar_one() > FEW
+
+
+def _near(connection: Connection, place: Sequence[ColumnElement[bool]]) -> list[ColumnElement[bool]]:
+    """A condition: an event is among the next `NEAR` from a place on; none if there are fewer."""
+    last = select(events.c.happened_utc).where(*place).order_by(*NEWEST_FIRST).offset(NEAR).limit(1)
+    happened_utc = connection.execute(last).scalar()
+    return [] if happened_utc is None else [events.c.happened_utc >= happened_utc]
+
+
+def _walking(connection: Connection, wanted: EventFilter) -> "Select[*tuple[Any, ...]]":
+    """The same query as `matching`, for walking down the list: each event is looked at, and no index asked."""
+    conditions = _conditions(connection, replace(wanted, mark=None))
+    if wanted.mark:
+        conditions.append(_mark_is(wanted.mark))
+    query = select(events).where(*conditions)
+    return _looked_through(query, wanted.text, _cameras_called(connection, wanted.text)) if wanted.text else query
+
+
 def matching(connection: Connection, wanted: EventFilter) -> "Select[*tuple[Any, ...]]":
     """A query of the events that match a filter, without its order, limit and offset."""
-    query = select(events).where(*_conditions(connection, wanted))
-    return _with_text(connection, query, wanted.text) if wanted.text else query
+    few = _few_marked(connection, wanted)
+    if few is None:
+        query = select(events).where(*_conditions(connection, wanted))
+        return _with_text(connection, query, wanted.text) if wanted.text else query
+    query = select(events).where(events.c.id.in_(few), *_conditions(connection, replace(wanted, mark=None)))
+    # So few are read faster than the index of texts.
+    return _looked_through(query, wanted.text, _cameras_called(connection, wanted.text)) if wanted.text else query
 
 
 def counting(connection: Connection, wanted: EventFilter) -> "Select[*tuple[Any, ...]]":
@@ -60,10 +130,9 @@ def _conditions(connection: Connection, wanted: EventFilter) -> list[ColumnEleme
     conditions = [*_plain_conditions(wanted)]
     if wanted.source or wanted.camera_id:
         conditions.append(_is_of_camera(connection, wanted))
-    if wanted.mark == "unmarked":
-        conditions.append(marks.is_unmarked())
-    elif wanted.mark:
-        conditions.append(_has_mark(connection, wanted.mark))
+    if wanted.mark:
+        few = _few_marked(connection, wanted)
+        conditions.append(_mark_is(wanted.mark) if few is None else events.c.id.in_(few))
     return conditions
 
 
@@ -159,18 +228,30 @@ def _strangers(connection: Connection) -> list[str]:
     return [camera_id for camera_id in among if camera_id not in known]
 
 
-def _has_mark(connection: Connection, mark: str) -> ColumnElement[bool]:
-    few = _few(connection, marks.events_marked(mark))
-    return events.c.id.in_(few) if few is not None else func.coalesce(marks.newest_mark_value(), "") == mark
+def _mark_is(mark: str) -> ColumnElement[bool]:
+    """Matches by the valid mark, each event on its own."""
+    return marks.is_unmarked() if mark == "unmarked" else func.coalesce(marks.newest_mark_value(), "") == mark
+
+
+def _few_marked(connection: Connection, wanted: EventFilter) -> Sequence[str] | None:
+    """The ids of the events with the mark that is asked for, or None if there are many or none is asked for."""
+    if not wanted.mark or wanted.mark == "unmarked":
+        return None
+    return _few(connection, marks.events_marked(wanted.mark))
 
 
 def _with_text(connection: Connection, query: "Select[*tuple[Any, ...]]", words: str) -> "Select[*tuple[Any, ...]]":
     ids = _cameras_called(connection, words)
     few = None if ids else _few(connection, containing(connection, words))
-    if few is not None:
-        return query.where(events.c.id.in_(few))
+    return query.where(events.c.id.in_(few)) if few is not None else _looked_through(query, words, ids)
+
+
+def _looked_through(
+    query: "Select[*tuple[Any, ...]]", words: str, cameras_called: Sequence[str]
+) -> "Select[*tuple[Any, ...]]":
+    """Narrows a query to events that contain a text, or are of these cameras; each is looked at."""
     found = event_terms.contains(fold(words))
-    is_so = or_(found, events.c.camera_id.in_(ids)) if ids else found
+    is_so = or_(found, events.c.camera_id.in_(cameras_called)) if cameras_called else found
     return query.join(event_search, event_search.c.event_id == events.c.id).where(is_so)
 
 

@@ -17,13 +17,11 @@ from vigil.store.database import Database, upsert
 from vigil.store.event_filter import EventFilter
 from vigil.store.event_query import (
     LABELS_OF_EVENTS,
-    NEWEST_FIRST,
     camera_names,
     counting,
     cursor_of,
-    matching,
     newest,
-    older_than,
+    page_rows,
 )
 from vigil.store.event_rows import events_of, insert_new_windows, last_window_end_s, read_events, row_of
 from vigil.store.rows_of import rows_of
@@ -104,8 +102,7 @@ class EventTable:
         in the meantime. The filter's limit and offset are ignored.
         """
         with self._database.reading("reading events") as connection:
-            query = matching(connection, wanted or EventFilter()).order_by(*NEWEST_FIRST).limit(size + 1)
-            rows = connection.execute(query.where(older_than(after)) if after else query).all()
+            rows = page_rows(connection, wanted or EventFilter(), after=after, size=size)
             found = tuple(events_of(connection, rows[:size]))
         last = rows[size - 1] if len(rows) > size else None
         return EventsPage(found, next="" if last is None else cursor_of(last.happened_utc, last.id))

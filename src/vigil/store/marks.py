@@ -179,5 +179,10 @@ def events_marked(mark: str) -> "Select[str]":
     return select(marks.c.event_id).where(marks.c.mark == mark, marks.c.number == newest)
 
 
+def events_ever_marked(mark: str) -> "Select[str]":
+    """A query of the ids of events that bore this mark at some time: what `events_marked` chooses from."""
+    return select(marks.c.event_id).where(marks.c.mark == mark)
+
+
 def _mark(row: Row[*tuple[Any, ...]]) -> Mark:
     return Mark(**row._mapping)

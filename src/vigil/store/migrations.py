@@ -290,6 +290,22 @@ MIGRATIONS = (
             "ALTER TABLE verdicts ADD COLUMN rest INTEGER NOT NULL DEFAULT 0",
         ),
     ),
+    Migration(
+        18,
+        "the usual views of cameras, and which of them were said to be right",
+        (
+            """CREATE TABLE camera_views (
+                camera_id VARCHAR NOT NULL, number INTEGER NOT NULL, picture {BYTES} NOT NULL, visible {BYTES} NOT NULL,
+                sharpness DOUBLE PRECISION NOT NULL, seen_s DOUBLE PRECISION NOT NULL, kept_utc VARCHAR NOT NULL,
+                PRIMARY KEY (camera_id, number))""",
+            "CREATE TABLE view_requests (camera_id VARCHAR NOT NULL PRIMARY KEY, asked_utc VARCHAR NOT NULL)",
+        ),
+    ),
+    Migration(
+        19,
+        "the class of each verdict",
+        ("ALTER TABLE verdicts ADD COLUMN label VARCHAR NOT NULL DEFAULT ''",),
+    ),
 )
 
 NUMBERED = {"sqlite": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}

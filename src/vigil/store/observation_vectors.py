@@ -4,10 +4,10 @@ They are plain rows of both databases: the SQLite of most Pythons loads no exten
 sqlite-vec reads every vector as well.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, Select, func, select
 
 from vigil.store.database import Database, upsert
 from vigil.store.ranked_search import HistorySpan, observation_conditions
@@ -18,10 +18,11 @@ READ_AT_ONCE = 5000
 
 @dataclass(frozen=True, slots=True)
 class VectorBatch:
-    """Some observations of a span with their vectors, which follow one another in `vectors`."""
+    """Some observations with their words and their vectors, which follow one another in `vectors`."""
 
     ids: tuple[str, ...]
     happened_utc: tuple[str, ...]
+    words: tuple[str, ...]
     vectors: bytes
 
 
@@ -53,12 +54,32 @@ class ObservationVectorTable:
             rows = [{"number": n, "vector": vectors[n]} for n in connection.execute(there).scalars()]
             upsert(connection, observation_vectors, rows)
 
+    def count(self) -> int:
+        """How many observations have a vector."""
+        with self._database.reading("counting vectors") as connection:
+            return int(connection.execute(select(func.count()).select_from(observation_vectors)).scalar_one())
+
+    def sample(self, most: int) -> VectorBatch:
+        """At most so many of all observations with vectors, spread evenly over the store."""
+        step = max(1, -(-self.count() // max(1, most)))
+        rows = _with_vectors().where(observation_vectors.c.number % step == 0).limit(most)
+        with self._database.reading("reading vectors") as connection:
+            return _batch(connection.execute(rows).all())
+
     def batches(self, span: HistorySpan) -> Iterator[VectorBatch]:
         """All vectors of a span, a few thousand at a time."""
-        query = select(observations.c.id, observations.c.happened_utc, observation_vectors.c.vector)
-        query = query.join(observation_vectors, observation_vectors.c.number == observations.c.number)
-        query = query.where(*observation_conditions(span))
+        query = _with_vectors().where(*observation_conditions(span))
         with self._database.reading("reading vectors") as connection:
             for rows in connection.execute(query).partitions(READ_AT_ONCE):
-                ids, times, vectors = zip(*rows, strict=True)
-                yield VectorBatch(ids, times, b"".join(vectors))
+                yield _batch(rows)
+
+
+def _with_vectors() -> "Select[tuple[str, str, str, bytes]]":
+    """The observations that have a vector."""
+    columns = (observations.c.id, observations.c.happened_utc, observations.c.words, observation_vectors.c.vector)
+    return select(*columns).join(observation_vectors, observation_vectors.c.number == observations.c.number)
+
+
+def _batch(rows: Sequence[Row[tuple[str, str, str, bytes]]]) -> VectorBatch:
+    ids, times, words, vectors = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return VectorBatch(ids, times, words, b"".join(vectors))

@@ -14,6 +14,9 @@ row of `missed_spans` is an incident without an event; its `taken_back_utc` is e
 (`vigil.masks`), and so is `rules` (`vigil.rules.camera_rules`); `source_name`,
 `source_place`, `source_masks` and `source_rules` of `cameras` are what the list of sources said last.
 `answers` is JSON (`vigil.store.stored_answers`), empty where the verdict says it all; `rest` is 1 for a rest window.
+The `label` of a verdict is the most probable of its alarm labels, empty where `alarm` is the only one.
+`picture` and `visible` of `camera_views` are bytes (`vigil.store.camera_views`); a row of `view_requests` says that the
+present view of a camera is its right one, until the watch of it has kept that view.
 `digest` is the SHA-256 of an API key, and empty times mean never. `fields` of `observations` is JSON, empty if the
 answer was held to no schema.
 """
@@ -73,6 +76,25 @@ cameras = Table(
     Column("source_rules", Text, nullable=False, server_default=""),
 )
 
+camera_views = Table(
+    "camera_views",
+    metadata,
+    Column("camera_id", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("picture", LargeBinary, nullable=False),
+    Column("visible", LargeBinary, nullable=False),
+    Column("sharpness", Double, nullable=False),
+    Column("seen_s", Double, nullable=False),
+    Column("kept_utc", String, nullable=False),
+)
+
+view_requests = Table(
+    "view_requests",
+    metadata,
+    Column("camera_id", String, primary_key=True),
+    Column("asked_utc", String, nullable=False),
+)
+
 sessions = Table(
     "sessions",
     metadata,
@@ -107,6 +129,7 @@ verdicts = Table(
     Column("detail", SafeText, nullable=False),
     Column("created_utc", String, nullable=False),
     Column("camera_id", String, nullable=False),
+    Column("label", SafeText, nullable=False, server_default=""),
     Column("answers", SafeText, nullable=False, server_default=""),
     Column("rest", Integer, nullable=False, server_default="0"),
 )

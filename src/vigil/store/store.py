@@ -20,6 +20,7 @@ from vigil.files import PRIVATE_FILE, make_private_folder
 from vigil.store.acknowledgements import AcknowledgementTable
 from vigil.store.api_keys import ApiKeyTable
 from vigil.store.audit import AuditTable
+from vigil.store.camera_views import CameraViewTable
 from vigil.store.cameras import CameraTable
 from vigil.store.changes import ChangeLog
 from vigil.store.cursors import ConsumerCursors
@@ -57,6 +58,7 @@ class Store:
         self.folder = folder
         self.locks = SourceLocks(folder)
         self.cameras = CameraTable(database)
+        self.camera_views = CameraViewTable(database)
         self.sessions = SessionTable(database, self.locks)
         self.verdicts = VerdictTable(database, self.sessions)
         self.verdict_strips = VerdictStripTable(database)

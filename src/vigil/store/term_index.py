@@ -26,6 +26,7 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    table,
     text,
     union_all,
 )
@@ -114,6 +115,20 @@ class TermIndex:
             indexed = f"{self.table.name}.number IN (SELECT rowid FROM {self.fts} WHERE {self.fts} MATCH :terms)"
             return found.where(text(indexed).bindparams(terms=" ".join(map(_token, terms))))
         return found.where(column("terms", ARRAY(Text)).contains(literal(terms, ARRAY(Text))))
+
+    def candidates(self, connection: Connection, words: str) -> "Select[*tuple[Any, ...]] | None":
+        """A query of the numbers of rows that may contain a text, by the index alone; None if it is too short for it.
+
+        All rows that contain the text are among them.
+        """
+        terms = sorted(asked_terms(fold(words)))
+        if not terms:
+            return None
+        if connection.dialect.name != "sqlite":
+            has_all = column("terms", ARRAY(Text)).contains(literal(terms, ARRAY(Text)))
+            return select(self.table.c.number).where(has_all)
+        matching = text(f"{self.fts} MATCH :terms").bindparams(terms=" ".join(map(_token, terms)))
+        return select(column("rowid", BigInteger)).select_from(table(self.fts)).where(matching)
 
     def count(self, connection: Connection, term: str) -> int:
         """In how many rows a term is."""

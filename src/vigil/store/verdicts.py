@@ -4,7 +4,8 @@ store.verdicts.add(judged)
 store.verdicts.around(event, margin_s=10)
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -15,9 +16,9 @@ from vigil.store.database import Database, upsert
 from vigil.store.event_rows import last_window_end_s
 from vigil.store.schema import verdicts
 from vigil.store.sessions import SessionTable, WatchSession, cameras_of, insert_session, live_sessions, session_of
-from vigil.store.stored_answers import answers_from_text, answers_to_text
+from vigil.store.stored_answers import TOLD_BY_VERDICT, answers_from_text, answers_to_text
 from vigil.store.times import format_utc, utc_now
-from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
+from vigil.verdict import Answer, Cause, JudgedWindow, Outcome, Verdict
 
 
 class VerdictTable:
@@ -49,7 +50,7 @@ class VerdictTable:
     def of_session(self, session: WatchSession) -> list[JudgedWindow]:
         """The verdicts of one session, in order."""
         with self._database.reading("reading verdicts") as connection:
-            return _of_session(connection, session.id, source=session.source)
+            return _of_session(connection, session)
 
     def of_live_sessions(
         self, camera_id: str, *, task: str, from_utc_s: float
@@ -60,7 +61,7 @@ class VerdictTable:
         """
         with self._database.reading("reading verdicts") as connection:
             found = [
-                (session, _of_session(connection, session.id, source=session.source, from_s=from_utc_s - epoch_s))
+                (session, _of_session(connection, session, from_s=from_utc_s - epoch_s))
                 for session in live_sessions(
                     connection, camera_id, task=task, from_utc=format_utc(max(0.0, from_utc_s))
                 )
@@ -76,7 +77,8 @@ class VerdictTable:
             session = session_of(connection, event.id)
             if session is None:
                 return []
-            return _of_session(connection, session.id, source=event.source, from_s=from_s, to_s=to_s)
+            own = replace(session, source=event.source)
+            return _of_session(connection, own, from_s=from_s, to_s=to_s)
 
 
 def _key(judged: JudgedWindow) -> str:
@@ -114,20 +116,21 @@ def _row(session: str, judged: JudgedWindow, now: str, *, camera_id: str) -> dic
         "text": verdict.text,
         "detail": verdict.detail,
         "created_utc": now,
+        "label": verdict.alarm_label,
         "answers": answers_to_text(judged.answers),
         "rest": int(judged.rest),
     }
 
 
 def _of_session(
-    connection: Connection, session: str, *, source: str, from_s: float | None = None, to_s: float | None = None
+    connection: Connection, session: WatchSession, *, from_s: float | None = None, to_s: float | None = None
 ) -> list[JudgedWindow]:
     """The verdicts of one session, in order; optionally those that overlap a span of seconds."""
-    query = select(verdicts).where(verdicts.c.session_id == session).order_by(verdicts.c.start_s, verdicts.c.window)
+    query = select(verdicts).where(verdicts.c.session_id == session.id).order_by(verdicts.c.start_s, verdicts.c.window)
     if from_s is not None:
         # Windows end in the order in which they begin, so what precedes one that is over need not be read.
         over = select(verdicts.c.start_s).where(
-            verdicts.c.session_id == session, verdicts.c.start_s <= from_s, verdicts.c.end_s < from_s
+            verdicts.c.session_id == session.id, verdicts.c.start_s <= from_s, verdicts.c.end_s < from_s
         )
         begins_s = connection.execute(over.order_by(verdicts.c.start_s.desc()).limit(1)).scalar()
         query = query.where(verdicts.c.end_s >= from_s)
@@ -135,10 +138,11 @@ def _of_session(
             query = query.where(verdicts.c.start_s >= begins_s)
     if to_s is not None:
         query = query.where(verdicts.c.start_s <= to_s)
-    return [_judged(row, source) for row in connection.execute(query)]
+    return [_judged(row, session) for row in connection.execute(query)]
 
 
-def _judged(row: Row[*tuple[Any, ...]], source: str) -> JudgedWindow:
+def _judged(row: Row[*tuple[Any, ...]], session: WatchSession) -> JudgedWindow:
+    answers = answers_from_text(row.answers)
     verdict = Verdict(
         outcome=Outcome(row.outcome),
         cause=Cause(row.cause) if row.cause else None,
@@ -150,13 +154,20 @@ def _judged(row: Row[*tuple[Any, ...]], source: str) -> JudgedWindow:
         end_s=row.end_s,
         latency_ms=row.latency_ms,
         detail=row.detail,
+        probabilities=_classes(answers.get(session.task)),
+        alarm_label=row.label,
     )
     return JudgedWindow(
-        source=source,
+        source=session.source,
         camera_id=row.camera_id,
         window=row.window,
         verdict=verdict,
         captured_s=row.captured_s,
         rest=bool(row.rest),
-        answers=answers_from_text(row.answers),
+        answers=answers,
     )
+
+
+def _classes(own: Answer | None) -> Mapping[str, float]:
+    """The probabilities of a verdict's labels, if its question has others than `alarm` and `normal`."""
+    return {} if own is None or set(own.probabilities) <= TOLD_BY_VERDICT else own.probabilities

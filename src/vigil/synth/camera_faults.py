@@ -1,17 +1,35 @@
-"""Faults of a camera, put into pictures that are already drawn or recorded: covered, moved, frozen, dark, blurred.
+"""Faults of a camera, put into pictures: of whole recordings, and of single pictures while clips are drawn.
 
     broken = with_fault(frames, Fault.COVERED, seed=7)      # (T, H, W, 3) RGB, as such a camera would have recorded
+    image = draw_fault(image, DrawnFault("covered", 0.5, (0.5, 0.5), (40, 30, 30), seed=7), time_s=1.5)
 
-What a fault looks like depends on the seed: what covers the lens, how far the camera was turned.
+`with_fault` makes what the camera rules tell (covered, moved, frozen, dark, blurred); what it looks like depends on the
+seed. `draw_fault` makes what the class of device faults shows, which also is snow and dazzle; times are seconds.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
 
 from vigil.rules.camera_fault import Fault
-from vigil.synth.figure import FloatArray, Image
+from vigil.synth.figure import FloatArray, Image, RGBColor
+
+FaultKind: TypeAlias = Literal["covered", "defocused", "snow", "dazzled"]
+FAULT_KINDS: tuple[FaultKind, ...] = ("covered", "defocused", "snow", "dazzled")
+
+
+@dataclass(frozen=True)
+class DrawnFault:
+    """A fault of the camera: its lens covered, out of focus, or dazzled, or its signal full of snow."""
+
+    kind: FaultKind
+    strength: float
+    centre: tuple[float, float]
+    colour: RGBColor
+    seed: int
 
 
 def with_fault(frames: Image, fault: Fault, *, seed: int) -> Image:
@@ -79,3 +97,23 @@ _MADE: Mapping[Fault, Callable[[Image, np.random.Generator], Image]] = {
     Fault.DARK: _dark,
     Fault.BLURRED: _blurred,
 }
+
+
+def draw_fault(image: Image, fault: DrawnFault, time_s: float) -> Image:
+    """The picture (H, W, 3) as a camera with this fault takes it at a second of the clip."""
+    height, width = image.shape[:2]
+    if fault.kind == "defocused":
+        return np.asarray(cv2.GaussianBlur(image, (0, 0), height * (0.03 + 0.05 * fault.strength)), dtype=np.uint8)
+    if fault.kind == "dazzled":
+        return np.asarray(np.clip(image * 0.25 + 150 + 90 * fault.strength, 0, 255), dtype=np.uint8)
+    if fault.kind == "snow":
+        rng = np.random.default_rng((fault.seed, abs(round(time_s * 1000))))
+        snow = rng.integers(0, 256, (height, width, 1)) * np.ones(3)
+        share = 0.45 + 0.5 * fault.strength
+        return np.asarray(image * (1 - share) + snow * share, dtype=np.uint8)
+    mask = np.zeros((height, width), np.float32)
+    centre = (round(fault.centre[0] * width), round(fault.centre[1] * height))
+    axes = (round(width * (0.5 + 0.4 * fault.strength)), round(height * (0.55 + 0.4 * fault.strength)))
+    cv2.ellipse(mask, centre, axes, 0, 0, 360, (1.0,), -1)
+    mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), height / 12))[..., None]
+    return np.asarray(image * (1 - mask) + np.array(fault.colour) * mask, dtype=np.uint8)

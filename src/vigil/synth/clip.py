@@ -69,9 +69,11 @@ def draw_clip(
     camera = random_camera_effects(place, difficulty=difficulty)
     if activity is None:
         activity = random_activity(events, scenes=scenes)
-    staging = Staging(cast_activity(events, activity)) if scenes == "fight" else stage_scene(events, activity, scene)
-    if staging.light is not None:
-        scene = scene.lit_by(staging.light)
+    if scenes == "fight":
+        staging = Staging(scene, cast_activity(events, activity))
+    else:
+        staging = stage_scene(events, activity, scene)
+    scene = staging.scene
     figures = [random_figure(events, light=scene.light) for _ in staging.actors]
     times = start_s + np.arange(max(1, round(duration_s * fps))) / fps
     moving_objects = random_moving_objects(events, difficulty=difficulty, light=scene.light)

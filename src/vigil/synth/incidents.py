@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -23,8 +23,10 @@ from vigil.synth.actors import (
     choose_activity,
     place_alone,
 )
-from vigil.synth.figure import RGBColor
-from vigil.synth.props import FAULT_KINDS, DrawnFault, FaultKind, Fence, Held, Plume, Props, Zone
+from vigil.synth.camera_faults import FAULT_KINDS
+from vigil.synth.motion import Motion
+from vigil.synth.props import Props
+from vigil.synth.random_props import random_bag, random_fault, random_fence, random_plume, random_tool, random_zone
 from vigil.synth.scene import Scene
 
 NORMAL_SCENES: Final[Mapping[str, float]] = MappingProxyType(
@@ -40,18 +42,22 @@ ANOMALY_FOLDERS: Final = ("climbing", "intrusion", "loitering", "fall", "fight",
 """The folders of drawn clips, one a class: names that `configs/tasks/anomaly9.yaml` knows."""
 
 _PLAIN = ("climbing", "intrusion", "loitering", "fall", "tool", "smoke")
-_NIGHT_LIGHT = (0.3, 0.5)
+_AT_NIGHT = ("loitering", "night_walk")
+_ON_MARKED_FLOOR = ("intrusion", "beside_zone")
+_NIGHT_LIGHT = (0.35, 0.5)
 _CLIMBER_HEIGHT = 0.45
 """The most that a climber is tall, as a share of the picture, so that the way up fits into it."""
+
+_Cast: TypeAlias = tuple[list[Actor], Props]
 
 
 @dataclass(frozen=True)
 class Staging:
-    """The people and props of a clip; `light` replaces that of the scene if it is night."""
+    """The scene of a clip under its light, its people and its props."""
 
+    scene: Scene
     actors: list[Actor]
     props: Props = field(default_factory=Props)
-    light: float | None = None
 
 
 def choose_scene(rng: np.random.Generator, *, folder: str) -> str:
@@ -76,25 +82,26 @@ def folder_of(activity: str) -> str:
 
 
 def stage_scene(rng: np.random.Generator, activity: str, scene: Scene) -> Staging:
-    """Choose the people and the props of an activity, at night in one clip of five."""
+    """Choose the light, the people and the props of an activity; at least one clip of five is at night.
+
+    The light comes first, as fences and marks on the floor are seen by it.
+    """
+    if activity in _AT_NIGHT or rng.random() < 0.2:
+        scene = scene.lit_by(float(rng.uniform(*_NIGHT_LIGHT)))
+    if activity in _ON_MARKED_FLOOR:
+        scene = scene.overlooking_floor()
     stage = _STAGINGS.get(activity)
-    staging = _everyday(rng, activity) if stage is None else stage(rng, scene)
-    if staging.props.fence is None and rng.random() < 0.15:
-        staging = replace(staging, props=replace(staging.props, fence=_fence(rng, scene, depth=0.0)))
-    if staging.light is None and rng.random() < 0.2:
-        staging = replace(staging, light=_night(rng))
-    return staging
+    actors, props = _everyday(rng, activity) if stage is None else stage(rng, scene)
+    if props.fence is None and rng.random() < 0.15:
+        props = replace(props, fence=random_fence(rng, scene, depth=0.0))
+    return Staging(scene, actors, props)
 
 
-def _everyday(rng: np.random.Generator, activity: str) -> Staging:
+def _everyday(rng: np.random.Generator, activity: str) -> _Cast:
     if activity in FAULT_KINDS:
         seen = str(rng.choice(["empty", "standing", "walking", "talking"]))
-        return Staging(cast_activity(rng, seen), Props(fault=_fault(rng, activity)))
-    return Staging(cast_activity(rng, activity))
-
-
-def _night(rng: np.random.Generator) -> float:
-    return float(rng.uniform(*_NIGHT_LIGHT))
+        return cast_activity(rng, seen), Props(fault=random_fault(rng, activity))
+    return cast_activity(rng, activity), Props()
 
 
 def _alone(
@@ -109,33 +116,17 @@ def _alone(
     return [main, *bystanders_of(rng, main)]
 
 
-def _fence(rng: np.random.Generator, scene: Scene, *, depth: float, height: float | None = None) -> Fence:
-    body = scene.height_at(depth) * scene.squash
-    return Fence(
-        floor_y=scene.floor_y(depth),
-        height=height or body * float(rng.uniform(0.6, 1.1)),
-        bar_gap=float(rng.uniform(0.03, 0.09)),
-        colour=_colour(rng, 30, 220, light=scene.light),
-    )
-
-
-def _colour(rng: np.random.Generator, low: float, high: float, *, light: float) -> RGBColor:
-    grey = rng.uniform(low, high)
-    red, green, blue = (int(v) for v in np.clip((grey + rng.normal(0, 14, 3)) * light, 0, 255))
-    return red, green, blue
-
-
-def _climbing(rng: np.random.Generator, scene: Scene) -> Staging:
+def _climbing(rng: np.random.Generator, scene: Scene) -> _Cast:
     depth = float(rng.uniform(0.1, 0.8))
     top = float(rng.uniform(0.75, 1.1))
     at = (float(rng.uniform(0.2, 0.8)), depth)
     main, *others = _alone(rng, "climbing", lambda r, facing: motion.climbing(r, facing, top=top), at=at)
     fitting = min(main.relative_height, _CLIMBER_HEIGHT / scene.height_at(depth))
-    fence = _fence(rng, scene, depth=depth, height=scene.height_at(depth) * fitting * top)
-    return Staging([replace(main, relative_height=fitting), *others], Props(fence=fence))
+    fence = random_fence(rng, scene, depth=depth, height=scene.height_at(depth) * fitting * top)
+    return [replace(main, relative_height=fitting), *others], Props(fence=fence)
 
 
-def _passing_fence(rng: np.random.Generator, scene: Scene) -> Staging:
+def _passing_fence(rng: np.random.Generator, scene: Scene) -> _Cast:
     depth = float(rng.uniform(0.1, 0.9))
     moves: list[tuple[str, MakeMotion]] = [
         ("walking", motion.walking),
@@ -144,133 +135,72 @@ def _passing_fence(rng: np.random.Generator, scene: Scene) -> Staging:
     ]
     name, move = moves[int(rng.integers(len(moves)))]
     actors = _alone(rng, name, move, at=(float(rng.uniform(0.2, 0.8)), depth))
-    return Staging(actors, Props(fence=_fence(rng, scene, depth=depth * float(rng.uniform(0.5, 1.0)))))
+    return actors, Props(fence=random_fence(rng, scene, depth=depth * float(rng.uniform(0.5, 1.0))))
 
 
-def _zone(rng: np.random.Generator, scene: Scene, x: float, depth: float) -> Zone:
-    warning = ((235, 200, 30), (220, 40, 30), (240, 120, 20))[int(rng.integers(3))]
-    red, green, blue = (int(part * scene.light * rng.uniform(0.8, 1.0)) for part in warning)
-    return Zone(
-        x=x,
-        y=scene.floor_y(depth),
-        half_width=float(rng.uniform(0.16, 0.28)),
-        half_height=float(rng.uniform(0.06, 0.12)),
-        colour=(red, green, blue),
-    )
-
-
-def _inside(scene: Scene, depth: float) -> float:
-    """A depth whose floor is in the picture, so that a zone there can be seen."""
-    return depth if scene.floor_y(depth) < 0.92 else 0.0
-
-
-def _intrusion(rng: np.random.Generator, scene: Scene) -> Staging:
-    x, depth = float(rng.uniform(0.25, 0.75)), _inside(scene, float(rng.uniform(0.0, 0.8)))
-    moves = (motion.standing, motion.talking, motion.bending, motion.pacing)
+def _intrusion(rng: np.random.Generator, scene: Scene) -> _Cast:
+    x, depth = float(rng.uniform(0.25, 0.75)), float(rng.uniform(0.0, 0.8))
+    moves: tuple[MakeMotion, ...] = (motion.standing, motion.talking, motion.bending, _pacing_inside)
     move = moves[int(rng.integers(len(moves)))]
     main = place_alone(rng, "intrusion", move, at=(x + float(rng.uniform(-0.05, 0.05)), depth))
     others = [one for one in bystanders_of(rng, main) if abs(one.x - x) > 0.34]
-    return Staging([main, *others], Props(zone=_zone(rng, scene, x, depth)))
+    return [main, *others], Props(zone=random_zone(rng, scene, x, depth))
 
 
-def _beside_zone(rng: np.random.Generator, scene: Scene) -> Staging:
+def _pacing_inside(rng: np.random.Generator, facing: int) -> Motion:
+    return motion.pacing(rng, facing, reach=float(rng.uniform(0.08, 0.2)))
+
+
+def _beside_zone(rng: np.random.Generator, scene: Scene) -> _Cast:
     side = -1 if rng.random() < 0.5 else 1
-    x, depth = 0.5 + side * float(rng.uniform(0.15, 0.25)), _inside(scene, float(rng.uniform(0.0, 0.8)))
-    zone = _zone(rng, scene, x, depth)
+    x, depth = 0.5 + side * float(rng.uniform(0.15, 0.25)), float(rng.uniform(0.0, 0.8))
+    zone = random_zone(rng, scene, x, depth)
     if rng.random() < 0.25:
-        return Staging([], Props(zone=zone))
+        return [], Props(zone=zone)
     moves = (motion.standing, motion.talking, motion.bending)
     at = (x - side * (zone.half_width + float(rng.uniform(0.14, 0.24))), depth)
-    return Staging([place_alone(rng, "standing", moves[int(rng.integers(len(moves)))], at=at)], Props(zone=zone))
+    return [place_alone(rng, "standing", moves[int(rng.integers(len(moves)))], at=at)], Props(zone=zone)
 
 
-def _loitering(rng: np.random.Generator, scene: Scene) -> Staging:
-    return Staging(_alone(rng, "loitering", motion.pacing)[:2], light=_night(rng))
+def _loitering(rng: np.random.Generator, scene: Scene) -> _Cast:
+    return _alone(rng, "loitering", motion.pacing)[:2], Props()
 
 
-def _night_walk(rng: np.random.Generator, scene: Scene) -> Staging:
-    name = str(rng.choice(["walking", "walking", "standing", "running", "talking"]))
-    return Staging(cast_activity(rng, name), light=_night(rng))
+def _night_walk(rng: np.random.Generator, scene: Scene) -> _Cast:
+    return cast_activity(rng, str(rng.choice(["walking", "walking", "standing", "running", "talking"]))), Props()
 
 
-def _fall(rng: np.random.Generator, scene: Scene) -> Staging:
-    return Staging(_alone(rng, "falling", motion.falling))
+def _fall(rng: np.random.Generator, scene: Scene) -> _Cast:
+    return _alone(rng, "falling", motion.falling), Props()
 
 
-def _sitting_down(rng: np.random.Generator, scene: Scene) -> Staging:
-    return Staging(_alone(rng, "sitting_down", motion.sitting_down))
+def _sitting_down(rng: np.random.Generator, scene: Scene) -> _Cast:
+    return _alone(rng, "sitting_down", motion.sitting_down), Props()
 
 
-def _tool(rng: np.random.Generator, scene: Scene) -> Staging:
-    actors = _alone(rng, "tool", motion.brandishing)
-    bright = bool(rng.random() < 0.6)
-    held = Held(
-        actor=0,
-        is_tool=True,
-        length=float(rng.uniform(0.3, 0.55)),
-        thickness=float(rng.uniform(0.025, 0.05)),
-        head=float(rng.uniform(0.08, 0.14)) if rng.random() < 0.35 else 0.0,
-        colour=_colour(rng, 190, 250, light=1.0) if bright else _colour(rng, 5, 40, light=1.0),
-    )
-    return Staging(actors, Props(held=(held,)))
+def _tool(rng: np.random.Generator, scene: Scene) -> _Cast:
+    at = (float(rng.uniform(0.3, 0.7)), float(rng.uniform(0.0, 1.0)))
+    actors = _alone(rng, "tool", motion.brandishing, at=at)
+    return actors, Props(held=(random_tool(rng, scene, at=at),))
 
 
-def _carrying(rng: np.random.Generator, scene: Scene) -> Staging:
+def _carrying(rng: np.random.Generator, scene: Scene) -> _Cast:
     name = str(rng.choice(["walking", "standing"]))
     actors = cast_activity(rng, name)
-    length = float(rng.uniform(0.14, 0.28))
-    held = Held(
-        actor=0, is_tool=False, length=length, thickness=0.0, head=0.0, colour=_colour(rng, 10, 240, light=scene.light)
-    )
-    return Staging(actors, Props(held=(held,)))
+    return actors, Props(held=(random_bag(rng, scene),))
 
 
-def _plume(rng: np.random.Generator, *, is_steam: bool) -> Plume:
-    scale = 0.3 if is_steam else 1.0
-    count = int(rng.integers(8, 15))
-    puffs = np.stack(
-        (
-            np.sort(rng.uniform(0, 5.0, count)),
-            rng.uniform(-0.06, 0.06, count) * scale,
-            rng.uniform(-0.03, 0.03, count) * scale,
-        ),
-        axis=1,
-    )
-    return Plume(
-        x=float(rng.uniform(0.2, 0.8)),
-        y=float(rng.uniform(0.55, 0.95)),
-        start_s=float(rng.uniform(-4.0, -1.5)),
-        rise_per_s=float(rng.uniform(0.08, 0.2)) * scale,
-        growth_per_s=float(rng.uniform(0.05, 0.1)) * scale,
-        drift_per_s=float(rng.uniform(-0.06, 0.06)) * scale,
-        density=float(rng.uniform(0.55, 0.9)) * (0.6 if is_steam else 1.0),
-        grey=float(rng.uniform(225, 250) if is_steam else rng.uniform(50, 190)),
-        puffs=puffs,
-    )
-
-
-def _smoke(rng: np.random.Generator, scene: Scene) -> Staging:
+def _smoke(rng: np.random.Generator, scene: Scene) -> _Cast:
     seen = str(rng.choice(["empty", "standing", "walking", "running", "talking"]))
-    return Staging(cast_activity(rng, seen), Props(plume=_plume(rng, is_steam=False)))
+    return cast_activity(rng, seen), Props(plume=random_plume(rng, scene, is_steam=False))
 
 
-def _steaming(rng: np.random.Generator, scene: Scene) -> Staging:
+def _steaming(rng: np.random.Generator, scene: Scene) -> _Cast:
     seen = str(rng.choice(["empty", "standing", "talking", "bending"]))
-    return Staging(cast_activity(rng, seen), Props(plume=_plume(rng, is_steam=True)))
+    return cast_activity(rng, seen), Props(plume=random_plume(rng, scene, is_steam=True))
 
 
-def _fault(rng: np.random.Generator, kind: str) -> DrawnFault:
-    known: FaultKind = next(each for each in FAULT_KINDS if each == kind)
-    return DrawnFault(
-        kind=known,
-        strength=float(rng.uniform(0, 1)),
-        centre=(float(rng.uniform(0.35, 0.65)), float(rng.uniform(0.35, 0.65))),
-        colour=_colour(rng, 4, 120, light=1.0),
-        seed=int(rng.integers(1 << 31)),
-    )
-
-
-_STAGINGS: dict[str, Callable[[np.random.Generator, Scene], Staging]] = {
+_STAGINGS: dict[str, Callable[[np.random.Generator, Scene], _Cast]] = {
     "climbing": _climbing,
     "passing_fence": _passing_fence,
     "intrusion": _intrusion,

@@ -221,10 +221,10 @@ def struggling(rng: np.random.Generator, facing: int, *, force: float = 1.0) -> 
     return move
 
 
-def pacing(rng: np.random.Generator, facing: int) -> Motion:
-    """Walk to and fro on a short way, turning about."""
+def pacing(rng: np.random.Generator, facing: int, *, reach: float | None = None) -> Motion:
+    """Walk to and fro on a short way, turning about; `reach` is half of the way, in heights."""
     turn_s = rng.uniform(2.2, 3.8)
-    reach = rng.uniform(0.25, 0.6)
+    reach = rng.uniform(0.25, 0.6) if reach is None else reach
     phase = rng.uniform(0, 2 * np.pi)
     stride_hz = rng.uniform(0.7, 1.1)
 
@@ -299,8 +299,8 @@ def sitting_down(rng: np.random.Generator, facing: int) -> Motion:
 
 
 def brandishing(rng: np.random.Generator, facing: int) -> Motion:
-    """Stand or walk with one arm stretched out or raised, moving it slowly."""
-    base = walking(rng, facing, pace=0.7) if rng.random() < 0.4 else standing(rng, facing)
+    """Stand or walk slowly with one arm stretched out or raised, moving it slowly."""
+    base = walking(rng, facing, pace=0.4) if rng.random() < 0.4 else standing(rng, facing)
     noise = wobble(rng, channels=2, rate_hz=rng.uniform(0.6, 1.6))
     raised = rng.uniform(1.1, 2.4)
 

@@ -1,4 +1,4 @@
-"""What incidents need besides people: fences, marked zones, things in a hand, smoke, and faults of the lens.
+"""What incidents need besides people: fences, marked zones, things in a hand, and smoke.
 
 A prop is drawn into a picture by `draw_behind` (floor and walls), `draw_held` (in a hand) or `draw_before` (between the
 scene and the lens). Sizes are fractions of the frame, times are seconds of the clip.
@@ -7,15 +7,12 @@ scene and the lens). Sizes are fractions of the frame, times are seconds of the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
 
+from vigil.synth.camera_faults import DrawnFault, draw_fault
 from vigil.synth.figure import FloatArray, Image, RGBColor
-
-FaultKind: TypeAlias = Literal["covered", "defocused", "snow", "dazzled"]
-FAULT_KINDS: tuple[FaultKind, ...] = ("covered", "defocused", "snow", "dazzled")
 
 
 @dataclass(frozen=True)
@@ -67,17 +64,6 @@ class Plume:
 
 
 @dataclass(frozen=True)
-class DrawnFault:
-    """A fault of the camera: its lens covered, out of focus, or dazzled, or its signal full of snow."""
-
-    kind: FaultKind
-    strength: float
-    centre: tuple[float, float]
-    colour: RGBColor
-    seed: int
-
-
-@dataclass(frozen=True)
 class Props:
     """All props of a clip."""
 
@@ -117,7 +103,7 @@ def draw_before(image: Image, props: Props, time_s: float) -> Image:
     """The picture with smoke before the scene, as a faulty camera sees it."""
     if props.plume is not None:
         image = _with_plume(image, props.plume, time_s)
-    return image if props.fault is None else _with_fault(image, props.fault, time_s)
+    return image if props.fault is None else draw_fault(image, props.fault, time_s)
 
 
 def _point(xy: FloatArray) -> tuple[int, int]:
@@ -163,22 +149,3 @@ def _with_plume(image: Image, plume: Plume, time_s: float) -> Image:
         mask = np.maximum(mask, layer * plume.density * float(np.exp(-age_s / 5.0)))
     mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), max(1.0, height / 40)))[..., None]
     return np.asarray(image * (1 - mask) + plume.grey * mask, dtype=np.uint8)
-
-
-def _with_fault(image: Image, fault: DrawnFault, time_s: float) -> Image:
-    height, width = image.shape[:2]
-    if fault.kind == "defocused":
-        return np.asarray(cv2.GaussianBlur(image, (0, 0), height * (0.03 + 0.05 * fault.strength)), dtype=np.uint8)
-    if fault.kind == "dazzled":
-        return np.asarray(np.clip(image * 0.25 + 150 + 90 * fault.strength, 0, 255), dtype=np.uint8)
-    if fault.kind == "snow":
-        rng = np.random.default_rng((fault.seed, abs(round(time_s * 1000))))
-        snow = rng.integers(0, 256, (height, width, 1)) * np.ones(3)
-        share = 0.45 + 0.5 * fault.strength
-        return np.asarray(image * (1 - share) + snow * share, dtype=np.uint8)
-    mask = np.zeros((height, width), np.float32)
-    centre = (round(fault.centre[0] * width), round(fault.centre[1] * height))
-    axes = (round(width * (0.5 + 0.4 * fault.strength)), round(height * (0.55 + 0.4 * fault.strength)))
-    cv2.ellipse(mask, centre, axes, 0, 0, 360, (1.0,), -1)
-    mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), height / 12))[..., None]
-    return np.asarray(image * (1 - mask) + np.array(fault.colour) * mask, dtype=np.uint8)

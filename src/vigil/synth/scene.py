@@ -44,6 +44,18 @@ class Scene:
         dimmed = None if self.foreground is None else _lit(self.foreground, factor)
         return replace(self, background=_lit(self.background, factor), foreground=dimmed, light=light)
 
+    def overlooking_floor(self) -> Scene:
+        """The same scene by a camera that is turned down a little, with nothing before the floor."""
+        near_y, far_y = min(self.near_y, 0.88), min(self.far_y, 0.8)
+        return replace(self, near_y=near_y, far_y=far_y, foreground=None)
+
+    def grey_at(self, x: float, y: float) -> float:
+        """The grey level (0 to 255) of the background around a place, given as fractions of the frame."""
+        height, width = self.background.shape[:2]
+        column, row = (round((at + MARGIN) / (1 + 2 * MARGIN) * side) for at, side in ((x, width), (y, height)))
+        top, left = max(0, min(row, height - 1) - height // 8), max(0, min(column, width - 1) - width // 8)
+        return float(self.background[top : max(0, row) + height // 8, left : max(0, column) + width // 8].mean())
+
 
 def _lit(image: Image, factor: float) -> Image:
     return np.asarray(np.clip(image * factor, 0, 255), dtype=np.uint8)

@@ -9,6 +9,7 @@ from typing import Self
 from vigil.alerts.outbox import Outbox
 from vigil.alerts.settings import AlertSettings
 from vigil.events import EventChange
+from vigil.history.scheduled_report import write_report
 from vigil.store import Store
 from vigil.watch.observers import WatchObserver
 from vigil.watch.settings import WatchSettings
@@ -21,7 +22,7 @@ class AlertObserver(WatchObserver):
     """
 
     def __init__(self, alerts: AlertSettings, store: Store) -> None:
-        self.outbox = Outbox(alerts, store)
+        self.outbox = Outbox(alerts, store, write_report=write_report)
 
     def __enter__(self) -> Self:
         self.outbox.__enter__()

@@ -18,7 +18,8 @@ import numpy as np
 from vigil.masks import Mask, paint
 from vigil.rules.camera_fault import Fault, fault_answer, fault_question
 from vigil.verdict import Answer
-from vigil.watch.known_views import COARSE_WH, SAME_FROM, Grey, KnownViews, Match, Visible
+from vigil.watch.known_views import COARSE_WH, SAME_FROM, Grey, Match, Visible
+from vigil.watch.live_views import LiveViews
 from vigil.windows import EncodedFrame, Window
 
 SMALL_WH = (192, 144)
@@ -82,10 +83,10 @@ class Sameness:
 
 
 class CameraHealth:
-    """Examines the windows of one source, in order; it learns the usual view from them."""
+    """Examines the windows of one source, in order; it learns the usual `views` from them."""
 
-    def __init__(self) -> None:
-        self._views = KnownViews()
+    def __init__(self, views: LiveViews | None = None) -> None:
+        self._views = views or LiveViews()
         self._seen_until_s = -np.inf
         self._sameness = Sameness()
         self._small: dict[float, Grey] = {}
@@ -109,7 +110,13 @@ class CameraHealth:
             kept = cached.get(shot.time_s)
             self._small[shot.time_s] = small_grey(shot) if kept is None else kept
         measured = measure([self._small[shot.time_s] for shot in shots], visible)
-        match = self._views.match(measured.coarse, measured.visible)
+        alone = faults_in(measured, None)
+        match = self._views.match(
+            measured.coarse,
+            measured.visible,
+            sharpness=measured.sharpness,
+            is_clear=not (alone[Fault.DARK] or alone[Fault.COVERED]),
+        )
         states = faults_in(measured, match)
         if not (states[Fault.DARK] or states[Fault.COVERED]):
             new_s = min(max(0.0, shots[-1].time_s - self._seen_until_s), shots[-1].time_s - shots[0].time_s)

@@ -8,6 +8,7 @@ from vigil.errors import StoreError, redact
 from vigil.sources.address import Address
 from vigil.sources.source_identity import identity_of
 from vigil.store import CameraRecord, Store
+from vigil.store.camera_views import StoredViews
 from vigil.store.cameras import CameraSettings, derived_id
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,10 @@ class CameraIds:
             rules = "" if address.rules is None else address.rules.to_text()
             return CameraSettings(masks=address.masks or (), place=address.place, rules=rules)
         return self._store.cameras.settings_of(record_of(address, ""))
+
+    def views_of(self, camera_id: str) -> StoredViews:
+        """The usual views of a camera; raises StoreError if the store cannot be read."""
+        return StoredViews() if self._store is None else self._store.camera_views.of(camera_id)
 
     def _is_other(self, camera_id: str, identity: str) -> bool:
         return self._identities.get(camera_id, identity) != identity

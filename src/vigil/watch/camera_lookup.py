@@ -1,4 +1,4 @@
-"""Looks up what the store has of a source before its first picture is taken: its masks, its place and its rules."""
+"""Looks up what the store has of a source before its first picture is taken: its masks, place, rules and views."""
 
 import asyncio
 import logging
@@ -16,9 +16,10 @@ AGAIN_S = 2.0
 
 
 async def look_up_camera(managed: ManagedSource, cameras: CameraIds, on_state: Callable[[SourceState], None]) -> None:
-    """Sets id, place, masks and rules of a source; waits while the store cannot be read, until the source is removed.
+    """Sets id, place, masks, rules and usual views of a source; waits while the store cannot be read.
 
-    A camera whose masks are not known is not read: what they hide would be judged, stored and sent.
+    A camera whose masks are not known is not read: what they hide would be judged, stored and sent. A source that is
+    removed meanwhile is not waited for.
     """
     state = managed.state
     state.camera_id = await asyncio.to_thread(cameras.of, managed.address)
@@ -28,6 +29,8 @@ async def look_up_camera(managed: ManagedSource, cameras: CameraIds, on_state: C
             state.place = found.place
             managed.masks.begin(found.masks)
             managed.rules.begin(found.rules)
+            if managed.address.is_live:
+                managed.views.begin(await asyncio.to_thread(cameras.views_of, state.camera_id))
             return
         except StoreError as error:
             state.stage = SourceStatus.LOST

@@ -1,38 +1,48 @@
 """Measures the gate before the model on labelled clips: what each threshold skips, and which incidents it loses.
 
-    motions = [motion_of(clip, sampling) for clip in find_clips(folder, question).clips]
-    figures = [figures_at(motions, threshold) for threshold in THRESHOLDS]
+    levels = measure_clips(find_clips(folder, question).clips, sampling, gate="person", progress=progress)
+    figures = [figures_at(levels, threshold) for threshold in THRESHOLDS["person"]]
+
+The level of a window is its motion in grey levels, or how sure the detector is that a person is in it. A threshold
+skips the windows below it.
 
 An incident is a clip with the alarm label; it is lost if every one of its windows is skipped, for then no model sees
 anything of it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from vigil.dataset.clips import LabelledClip
 from vigil.errors import UsageError
 from vigil.frames import FrameSampling
+from vigil.person_detector import PersonDetector
 from vigil.score.metrics import Interval, clopper_pearson
 from vigil.sources.video_file import read_frames
-from vigil.watch.gate import MotionGate
-from vigil.windows import iter_windows
+from vigil.watch.gate import MotionGate, PersonGate
+from vigil.windows import Window, iter_windows
 
-THRESHOLDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
-"""Grey levels of motion that are tried unless others are asked for."""
+MeasuredGate: TypeAlias = Literal["motion", "person"]
+
+THRESHOLDS: Mapping[MeasuredGate, tuple[float, ...]] = {
+    "motion": (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0),
+    "person": (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7),
+}
+"""What is tried unless something else is asked for: grey levels of motion, or confidences."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClipMotion:
-    """The motion of each window of a clip, in grey levels."""
+class ClipLevels:
+    """The level of each window of a clip."""
 
     name: str
     is_incident: bool
-    motion: tuple[float, ...]
+    levels: tuple[float, ...]
 
     def skipped(self, threshold: float) -> int:
         """How many of its windows a threshold skips."""
-        return sum(motion < threshold for motion in self.motion)
+        return sum(level < threshold for level in self.levels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,44 +74,51 @@ class GateFigures:
         return clopper_pearson(self.lost, self.incidents)
 
 
-def motion_of(clip: LabelledClip, sampling: FrameSampling) -> ClipMotion:
-    """The motion in each window of a clip; raises SourceError if it cannot be read."""
-    gate = MotionGate(0.0)
+def levels_of(clip: LabelledClip, sampling: FrameSampling, level: Callable[[Window], float]) -> ClipLevels:
+    """The level of each window of a clip; raises SourceError if it cannot be read."""
     windows = iter_windows(read_frames(clip.path, sampling), sampling)
-    return ClipMotion(
-        name=clip.name, is_incident=clip.label == "alarm", motion=tuple(gate.motion(window) for window in windows)
-    )
+    levels = tuple(level(window) for window in windows)
+    return ClipLevels(name=clip.name, is_incident=clip.label == "alarm", levels=levels)
 
 
 def measure_clips(
-    clips: Sequence[LabelledClip], sampling: FrameSampling, *, progress: Callable[[int, int, str], None]
-) -> list[ClipMotion]:
-    """The motion of all clips; `progress(done, total, name)` is called after each."""
+    clips: Sequence[LabelledClip],
+    sampling: FrameSampling,
+    *,
+    gate: MeasuredGate,
+    progress: Callable[[int, int, str], None],
+) -> list[ClipLevels]:
+    """The levels of all clips; `progress(done, total, name)` is called after each."""
+    detector = PersonDetector()
     measured = []
     for number, clip in enumerate(clips, start=1):
-        measured.append(motion_of(clip, sampling))
+        # A gate of its own for each: it knows frames by their times.
+        level = MotionGate(0.0).motion if gate == "motion" else PersonGate(0.0, detector).confidence
+        measured.append(levels_of(clip, sampling, level))
         progress(number, len(clips), clip.name)
     return measured
 
 
-def checked_thresholds(thresholds: Sequence[float]) -> list[float]:
-    """The thresholds in order, each once; raises UsageError unless all are above 0."""
-    wrong = [each for each in thresholds if not 0 < each < float("inf")]
+def checked_thresholds(thresholds: Sequence[float], *, gate: MeasuredGate) -> list[float]:
+    """The thresholds in order, each once; raises UsageError unless all are above 0, and confidences below 1."""
+    wrong = [each for each in thresholds if not 0 < each < (float("inf") if gate == "motion" else 1.0)]
+    if wrong and gate == "person":
+        raise UsageError(f"a threshold of the person gate is a confidence above 0 and below 1, not {wrong[0]:g}")
     if wrong:
         raise UsageError(f"a threshold is above 0 grey levels, not {wrong[0]:g}")
     return sorted(set(thresholds))
 
 
-def figures_at(clips: Sequence[ClipMotion], threshold: float) -> GateFigures:
+def figures_at(clips: Sequence[ClipLevels], threshold: float) -> GateFigures:
     """What a threshold does to clips."""
     incidents = [clip for clip in clips if clip.is_incident]
     normal = [clip for clip in clips if not clip.is_incident]
-    lost = [clip.name for clip in incidents if clip.skipped(threshold) == len(clip.motion)]
+    lost = [clip.name for clip in incidents if clip.skipped(threshold) == len(clip.levels)]
     return GateFigures(
         threshold=threshold,
-        normal_windows=sum(len(clip.motion) for clip in normal),
+        normal_windows=sum(len(clip.levels) for clip in normal),
         normal_skipped=sum(clip.skipped(threshold) for clip in normal),
-        incident_windows=sum(len(clip.motion) for clip in incidents),
+        incident_windows=sum(len(clip.levels) for clip in incidents),
         incident_skipped=sum(clip.skipped(threshold) for clip in incidents),
         incidents=len(incidents),
         lost=len(lost),

@@ -4,6 +4,7 @@ Two pictures are compared by the correlation of their brightness gradients (-1 t
 exposure changes much. A camera has a few views: by day, by night under infrared light, each position of a patrol.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -51,11 +52,16 @@ class Match:
 
 
 class KnownViews:
-    """Learns the views of one camera from its pictures, in their order."""
+    """Learns the views of one camera from its pictures, in their order; `views` are those it knows already."""
 
-    def __init__(self) -> None:
-        self._views: list[View] = []
+    def __init__(self, views: Iterable[View] = ()) -> None:
+        self._views: list[View] = list(views)[-MOST_VIEWS:]
         self._candidate: View | None = None
+
+    @property
+    def views(self) -> Sequence[View]:
+        """The views that are known, in the order in which they became so."""
+        return self._views
 
     def match(self, picture: Grey, visible: Visible) -> Match | None:
         """Compares a coarse picture (48 x 36, grey levels) with the known views; None if there is none, or no light.
@@ -65,25 +71,37 @@ class KnownViews:
         best = self._best(picture, visible)
         return None if best is None else Match(best[0], best[1].sharpness)
 
+    def accept(self, picture: Grey, visible: Visible, *, sharpness: float) -> bool:
+        """Makes a picture the only view; returns False if there is nothing in it to recognise it by."""
+        if structure(picture, visible) < LEAST_STRUCTURE:
+            return False
+        self._views, self._candidate = [View(picture, visible, sharpness)], None
+        return True
+
     def learn(
         self, picture: Grey, visible: Visible, *, sharpness: float, seconds: float, is_sharp: bool = True
-    ) -> None:
-        """Takes in a picture, `seconds` newer than the one before; one that is out of focus tells no sharpness."""
+    ) -> bool:
+        """Takes in a picture, `seconds` newer than the one before; returns True if that made another view known.
+
+        A picture that is out of focus tells no sharpness.
+        """
         if structure(picture, visible) < LEAST_STRUCTURE:
-            return
+            return False
         seen = View(picture, visible, sharpness, seconds)
         best = self._best(picture, visible)
         if best is not None and best[0] >= SAME_FROM:
             self._candidate = None
             _blend(best[1], seen, is_sharp=is_sharp)
-            return
+            return False
         if self._candidate is None or _correlation(self._candidate, seen) < SAME_FROM:
             self._candidate = seen
         else:
             _blend(self._candidate, seen, is_sharp=True)
-        if self._candidate.seen_s >= (ACCEPT_S if self._views else LEARN_S):
-            self._views = [*self._views, self._candidate][-MOST_VIEWS:]
-            self._candidate = None
+        if self._candidate.seen_s < (ACCEPT_S if self._views else LEARN_S):
+            return False
+        self._views = [*self._views, self._candidate][-MOST_VIEWS:]
+        self._candidate = None
+        return True
 
     def _best(self, picture: Grey, visible: Visible) -> tuple[float, View] | None:
         if not self._views or structure(picture, visible) < LEAST_STRUCTURE:

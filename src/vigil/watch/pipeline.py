@@ -23,8 +23,9 @@ from vigil.sources.open_capture import Capture, Connected, Disconnected, MasksCh
 from vigil.sources.preview import PreviewEncoder
 from vigil.verdict import JudgedWindow, WindowAnswers
 from vigil.watch.camera_health import CameraHealth
-from vigil.watch.gate import MotionGate
+from vigil.watch.gate import WindowGate, build_gate
 from vigil.watch.live_rules import LiveRules
+from vigil.watch.live_views import LiveViews
 from vigil.watch.observers import WatchObserver
 from vigil.watch.resumed_rules import ResumedRules
 from vigil.watch.settings import WatchSettings
@@ -64,8 +65,9 @@ class SourcePipeline:
         rules: RuleSet,
         live_rules: LiveRules,
         rule_maker: RuleMaker,
-        gate: MotionGate,
+        gate: WindowGate,
         masks: LiveMasks,
+        views: LiveViews,
         stop: threading.Event,
         observers: WatchObserver,
     ) -> None:
@@ -86,7 +88,7 @@ class SourcePipeline:
         self._windower = windower
         self._gate = gate
         self._masks = masks
-        self._health = CameraHealth()
+        self._health = CameraHealth(views)
         self._observers = observers
         self._loop = asyncio.get_running_loop()
         self._open_tiers: dict[str, Tier] = {}
@@ -257,8 +259,8 @@ class SourcePipeline:
         for window in windows:
             # The health of the camera and the gate are the last that need raw frames; the queue holds only JPEGs.
             health = self._health.examine(window, self._masks.current, faults=self.live_rules.faults)
-            still = self._gate.is_still(window)
-            self.queue.put(QueuedWindow(window.without_pictures(), is_still=still, health=health))
+            skipped = self._gate.skips(window)
+            self.queue.put(QueuedWindow(window.without_pictures(), is_skipped=skipped, health=health))
 
     def _fail(self, error: SourceError) -> None:
         self._enqueue(self._windower.finish())
@@ -283,6 +285,7 @@ def build_pipeline(
     previous: SourcePipeline | None,
     observers: WatchObserver,
     masks: LiveMasks,
+    views: LiveViews,
     live_rules: LiveRules,
     opener: OpenCapture = open_capture,
     guard_rule: Guard = log_failures,
@@ -290,8 +293,8 @@ def build_pipeline(
 ) -> SourcePipeline:
     """Builds the pipeline of a source; a live source that was paused keeps the capture, and clock, of `previous`.
 
-    `masks` are painted over in all its pictures; `live_rules` are the rules that hold for it; `guard_rule` handles the
-    exceptions of a rule; `tallies` are those of the rules over its site.
+    `masks` are painted over in all its pictures; `views` are those it usually has; `live_rules` are the rules that hold
+    for it; `guard_rule` handles the exceptions of a rule; `tallies` are those of the rules over its site.
     """
     stop = threading.Event()
     if previous is not None and address.is_live:
@@ -327,8 +330,9 @@ def build_pipeline(
         rules=maker.make_all(live_rules.settings, epoch_s=capture.started_utc_s, schedule=live_rules.schedule),
         live_rules=live_rules,
         rule_maker=maker,
-        gate=MotionGate(settings.motion_threshold),
+        gate=build_gate(motion_threshold=settings.motion_threshold, person_threshold=settings.person_threshold),
         masks=masks,
+        views=views,
         stop=stop,
         observers=observers,
     )

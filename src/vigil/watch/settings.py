@@ -4,6 +4,7 @@ They come from `configs/watch/*.yaml`, then from the command line; the last valu
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Literal
 
 from vigil.alerts.settings import AlertSettings
 from vigil.config import build_over, find_config, parse_overrides, read_yaml, text_keys
-from vigil.errors import UsageError
+from vigil.errors import ConfigError, UsageError
 from vigil.events import TierThresholds
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.judge.verdict_reader import MIN_LABEL_PROBABILITY
@@ -28,7 +29,7 @@ from vigil.sources.address import Source, SourceEntry
 from vigil.sources.open_capture import CaptureSettings
 from vigil.store import DEFAULT_STORE
 from vigil.store.retention import RetentionSettings
-from vigil.watch.gate import USUAL_MOTION, GateName
+from vigil.watch.gate import USUAL_MOTION, USUAL_PERSON, GateName
 from vigil.watch.observe_settings import ObserveSettings
 
 CUT_WITHIN_S = 15.0
@@ -40,6 +41,9 @@ ASK_NONE = "none"
 """Instead of a sentence to ask: takes the questions of a camera away."""
 
 DescribeWhen = Literal["alarms", "events", "never"]
+
+AskByMeaning = Literal["auto", "always", "never"]
+"""Whether the service searches for questions to the past by meaning too; `auto`: if the extra is installed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +80,8 @@ class WatchSettings:
     addition to the usual ones. `preview_fps` is the rate of live previews (0 disables them), `preview_px` the maximum
     length of their longer side. No camera can be added beyond `most_cameras`; those in `sources` are always watched.
     The `gate` decides which windows the model never sees: `motion` skips those with less motion than `motion_gate` grey
-    levels (0: what docs/gate.md found safe). Every source has all `rules`, unless it chooses some
+    levels, `person` those in which no person is seen with a confidence of `person_gate` (0: what docs/gate.md found
+    safe). Every source has all `rules`, unless it chooses some
     (`SourceEntry.rules`); the first sets the tiers that are shown with verdicts.
     """
 
@@ -103,6 +108,8 @@ class WatchSettings:
     describe_in_flight: int = 4
     gate: GateName = "none"
     motion_gate: float = 0.0
+    person_gate: float = 0.0
+    ask_by_meaning: AskByMeaning = "auto"
     keep_frames: bool = False
     metrics_port: int | None = None
     preview_fps: float = 0.0
@@ -135,6 +142,9 @@ class WatchSettings:
         problems += [f"min_label_probability is a share, from 0 to 1, not {self.min_label_probability:g}"] * (
             not 0 <= self.min_label_probability <= 1
         )
+        problems += [f"person_gate is a confidence, from 0 to below 1, not {self.person_gate:g}"] * (
+            not 0 <= self.person_gate < 1
+        )
         problems += [f"preview_px must be at least 32, not {self.preview_px}"] * (self.preview_px < 32)
         problems += ["alerts need a store; name one, or remove the sinks"] * bool(self.alerts.sinks and not self.store)
         problems += ["rules must hold at least one rule; without one there are no events"] * (not self.rules)
@@ -148,6 +158,11 @@ class WatchSettings:
     def motion_threshold(self) -> float:
         """The grey levels of motion below which a window is skipped; 0 if none is."""
         return self.motion_gate or (USUAL_MOTION if self.gate == "motion" else 0.0)
+
+    @property
+    def person_threshold(self) -> float:
+        """The confidence below which nobody is seen in a window, so that it is skipped; 0 if none is."""
+        return self.person_gate or (USUAL_PERSON if self.gate == "person" else 0.0)
 
     @property
     def tiers(self) -> TierThresholds:
@@ -193,6 +208,10 @@ def _source_problems(sources: Sequence[Source], rules: Sequence[RuleSettings]) -
             yield f"sources.{number}: {error}"
 
 
+RETYPED = re.compile(r"--set (\S+)\.type=(.+)")
+"""An override of the type of a rule or a sink."""
+
+
 def load_watch_settings(config: str, named: dict[str, Any], words: list[str]) -> WatchSettings:
     """Loads the settings from a file, then from the options, then from `--set key=value` words; the last value wins.
 
@@ -211,7 +230,27 @@ def load_watch_settings(config: str, named: dict[str, Any], words: list[str]) ->
             top, *below = key.split(".")
             whole[top] = _with(whole.get(top), below, value, key=key, name=top)
             said[f"--set {word}"] = {top: whole[top]}
-    return build_over(WatchSettings, data, said, where=str(path))
+    try:
+        return build_over(WatchSettings, data, said, where=str(path))
+    except ConfigError as error:
+        raise _of_another_type(error) or error from None
+
+
+def _of_another_type(error: ConfigError) -> ConfigError | None:
+    """What to do instead of `--set rules.0.type=camera`, which leaves a rule the settings of its old type."""
+    found = RETYPED.fullmatch(error.where)
+    if found is None or not any(": unknown key" in problem for problem in error.problems):
+        return None
+    whole, kind = found[1], found[2]
+    missing = [problem.split()[1] for problem in error.problems if problem.endswith(" is missing")]
+    values = ", ".join([f"type: {kind}", *(f"{name}: ..." for name in missing)])
+    return ConfigError(
+        error.where,
+        [
+            f"{whole} has settings of another type, which {kind} does not know; say the whole of it, "
+            f"--set '{whole}={{{values}}}', or write it into a file for --config"
+        ],
+    )
 
 
 def _configured(word: str, sources: Any) -> Any:

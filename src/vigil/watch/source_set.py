@@ -11,6 +11,7 @@ from vigil.questions import Question
 from vigil.sources.address import Address
 from vigil.sources.live_masks import LiveMasks
 from vigil.watch.live_rules import LiveRules, WatchRules
+from vigil.watch.live_views import LiveViews
 from vigil.watch.pipeline import PAUSED, SourcePipeline
 from vigil.watch.state import SourceState, SourceStatus
 
@@ -22,8 +23,9 @@ class ManagedSource:
     """One source of the watcher, which can be paused, resumed and removed. Used in the event loop only.
 
     `source` is its pipeline while it is being read, `previous` the pipeline before it was paused. `masks` are painted
-    over in its pictures, `rules` make events of its verdicts. `name_lock` is shared with a removed source of the same
-    name whose windows may still be in progress. `is_removed` is set once it is removed.
+    over in its pictures, `views` are those that it usually has, `rules` make events of its verdicts. `name_lock` is
+    shared with a removed source of the same name whose windows may still be in progress. `is_removed` is set once it is
+    removed.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class ManagedSource:
         self.address = address
         self.rules = rules
         self.masks = LiveMasks(address.masks or (), memory_s=memory_s)
+        self.views = LiveViews()
         self.state = SourceState(name=address.name, live=live)
         self.name_lock = name_lock
         self.starts_after_s = starts_after_s if live else 0.0

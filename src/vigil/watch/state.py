@@ -73,7 +73,7 @@ class SourceState:
 
     @property
     def skipped(self) -> int:
-        """Windows in which the motion gate found no motion."""
+        """Windows in which the gate found no motion, or nobody."""
         return self.unknown[Cause.SKIPPED]
 
     @property

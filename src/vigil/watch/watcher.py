@@ -47,6 +47,7 @@ from vigil.watch.state import SourceState, SourceStatus, WatchSummary
 from vigil.watch.store_writer import StoreWriter
 from vigil.watch.supervisor import Supervisor
 from vigil.watch.task_calibrations import TaskCalibrations
+from vigil.watch.view_keeper import ViewKeeper
 from vigil.watch.window_asker import WindowAsker
 from vigil.watch.window_queue import QueuedWindow
 from vigil.windows import Window
@@ -88,6 +89,7 @@ class Watcher:
         self.observers = ObserverGroup(observers)
         self.writer = None if store is None else StoreWriter(store)
         self._sources = SourceSet(realtime=settings.realtime, rules=rules, memory_s=settings.clips.memory_s)
+        self._views = None if store is None else ViewKeeper(store, self._sources)
         self._cameras = CameraIds(store)
         self._tasks: asyncio.TaskGroup | None = None
         self._stopped = asyncio.Event()
@@ -237,6 +239,7 @@ class Watcher:
             previous=managed.previous,
             observers=self.observers,
             masks=managed.masks,
+            views=managed.views,
             live_rules=managed.rules,
             opener=self._opener,
             tallies=self._tallies.of_site(self.settings.alerts.site_of(managed.state.camera_id, managed.address.name)),
@@ -307,7 +310,7 @@ class Watcher:
         """The answers about a window; dropped, skipped and cancelled windows are not sent to the judge."""
         if entry.is_dropped:
             return WindowAnswers.unknown(Cause.DROPPED, entry.health)
-        if entry.is_still:
+        if entry.is_skipped:
             return WindowAnswers.unknown(Cause.SKIPPED, entry.health)
         if source.is_stopping:
             return WindowAnswers.unknown(Cause.CANCELLED, entry.health)
@@ -411,14 +414,18 @@ class Watcher:
         """Finishes media, then closes the store; a failure of either does not prevent the watcher from ending."""
         with self.supervisor.survives("the end", "finishing snapshots and clips"):
             await self._recorder.close()
+        if self._views is not None:
+            with self.supervisor.survives("the end", "keeping the usual views"):
+                await self._views.close()
         if self.writer is not None:
             with self.supervisor.survives("the end", "closing the store"):
                 await self.writer.close()
 
     def _background_tasks(self) -> dict[str, Callable[[], Coroutine[None, None, None]]]:
-        if self.writer is None:
+        if self.writer is None or self._views is None:
             return {}
         return {
+            "keeping the usual views": self._views.follow,
             "calibrating questions on marks": partial(self.calibrations.follow, self._sources.sentence_questions),
             "writing into the store": self.writer.flush_periodically,
             "deleting old media": partial(self.writer.prune_periodically, self.settings.retention),

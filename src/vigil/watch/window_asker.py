@@ -1,12 +1,12 @@
-"""Asks all questions of a source about a window: the task's own first, then the others, follow-ups last.
+"""Asks all questions of a source about a window: the task's own first and the others right behind it, follow-ups last.
 
-The pictures stand before the question, so a server with a prefix cache computes them with the first question alone.
-That is why the others wait for its answer; `benchmarks/questions.py` measures what they cost.
+The pictures stand before the question, so a server with a prefix cache computes them with the first question alone;
+what arrives together is also computed together. `benchmarks/questions.py` measures what the others cost.
 """
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from vigil.errors import UsageError
@@ -50,20 +50,37 @@ class WindowAsker:
     ) -> WindowAnswers:
         """The answers about a window: to the task's own `question`, as it is put now, and to the others of the rules.
 
-        `place` is held for the first request and given back after it. `wait_s` is how long each question waits for a
-        server that is away.
+        `place` is held for the first request and given back after it; questions that follow no other are sent beside it
+        as far as there are places. `wait_s` is how long each question waits for a server that is away.
         """
         rounds, questions, tiers = rules.rounds, rules.questions, rules.tiers
-        own = await self._breaker.ask(window, question, wait_s=wait_s)
-        place.give_back()
-        answers = {self._own.name: replace(own, question=self._own.name)}
+        alone = [each for asked in rounds for each in asked if each.ask_when is None]
+        # The first is started first: it has its place, the others wait for theirs.
+        own, *found = await asyncio.gather(
+            self._ask_own(window, question, place, wait_s),
+            *(self._ask_in_turn(window, each, {}, questions, places, wait_s) for each in alone),
+        )
+        answers = {self._own.name: own, **{each.question: each for each in found}}
         for asked in rounds:
             found = await asyncio.gather(
-                *(self._ask_in_turn(window, each, answers, questions, places, wait_s) for each in asked)
+                *(
+                    self._ask_in_turn(window, each, answers, questions, places, wait_s)
+                    for each in asked
+                    if each.ask_when is not None
+                )
             )
             answers |= {each.question: each for each in found}
+        answers = {name: answers[name] for name in (self._own.name, *_names(rounds))}
         state.refused_questions = tuple(self._refused[name] for name in questions if name in self._refused)
         return WindowAnswers(own.verdict(self._own, alarm_from=tiers.low), answers)
+
+    async def _ask_own(self, window: Window, question: Question, place: RequestPlace, wait_s: float) -> Answer:
+        """The answer to the task's own question, which gives its place back."""
+        try:
+            answer = await self._breaker.ask(window, question, wait_s=wait_s)
+        finally:
+            place.give_back()
+        return replace(answer, question=self._own.name)
 
     async def _ask_in_turn(
         self,
@@ -96,3 +113,8 @@ class WindowAsker:
             return Answer.unknown(Cause.REJECTED, detail=str(error))
         self._refused.pop(question.name, None)
         return self._calibrations.applied(answer, question)
+
+
+def _names(rounds: Iterable[Iterable[AskedQuestion]]) -> Iterator[str]:
+    """The names of the questions beside the task's own, in the order of their rounds."""
+    return (asked.question.name for each in rounds for asked in each)

@@ -17,13 +17,13 @@ from vigil.windows import Window
 
 @dataclass(frozen=True, slots=True)
 class QueuedWindow:
-    """A window in the queue; `is_still` if the gate found nothing in it, `is_dropped` if it was evicted.
+    """A window in the queue; `is_skipped` if the gate found nothing in it, `is_dropped` if it was evicted.
 
     `health` holds the answers about the camera itself (`vigil.watch.camera_health`).
     """
 
     window: Window
-    is_still: bool = False
+    is_skipped: bool = False
     is_dropped: bool = False
     health: Mapping[str, Answer] = field(default_factory=dict)
 

@@ -12,6 +12,7 @@ import http_camera
 from api_service import Service, filled_store, service_at
 from scripted_server import ScriptedServer
 from vigil.frames import decode_jpeg
+from vigil.store import Store
 from waiting import until
 
 LEFT = {"kind": "privacy", "points": [[0.0, 0.0], [0.5, 0.0], [0.5, 1.0], [0.0, 1.0]]}
@@ -231,3 +232,29 @@ def test_rules_of_a_camera_that_are_wrong_are_told_and_nothing_is_changed(
     now = asking.get("/cameras/ruled").json()
     assert (now["rules"], now["thresholds"], now["schedule"], now["problems"]) == ([], [], "", [])
     assert asking.delete("/cameras/ruled").status_code == 204
+
+
+def test_the_view_of_a_camera_is_said_to_be_right_if_a_rule_compares_with_it(
+    endpoint: ScriptedServer, camera: http_camera.HttpCamera, tmp_path: Path
+) -> None:
+    config = tmp_path / "watch.yaml"
+    config.write_text("rules:\n  - {type: hysteresis}\n  - {type: camera, fault: moved}\n")
+    words = ("--allow-camera", f"127.0.0.1:{camera.server_address[1]}", "--config", str(config))
+    store = filled_store(tmp_path / "store" / "events.db", events=1)
+    with service_at(endpoint.url, *words, folder=tmp_path, store=store) as service, service.client() as asking:
+        asking.post("/cameras", json={"address": camera.address("live.mjpg"), "name": "door"})
+        answer = asking.post("/cameras/door/view")
+        assert answer.status_code == 200 and answer.json()["has_usual_view"]
+        assert asking.post("/cameras/nosuch/view").status_code == 404
+        camera_id = answer.json()["id"]
+        until(lambda: any(each["act"] == "accept the view of a camera" for each in acts(asking)))
+        with Store.open(store, create=False) as opened:
+            until(lambda: opened.camera_views.of(camera_id).views and not opened.camera_views.requests())
+        asking.patch("/cameras/door", json={"rules": ["fight_en"]})
+        refused = asking.post("/cameras/door/view")
+        assert refused.status_code == 409 and "no rule of door is about its view" in refused.json()["detail"]
+
+
+def acts(asking: httpx.Client) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = asking.get("/audit").json()["entries"]
+    return found

@@ -53,6 +53,7 @@ def test_the_commands_of_the_page_work(
     answers = {line: each.strip() for line, each in said.items() if line.startswith("curl")}
     assert not [line for line, each in answers.items() if "urn:vigil:problem" in each], answers
     assert '"name":"door"' in next(each for line, each in answers.items() if line.endswith("$API/cameras"))
+    assert next(each for line, each in answers.items() if "If-None-Match" in line) == "304"
     judged = json.loads(next(each for line, each in answers.items() if "clip.mp4" in line))
     assert judged["verdict"]["outcome"] == "alarm"
     assert "event: ready" in next(each for line, each in answers.items() if "$API/live" in line)

@@ -105,3 +105,38 @@ def test_an_own_clock_of_expiry_never_runs_behind_and_the_machine_has_one_that_p
     assert ExpiryClock()() == pytest.approx(time.time(), abs=HANG_S)
     before = passed_s()
     assert passed_s() >= before
+
+
+def test_a_change_is_known_at_the_next_question_without_waiting(tmp_path: Path) -> None:
+    clock = Hands()
+    with Store.open(tmp_path / "events.db") as store, Store.open(tmp_path / "events.db") as elsewhere:
+        accounts = Accounts(None, lambda: store, clock=clock)
+        made = elsewhere.api_keys.add("a", Role.VIEWER)
+        elsewhere.users.add("otto", Role.OPERATOR, password_hash="$argon2-otto")
+        assert accounts.key(made.secret) is not None and accounts.role_of("otto") is Role.OPERATOR
+        elsewhere.api_keys.revoke(made.id)
+        elsewhere.users.set_role("otto", Role.VIEWER)
+        assert accounts.key_at_once(made.secret) == (False, None)
+        assert accounts.key(made.secret) is None and accounts.role_of("otto") is Role.VIEWER
+
+
+def test_nothing_is_read_again_while_nothing_is_committed(tmp_path: Path) -> None:
+    clock = Hands()
+    with Store.open(tmp_path / "events.db") as store:
+        accounts = Accounts(None, lambda: store, clock=clock)
+        made = store.api_keys.add("a", Role.VIEWER)
+        assert accounts.key_at_once(made.secret) == (False, None)
+        assert accounts.key(made.secret) is not None and not accounts
+        clock.wait(1000 * FRESH_S)
+        is_known, key = accounts.key_at_once(made.secret)
+        assert is_known and key is not None and key.id == made.id and not accounts.is_stale
+
+
+def test_a_key_that_ends_is_refused_though_nothing_is_committed(tmp_path: Path) -> None:
+    clocks = Clocks()
+    with Store.open(tmp_path / "events.db") as store:
+        made = store.api_keys.add("a", Role.VIEWER, expires_utc=format_utc(clocks.wall_s + 60))
+        accounts = Accounts(None, lambda: store, now=ExpiryClock(lambda: clocks.wall_s, lambda: clocks.passed_s))
+        assert accounts.key(made.secret) is not None
+        clocks.pass_(61)
+        assert accounts.key_at_once(made.secret) == (True, None)

@@ -79,3 +79,17 @@ def test_a_camera_that_is_being_watched_is_not_moved(db: Path, capsys: pytest.Ca
         assert watching.locks.take(camera_id(db))
         assert main(["cameras", "move", camera_id(db), "rtsp://10.0.0.8/1"]) == 2
     assert "is being watched into" in capsys.readouterr().err
+
+
+def test_the_view_of_a_camera_is_said_to_be_right_with_a_line_in_the_audit_table(tmp_path: Path) -> None:
+    db = tmp_path / "views.db"
+    with Store.open(db) as store:
+        door = store.cameras.register(CameraRecord(id="", name="door", identity="a", kind="stream"))
+        store.cameras.register(CameraRecord(id="", name="a.mp4", identity="b", kind="file"))
+    assert main(["cameras", "view", "door", "--store", str(db)]) == 0
+    assert main(["cameras", "view", "a.mp4", "--store", str(db)]) == 2
+    with Store.open(db) as store:
+        assert list(store.camera_views.requests()) == [door.id]
+        [entry] = store.audit.newest()
+        assert entry.act == "accept the view of a camera" and entry.details == {"camera": "door"}
+        assert entry.who.endswith("command line)") or entry.who == "command line"

@@ -7,7 +7,7 @@ import typer
 
 from golden_files import GOLDEN, check_golden
 from vigil.cli.lazy_group import SUMMARIES
-from vigil.cli.main import app
+from vigil.cli.main import app, main
 
 COLUMNS = 100
 MOST_WITHOUT_HEADINGS = 12
@@ -64,3 +64,10 @@ def test_long_lists_of_options_have_headings_and_no_option_is_lost(
     command = command.commands[words[1]] if words[1:] else command
     named = {option for param in command.params for option in param.opts if option.startswith("--")}
     assert named <= set(text.replace(",", " ").split())
+
+
+def test_a_value_that_is_none_of_the_choices_is_told_without_the_name_of_an_exception(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["synth", "clips", "--task", "nonsense"]) == 2
+    assert "Invalid value for '--task': 'nonsense' is not one of" in capsys.readouterr().err

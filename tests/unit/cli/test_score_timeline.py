@@ -140,3 +140,15 @@ def test_a_composition_that_makes_no_sense_is_refused(
         film(tmp_path / "clips" / label / "a.mp4", seconds=1)
     assert main(["compose", str(tmp_path / "clips"), *words]) == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_a_class_that_the_question_does_not_have_is_refused_before_anything_is_watched(
+    words: list[str], server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = tmp_path / "task.yaml"
+    labels = "".join(f"  - {{name: {one}, word: {one.title()}, is_alarm: true}}\n" for one in ("smoke", "fall"))
+    task.write_text(f"name: yard\nquestion: What happens?\nlabels:\n{labels}  - {{name: calm, word: Calm}}\n")
+    film(tmp_path / "a.mp4", seconds=6, bright=[])
+    Path("truth.csv").write_text("video,onset_s,end_s,label\na.mp4,1,2,flood\n")
+    assert main(["score", "--timeline", "truth.csv", "a.mp4", *words]) == 2
+    assert "line 2: the label 'flood' is none of the question: smoke, fall" in capsys.readouterr().err

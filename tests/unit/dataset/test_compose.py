@@ -55,6 +55,23 @@ def test_an_incident_can_be_made_of_several_clips(clips: tuple[LabelledClip, ...
     assert rows(joined.truth)[0]["clip"] == " + ".join(joined.incidents[0].clips)
 
 
+def test_an_incident_of_several_clips_is_of_one_class_which_the_truth_names(tmp_path: Path) -> None:
+    for folder in ("smoke", "fall", "normal"):
+        for name in ("a", "b"):
+            (tmp_path / "clips" / folder).mkdir(parents=True, exist_ok=True)
+            shoot(tmp_path / "clips" / folder / f"{name}.mp4", frames=50, size_wh=(64, 64))
+    nine = load_question("anomaly9")
+    found = find_clips(tmp_path / "clips", nine).clips
+    joined = compose_video(
+        found, tmp_path / "long.mp4", seconds=80, size_wh=(64, 64), fps=5, incident_s=5, normal_labels=["正常"]
+    )
+    of_folder = {"smoke": "烟雾", "fall": "跌倒"}
+    for incident in joined.incidents:
+        assert len(incident.clips) >= 3
+        assert {of_folder[clip.split("/")[0]] for clip in incident.clips} == {incident.label}
+    assert [row["label"] for row in rows(joined.truth)] == [incident.label for incident in joined.incidents]
+
+
 def test_the_same_seed_gives_the_same_video(clips: tuple[LabelledClip, ...], tmp_path: Path) -> None:
     one, again, other = (
         compose_video(clips, tmp_path / name, seconds=25, seed=seed, size_wh=(64, 64), fps=5)

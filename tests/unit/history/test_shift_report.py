@@ -120,7 +120,7 @@ def test_what_is_no_shift_is_refused(shift: str) -> None:
     if not shift:
         assert shift_span(day=DAY).until == datetime(2026, 11, 21)
         return
-    with pytest.raises(UsageError, match="--shift"):
+    with pytest.raises(UsageError, match="shift"):
         shift_span(day=DAY, shift=shift)
 
 

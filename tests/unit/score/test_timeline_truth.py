@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from vigil.errors import ConfigError
+from vigil.questions import load_question
 from vigil.score.timeline_truth import TrueIncident, read_ground_truth
 
 HEADER = "video,onset_s,end_s\n"
@@ -23,6 +24,21 @@ def test_more_columns_comments_blank_lines_and_a_mark_of_order_do_not_disturb(tm
     text = "# by hand\n Video ,clip,ONSET_S,end_s,label\r\na.mp4,x,1,2,alarm\r\n\r\n,,,,\r\na.mp4,y,5,9,Normal\r\n"
     truth = read_ground_truth(write(tmp_path, b"\xef\xbb\xbf" + text.encode()))
     assert truth.spans == {"a.mp4": (TrueIncident(1, 2, 3),)}
+
+
+def test_classes_are_those_of_the_question_and_rows_that_do_not_alarm_are_no_incidents(tmp_path: Path) -> None:
+    lines = ["1,2,smoke", "5,6,跌倒", "8,9,alarm", "11,12,正常"]
+    text = "video,onset_s,end_s,label\n" + "".join(f"a.mp4,{line}\n" for line in lines)
+    nine = read_ground_truth(write(tmp_path, text)).for_question(load_question("anomaly9"))
+    assert [(span.onset_s, span.label) for span in nine.spans["a.mp4"]] == [(1, "烟雾"), (5, "跌倒"), (8, "")]
+    two = read_ground_truth(write(tmp_path, text)).for_question(load_question("fight"))
+    assert [span.label for span in two.spans["a.mp4"]] == ["", "", "", ""]
+
+
+def test_a_class_that_the_question_does_not_have_is_told_with_its_line(tmp_path: Path) -> None:
+    truth = read_ground_truth(write(tmp_path, "video,onset_s,end_s,label\na.mp4,1,2,smoke\na.mp4,5,6,flood\n"))
+    with pytest.raises(ConfigError, match="line 3: the label 'flood' is none of the question: 周界翻越"):
+        truth.for_question(load_question("anomaly9"))
 
 
 def test_what_excel_saves_on_a_chinese_windows_is_read(tmp_path: Path) -> None:

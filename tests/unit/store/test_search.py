@@ -121,6 +121,45 @@ def test_what_is_rare_and_what_is_common_is_found_alike(store: Store, monkeypatc
     assert [store.events.count(replace(each, limit=None)) for each in wanted] == [6, 4, 2, 0, 2, 2]
 
 
+def all_pages(store: Store, wanted: EventFilter, *, size: int) -> list[str]:
+    """The ids of all pages of a list, one page after the other."""
+    found, page = [], store.events.page(wanted, size=size)
+    found += [event.id for event in page.events]
+    while page.next:
+        page = store.events.page(wanted, after=page.next, size=size)
+        found += [event.id for event in page.events]
+    return found
+
+
+@pytest.mark.parametrize(("few", "near"), [(1000, 400), (2, 400), (2, 4), (0, 1), (5, 2)])
+def test_pages_hold_the_same_events_whether_they_are_walked_to_or_looked_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch, few: int, near: int
+) -> None:
+    store.cameras.register(CameraRecord(id=CAMERAS[0], name="gate 打架", identity="i"))
+    marks = ("true", "false_alarm", "", "unsure")
+    for number in range(24):
+        # Three at a time happen at one moment, and nothing of late is what is asked for.
+        said = "打架" if number % 3 == 0 and number < 18 else "a quiet day"
+        tier, camera = (Tier.HIGH, CAMERAS[1]) if number % 2 else (Tier.LOW, CAMERAS[number % 4])
+        epoch_s = 1000.0 + number // 3
+        store.events.save(make_event(id=f"e{number:02d}", text=said, tier=tier, camera_id=camera, epoch_s=epoch_s))
+        for mark in marks[number % 4 :: 2] if number < 18 else ():
+            store.marks.add(f"e{number:02d}", mark, who="lena")  # type: ignore[arg-type]
+    wanted = [EventFilter(mark=mark) for mark in ("true", "false_alarm", "unsure", "unmarked")]  # type: ignore[arg-type]
+    wanted += [EventFilter(text=words) for words in ("打架", "quiet", "q", "none of this")]
+    wanted += [
+        EventFilter(text="打架", mark="unsure"),
+        EventFilter(text="打架", mark="unsure", tier=Tier.HIGH, source=CAMERAS[1]),
+        EventFilter(text="gate", mark="false_alarm"),
+    ]
+    expected = [[event.id for event in store.events.find(each)][::-1] for each in wanted]
+    assert sum(map(len, expected)) > 24
+    monkeypatch.setattr(event_query, "FEW", few)
+    monkeypatch.setattr(event_query, "NEAR", near)
+    assert [all_pages(store, each, size=3) for each in wanted] == expected
+    assert [store.events.count(each) for each in wanted] == [len(ids) for ids in expected]
+
+
 def test_a_page_follows_the_last_one_whatever_comes_in_between(store: Store) -> None:
     # Several at one moment, as those of a file are.
     for number in range(9):
@@ -220,8 +259,12 @@ def full_scans(plans: list[str], *tables: str) -> list[str]:
         EventFilter(open_only=True),
         EventFilter(mark="true"),
         EventFilter(mark="unmarked"),
+        EventFilter(mark="unsure"),
+        EventFilter(mark="unsure", until_utc="21400"),
         EventFilter(text="number 77", tier=Tier.LOW),
         EventFilter(text="words"),
+        EventFilter(text="words", source="door 3", tier=Tier.HIGH, mark="true"),
+        EventFilter(text="words", source="door 3", mark="unsure"),
     ],
     ids=str,
 )
@@ -232,6 +275,15 @@ def test_no_list_reads_all_events_or_sorts_them(large: Store, wanted: EventFilte
         large.events.sources()
     assert full_scans(plans, "events", "event_search", "marks", "event_windows") == [], "\n\n".join(plans)
     assert len(page.events) <= 25
+
+
+def test_a_common_mark_and_a_common_text_are_met_without_looking_all_of_them_up(large: Store) -> None:
+    for wanted in (EventFilter(mark="unsure"), EventFilter(text="words")):
+        with plans_of(large) as plans:
+            page = large.events.page(wanted, size=25, after="21500~e1500")
+        assert len(page.events) == 25 and page.events[0].id == "e1499"
+        looked_up = [plan for plan in plans if "marks_1.number" in plan or "event_search.event_id \nFROM" in plan]
+        assert looked_up == [], "\n\n".join(plans)
 
 
 def test_the_verdicts_around_an_event_are_read_without_those_long_before(large: Store) -> None:

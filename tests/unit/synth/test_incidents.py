@@ -9,10 +9,10 @@ import pytest
 from vigil.cli.main import main
 from vigil.dataset.clips import find_clips
 from vigil.questions import load_question
+from vigil.synth.camera_faults import FAULT_KINDS
 from vigil.synth.clip import DrawnClip, draw_clip
 from vigil.synth.dataset import plan_synth_dataset
 from vigil.synth.incidents import ANOMALY_FOLDERS, NORMAL_SCENES, choose_scene, folder_of
-from vigil.synth.props import FAULT_KINDS
 
 NINE = load_question("anomaly9")
 SMALL = (128, 96)

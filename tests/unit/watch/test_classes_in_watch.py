@@ -48,6 +48,9 @@ def test_a_window_costs_one_request_and_its_event_has_a_class_in_the_store(
         assert event.peak == pytest.approx(0.96 / (0.96 + 8e-6), abs=1e-3)
         assert {each.label for each in event.windows if (each.p_alarm or 0) > 0.5} == {"烟雾"}
         assert store.changes.after(0)[0].record["label"] == "烟雾"
+        stored = store.verdicts.around(event, margin_s=0.0)
+        assert {each.verdict.alarm_label for each in stored if (each.verdict.p_alarm or 0) > 0.5} == {"烟雾"}
+        assert all(set(each.verdict.probabilities) == set(IDS) for each in stored)
     asked = [request for request in server.requests if request.path.endswith("/chat/completions")]
     windows = len(notes.judged_)
     assert windows <= len(asked) <= windows + 2

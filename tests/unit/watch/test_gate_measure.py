@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 from vigil.cli.main import main
-from vigil.watch.gate_measure import ClipMotion, checked_thresholds, figures_at, highest_without_loss
+from vigil.watch.gate import USUAL_PERSON
+from vigil.watch.gate_measure import ClipLevels, checked_thresholds, figures_at, highest_without_loss
 from watching import film
 
 CLIPS = [
-    ClipMotion(name="f1", is_incident=True, motion=(0.4, 3.0)),
-    ClipMotion(name="f2", is_incident=True, motion=(0.6,)),
-    ClipMotion(name="n1", is_incident=False, motion=(0.1, 0.7)),
-    ClipMotion(name="n2", is_incident=False, motion=(2.0, 0.2, 0.9)),
+    ClipLevels(name="f1", is_incident=True, levels=(0.4, 3.0)),
+    ClipLevels(name="f2", is_incident=True, levels=(0.6,)),
+    ClipLevels(name="n1", is_incident=False, levels=(0.1, 0.7)),
+    ClipLevels(name="n2", is_incident=False, levels=(2.0, 0.2, 0.9)),
 ]
 
 
@@ -28,7 +29,7 @@ def test_an_incident_is_lost_if_all_of_its_windows_are_skipped() -> None:
 
 def test_none_lost_of_few_says_little() -> None:
     few, many = (
-        figures_at([ClipMotion(name=f"f{n}", is_incident=True, motion=(9.0,)) for n in range(count)], 1.0)
+        figures_at([ClipLevels(name=f"f{n}", is_incident=True, levels=(9.0,)) for n in range(count)], 1.0)
         for count in (4, 200)
     )
     # 1 - 0.025 ** (1 / n), the exact bound for none of n.
@@ -38,7 +39,7 @@ def test_none_lost_of_few_says_little() -> None:
 
 
 def test_thresholds_are_tried_in_order_each_once() -> None:
-    assert checked_thresholds([2.0, 0.5, 2.0]) == [0.5, 2.0]
+    assert checked_thresholds([2.0, 0.5, 2.0], gate="motion") == [0.5, 2.0]
 
 
 @pytest.fixture
@@ -60,6 +61,8 @@ def test_the_command_prints_a_table_and_writes_json(
     data = json.loads(file.read_text())
     assert data["highest_without_loss"] == 20 and [each["lost"] for each in data["thresholds"]] == [0, 1]
     assert data["thresholds"][1]["lost_names"] == ["fight/a.mp4"]
+    [folder] = data["folders"]
+    assert folder == {"folder": str(clips), "thresholds": data["thresholds"]}
 
 
 @pytest.mark.parametrize(
@@ -69,6 +72,8 @@ def test_the_command_prints_a_table_and_writes_json(
         (["{clips}", "--threshold", "0"], "a threshold is above 0 grey levels, not 0"),
         (["{clips}", "--threshold", "nan"], "a threshold is above 0 grey levels, not nan"),
         (["{clips}", "--task", "figth"], "fight"),
+        (["{clips}", "--gate", "person", "--threshold", "1"], "a confidence above 0 and below 1, not 1"),
+        (["{clips}", "--gate", "dogs"], "dogs"),
     ],
 )
 def test_what_cannot_be_measured_is_told_and_nothing_is_read(
@@ -76,3 +81,12 @@ def test_what_cannot_be_measured_is_told_and_nothing_is_read(
 ) -> None:
     assert main(["gate", "measure", *(word.format(clips=clips) for word in words)]) != 0
     assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_person_gate_is_measured_folder_by_folder(clips: Path, tmp_path: Path) -> None:
+    file = tmp_path / "person.json"
+    assert main(["gate", "measure", str(clips), "--gate", "person", "--json", str(file)]) == 0
+    data = json.loads(file.read_text())
+    assert data["gate"] == "person" and [each["threshold"] for each in data["thresholds"]][1] == USUAL_PERSON
+    at_usual = data["thresholds"][1]
+    assert at_usual["normal_skipped"] == at_usual["normal_windows"] > 0, "nobody is in these films"

@@ -15,12 +15,12 @@ def test_motion_is_the_largest_step_between_neighbours_in_grey_levels() -> None:
 
 
 def test_a_window_below_the_limit_is_still_and_one_at_it_is_not() -> None:
-    assert MotionGate(4.5).is_still(window([10, 14]))
-    assert not MotionGate(4.0).is_still(window([10, 14]))
+    assert MotionGate(4.5).skips(window([10, 14]))
+    assert not MotionGate(4.0).skips(window([10, 14]))
 
 
 def test_a_gate_that_is_off_finds_nothing_still() -> None:
-    assert not MotionGate(0.0).is_still(window([10, 10]))
+    assert not MotionGate(0.0).skips(window([10, 10]))
 
 
 def test_frames_that_two_windows_share_are_measured_alike() -> None:

@@ -1,3 +1,4 @@
+import re
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from vigil.errors import ConfigError, UsageError, VigilError
 from vigil.rules import CameraRules, CameraTask, DurationSettings, HysteresisSettings
 from vigil.rules.camera_rules import OwnThresholds
 from vigil.sources.address import SourceEntry, find_sources
-from vigil.watch.gate import USUAL_MOTION
+from vigil.watch.gate import USUAL_MOTION, USUAL_PERSON
 from vigil.watch.settings import WatchSettings, ask_sources, load_watch_settings
 
 
@@ -65,6 +66,12 @@ def test_a_key_that_no_setting_has_is_refused() -> None:
             {},
             ["rules.0.type=hysterese"],
             "--set rules.0.type=hysterese: rules.0: unknown type 'hysterese' (did you mean",
+        ),
+        (
+            {},
+            ["rules.0.type=camera"],
+            "--set rules.0.type=camera: rules.0 has settings of another type, which camera does not know; say the "
+            "whole of it, --set 'rules.0={type: camera, fault: ...}', or",
         ),
         ({}, ["rules={k: 2}"], "--set rules={k: 2}: rules must be a list"),
         (
@@ -292,3 +299,33 @@ def test_the_gate_skips_what_moves_less_than_is_said_or_than_was_found_safe(
     said: dict[str, Any], threshold: float
 ) -> None:
     assert WatchSettings(**said).motion_threshold == threshold
+
+
+@pytest.mark.parametrize(
+    ("said", "threshold"),
+    [
+        ({}, 0.0),
+        ({"gate": "motion"}, 0.0),
+        ({"gate": "person"}, USUAL_PERSON),
+        ({"gate": "person", "person_gate": 0.3}, 0.3),
+        ({"gate": "motion", "person_gate": 0.3}, 0.3),
+    ],
+)
+def test_the_gate_skips_where_nobody_is_seen_as_surely_as_is_said_or_was_found_safe(
+    said: dict[str, Any], threshold: float
+) -> None:
+    assert WatchSettings(**said).person_threshold == threshold
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("person_gate=1", "person_gate is a confidence, from 0 to below 1, not 1"),
+        ("person_gate=-0.1", "person_gate is a confidence, from 0 to below 1, not -0.1"),
+        ("gate=people", "person"),
+        ("person_gates=0.1", "did you mean 'person_gate'"),
+    ],
+)
+def test_a_gate_that_cannot_be_is_told(word: str, told: str) -> None:
+    with pytest.raises(VigilError, match=re.escape(told)):
+        load_watch_settings("default", {}, [word])

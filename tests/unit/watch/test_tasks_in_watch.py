@@ -171,6 +171,30 @@ def test_no_more_requests_are_under_way_than_in_flight_allows_whatever_the_numbe
     assert len(server.requests) >= 6 * len(notes.judged_) and 2 <= most <= 3
 
 
+def test_the_other_questions_are_sent_beside_the_first_and_a_follow_up_after_its_answer(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    dark, answered = threading.Event(), threading.Event()
+    waited: list[bool] = []
+
+    def held(request: Request) -> Reply:
+        if "dark" in request.text:
+            dark.set()
+        elif "lit" in request.text:
+            waited.append(answered.is_set())
+        elif is_bright(request):
+            # The first question is answered once the other one has arrived: that does not wait for its answer.
+            waited.append(dark.wait(HANG_S))
+            answered.set()
+        return answer(request)
+
+    server.default = held
+    notes = Notes()
+    asyncio.run(watched(server, yard(tmp_path / "a.mp4", DARK, LIT, seconds=4, bright=(0, 4)), notes, in_flight=2))
+    assert waited and all(waited)
+    assert {tuple(each.answers) for each in notes.judged_} == {("t", DARK.load().name, LIT.load().name)}
+
+
 def test_a_place_that_is_given_back_twice_is_one_place() -> None:
     async def run() -> None:
         places = RequestPlaces(asyncio.Semaphore(1), own=2)

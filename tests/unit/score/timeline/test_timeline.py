@@ -9,7 +9,7 @@ from scipy.special import pdtr
 
 from vigil.events import Event, Tier
 from vigil.report.plots import write_timeline_plot
-from vigil.report.tables import timeline_table
+from vigil.report.timeline_table import timeline_table
 from vigil.score.metrics import average_precision, poisson
 from vigil.score.timeline_matching import WindowFigures, is_positive, match_events
 from vigil.score.timeline_scorecard import WatchedVideo, score_timeline
