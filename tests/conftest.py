@@ -47,10 +47,16 @@ TOGETHER = {
         "tests/e2e/web/test_real_model.py",
     ),
     "the services of the REST API": ("tests/unit/api/",),
+    "the true vocabularies": (
+        "tests/unit/dataset/test_check.py",
+        "tests/unit/dataset/test_label_words.py",
+        "tests/unit/tools/test_tiny_tokenizer.py",
+        "tests/unit/tools/tiny_base/test_vocabulary.py",
+    ),
 }
 """Files, and folders of files, that one worker runs, since each worker that runs one of them starts what they share.
 
-A vLLM is 15 s of CPU and 1.4 GiB; the two services, one of them with users, are 9 s of CPU.
+A vLLM is 15 s of CPU and 1.4 GiB; the two services, one of them with users, are 9 s of CPU, the two vocabularies 10.
 """
 
 # A suite that was started in the background or with nohup inherits a Ctrl-C or a hangup that is ignored, and so would
