@@ -3,7 +3,7 @@
 import { changeByLines, root } from "./api.js";
 import { make, setText, tell } from "./dom.js";
 import { fullTime } from "./event_times.js";
-import { isReady } from "./shell.js";
+import { addressQuery, isReady } from "./shell.js";
 import { shortName, word } from "./words.js";
 
 const SPANS = ["", "24h", "7d", "30d"];
@@ -44,7 +44,7 @@ class AskPage {
 
   /** Shows the question of the address, without asking it: a link asks nothing. */
   start() {
-    this.text.value = new URLSearchParams(location.search).get("q") || "";
+    this.text.value = addressQuery().get("q") || "";
     this.text.focus();
     isReady();
   }

@@ -1,5 +1,6 @@
 // The address names what is shown: the event in its path, the filters behind it, so that a link shows the same.
 import { root } from "./api.js";
+import { addressQuery, carryQuery } from "./shell.js";
 
 const FILTERS = ["text", "since", "until", "camera", "place", "tier", "state", "mark", "rule", "label"];
 const language = document.body.dataset.language;
@@ -19,7 +20,7 @@ const eventIn = (pathname) => {
 /** The filters and the event that the address names. */
 export const readAddress = () => {
   // What came along from the page in the other language stands behind the hash.
-  const query = new URLSearchParams(location.search || location.hash.replace(/^#/, "?"));
+  const query = addressQuery();
   const filters = {};
   for (const name of FILTERS) if (query.get(name)) filters[name] = query.get(name).slice(0, 200);
   return { event: eventIn(location.pathname), missed: query.get("missed") || "", filters };
@@ -37,12 +38,7 @@ export const addressOf = ({ event = "", missed = "", filters = {} } = {}) => {
 export const writeAddress = (shown) => {
   const url = addressOf(shown);
   if (url.href !== location.href) history.replaceState(null, "", url);
-  const link = document.getElementById("language");
-  if (!link) return;
-  const other = new URL(link.href);
-  other.searchParams.set("page", shown.event ? `events/${shown.event}` : "events");
-  other.hash = url.search.replace(/^\?/, "");
-  link.href = other.href;
+  carryQuery(url.search, { page: shown.event ? `events/${shown.event}` : "events" });
 };
 
 /** What the service is asked for by filters: missed incidents have fewer, and are no mark of an event. */

@@ -4,7 +4,7 @@ import { ask, root } from "./api.js";
 import { make, setText, tell } from "./dom.js";
 import { zone } from "./event_times.js";
 import { incidentName } from "./incidents.js";
-import { isReady } from "./shell.js";
+import { addressQuery, carryQuery, isReady } from "./shell.js";
 import { shortName, word } from "./words.js";
 
 const SHIFTS = ["", "06:00-14:00", "14:00-22:00", "22:00-06:00"];
@@ -47,7 +47,7 @@ class ReportPage {
 
   /** Shows the report of the address: the last day that is over if it names none. */
   async start() {
-    const asked = new URLSearchParams(location.search);
+    const asked = addressQuery();
     this.day.value = asked.get("day") ?? "";
     this.shift.value = asked.get("shift") ?? "";
     this.zone.value = asked.get("timezone") ?? zone;
@@ -77,6 +77,7 @@ class ReportPage {
       this.day.value = report.since.slice(0, 10);
       // From now on the address says which day it was: "the last one" is another one tomorrow.
       history.replaceState(null, "", this.#address());
+      carryQuery(this.#address());
       this.#fill(report);
     } catch (problem) {
       if (number !== this.#number) return;

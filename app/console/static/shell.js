@@ -24,6 +24,19 @@ export const showCount = (count) => {
   badge.hidden = !count;
 };
 
+/** The query of the address; the link to the other language brings it behind a #. */
+export const addressQuery = () => new URLSearchParams(location.search || location.hash.replace(/^#/, "?"));
+
+/** Makes the link to the other language take a query along, and lead to a `page` if one is named. */
+export const carryQuery = (query, { page = "" } = {}) => {
+  const link = document.getElementById("language");
+  if (!link) return;
+  const other = new URL(link.href);
+  if (page) other.searchParams.set("page", page);
+  other.hash = query.replace(/^\?/, "");
+  link.href = other.href;
+};
+
 /** A page calls this when it can be used; tests wait for it. */
 export const isReady = () => {
   document.body.dataset.ready = "yes";

@@ -59,6 +59,14 @@ def test_a_link_shows_its_shift_and_another_one_is_chosen(page: Page, visitors: 
     page.wait_for_url("**/en/events/*")
 
 
+def test_the_other_language_shows_the_same_shift(page: Page) -> None:
+    page.locator("#language").click()
+    page.wait_for_url("**/zh/report?day=2026-11-20&shift=*")
+    is_ready(page)
+    expect(page.locator("#report-title")).to_have_text("值守报告: 2026-11-20 22:00 – 2026-11-21 06:00")
+    expect(page.locator("[data-key=events]")).to_have_text("1")
+
+
 def test_on_paper_there_is_the_report_alone(page: Page, visitors: Visitors) -> None:
     page.emulate_media(media="print")
     for hidden in ("nav.rail", "#report-form"):
