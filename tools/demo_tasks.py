@@ -46,7 +46,7 @@ TASKS: Mapping[str, DemoTask] = {
         what="drawn clips of eight kinds of incidents and of normal scenes",
         draw=("--task", "anomaly9", "--fps", "6"),
         shares=("--test-share", "0.12", "--calibration-share", "0.04", "--val-share", "0.03"),
-        samples=12_000,
+        samples=16_000,
         overrides=("freeze_vision_tower=false", "freeze_multi_modal_projector=false"),
         is_calibrated=True,
     ),
