@@ -296,16 +296,22 @@ class _ScriptedHandler(BaseHTTPRequestHandler):
             return
         request = Request(self.command, path, headers, json.loads(raw) if raw else None)
         self.script.began()
+        is_counted = True
         try:
             reply = self.script.answer(request)
             self.script.wait(reply.delay_s)
+            if reply.events is None:
+                # Counted out before its client has the answer, and may ask again.
+                self.script.ended()
+                is_counted = False
             self._send(reply)
         except OSError:
             # The client went away (a deadline, a cancelled stream): what a test of that case wants.
             self.close_connection = True
             self.script.left()
         finally:
-            self.script.ended()
+            if is_counted:
+                self.script.ended()
 
     def _send(self, reply: Reply) -> None:
         if reply.hang_up:

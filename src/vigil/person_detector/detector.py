@@ -20,9 +20,9 @@ from vigil.frames import RGB
 from vigil.person_detector.weights import REMEDY, person_weights
 
 SIDE_PX = 416
-"""The longer side of what the network sees, as it was trained; the shorter is padded to a multiple of `CELL_PX`."""
+"""The longer side of what the network sees, as it was trained; the shorter is padded to a multiple of `STRIDE_PX`."""
 
-CELL_PX = 32
+STRIDE_PX = 32
 PADDING = 114
 """The grey beside the picture, as in training."""
 
@@ -52,7 +52,7 @@ def fitted(image: RGB) -> NDArray[np.uint8]:
     scale = SIDE_PX / max(height, width)
     small_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = cv2.resize(image, small_wh, interpolation=cv2.INTER_LINEAR)
-    right, below = -small_wh[0] % CELL_PX, -small_wh[1] % CELL_PX
+    right, below = -small_wh[0] % STRIDE_PX, -small_wh[1] % STRIDE_PX
     grey = (PADDING, PADDING, PADDING)
     return np.asarray(cv2.copyMakeBorder(small, 0, below, 0, right, cv2.BORDER_CONSTANT, value=grey), np.uint8)
 

@@ -83,8 +83,8 @@ class FileClock:
         return self._advance(stamp_s + self._shift_s)
 
     def preview(self, stamps_s: Sequence[float]) -> list[float] | None:
-        """Returns the times that increasing timestamps would get, or None if `place` would repair any of them."""
-        if self._shift_s is None:
+        """Returns the times that increasing timestamps would get, or None if `place` might repair any of them."""
+        if self._shift_s is None or self._sparse_left:
             return None
         times = [stamp_s + self._shift_s for stamp_s in stamps_s]
         run = [-self.frame_s if self.last_s is None else self.last_s, *times]

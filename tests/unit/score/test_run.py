@@ -17,7 +17,7 @@ from vigil.score.eval_set import EvalClip, dataset_clips
 from vigil.score.journal import read_journal
 from vigil.score.run import ScoreResult, ScoreSettings, score_model
 from vigil.verdict import Cause
-from waiting import HANG_S
+from waiting import HANG_S, until
 
 CLIPS = {
     "alarm/a": [250, 240],
@@ -59,7 +59,13 @@ def test_every_clip_is_scored(tmp_path: Path, clips: list[EvalClip]) -> None:
 
 def test_many_requests_are_under_way_but_never_more_than_allowed(tmp_path: Path, clips: list[EvalClip]) -> None:
     with brightness_server() as server:
-        server.default = lambda request: slowed(by_brightness(request), 0.05)
+
+        def held(request: Request) -> Reply:
+            # Nobody is answered before as many ask as may.
+            until(lambda: server.max_in_flight >= 3)
+            return slowed(by_brightness(request), 0.05)
+
+        server.default = held
         scored(server, clips, tmp_path, in_flight=3)
         assert server.max_in_flight == 3
 

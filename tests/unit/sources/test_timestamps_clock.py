@@ -1,6 +1,6 @@
 import itertools
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vigil.sources.timestamps import FileClock, FrameSampler
@@ -81,6 +81,7 @@ def test_whatever_the_stamps_are_times_only_grow(stamps: list[float | None]) -> 
 
 
 @given(stamp_lists, st.lists(st.floats(min_value=0, max_value=200), min_size=1, max_size=20))
+@example([None, 0.0], [0.375, 0.5])
 def test_a_preview_says_what_place_will_do(stamps: list[float | None], ahead: list[float]) -> None:
     clock = FileClock(frame_s=0.04)
     for stamp in stamps:
