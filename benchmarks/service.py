@@ -50,6 +50,9 @@ MADE_ANEW = ("/events?since=3650d&limit=20",)
 """Reads whose answers are never kept, outside of the mix."""
 
 CONNECTIONS = 4
+PAUSE_S = 0.01
+"""Between two reads of a connection: the service lets one address ask 500 times a second (docs/service.md)."""
+
 SETTLE_S = 8.0
 FILM_S = 20
 
@@ -128,12 +131,13 @@ def cpu_s(service: Service) -> float:
 
 
 async def read_often(service: Service, path: str, reads: int) -> None:
-    """Reads one path over a few connections, each as soon as the read before is answered."""
+    """Reads one path over a few connections, each soon after the read before is answered."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CONNECTIONS)) as session:
 
         async def read_in_turn() -> None:
             for _ in range(reads // CONNECTIONS):
                 await read(session, service.url, path, 0.0)
+                await asyncio.sleep(PAUSE_S)
 
         await asyncio.gather(*(read_in_turn() for _ in range(CONNECTIONS)))
 
