@@ -56,29 +56,28 @@ OnObservation = Callable[[SourcePipeline, Window, Observation, Answer], Awaitabl
 """Called with each observation, its window and the answer that it was made of."""
 
 
-def observation_tokens(sampling: FrameSampling, question: Question) -> int:
+def _most_tokens(sampling: FrameSampling, question: Question) -> int:
     """The most tokens that an observation costs: the window, the question and the longest answer."""
     return window_tokens(family_reading(sampling), sampling, question.text) + question.answer_tokens
 
 
 class SemanticLog:
-    """Observes the cameras of one watcher; for one event loop. `expected_tokens` is what an observation may cost."""
+    """Observes the cameras of one watcher; for one event loop."""
 
     def __init__(
         self,
         judge: CircuitBreaker,
         settings: ObserveSettings,
         *,
-        stride_s: float,
-        expected_tokens: int,
+        sampling: FrameSampling,
         on_observation: OnObservation,
     ) -> None:
         self.settings = settings
         self._judge = judge
         self._question = settings.scene_question()
-        self._stride_s = stride_s
+        self._stride_s = sampling.stride / sampling.fps
         self._on_observation = on_observation
-        self._budget = TokenBudget(settings, expected=expected_tokens)
+        self._budget = TokenBudget(settings, expected=_most_tokens(sampling, settings.scene_question()))
         self._paces: dict[str, ObservationPace] = {}
         self._memories: dict[str, ObservationMemory] = {}
         self._under_way: dict[str, asyncio.Task[None]] = {}

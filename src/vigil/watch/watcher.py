@@ -40,7 +40,7 @@ from vigil.watch.media_recorder import MediaRecorder
 from vigil.watch.observers import ObserverGroup, WatchObserver
 from vigil.watch.pipeline import FAILED, OpenCapture, SourcePipeline, build_pipeline
 from vigil.watch.request_places import RequestPlace, RequestPlaces
-from vigil.watch.semantic_log import SemanticLog, observation_tokens
+from vigil.watch.semantic_log import SemanticLog
 from vigil.watch.session_start import record_start
 from vigil.watch.settings import WatchSettings
 from vigil.watch.source_set import ManagedSource, SourceSet
@@ -67,8 +67,7 @@ class Watcher:
 
     `judge` is called through a circuit breaker that belongs to this watcher. With `store=None` nothing is stored.
     Observers must not block. With `keep_running` the watcher keeps running without sources until `stop`. It is not
-    thread-safe: `add`, `remove`, `pause`, `resume` and `stop` must be called in the event loop that runs `run`. Raises
-    EnvironmentMissing if its gate needs weights that are not installed.
+    thread-safe: its methods belong to the event loop of `run`. Raises EnvironmentMissing if its gate lacks its weights.
     """
 
     def __init__(
@@ -107,16 +106,14 @@ class Watcher:
         self._recorder = MediaRecorder(store, settings)
         self._changes = ChangePublisher(self.writer, self.observers, self._recorder, self.supervisor)
         self._semantic_log = SemanticLog(
-            self.breaker,
-            settings.observe,
-            stride_s=judge.sampling.stride / judge.sampling.fps,
-            expected_tokens=observation_tokens(judge.sampling, settings.observe.scene_question()),
-            on_observation=self._record_observation,
+            self.breaker, settings.observe, sampling=judge.sampling, on_observation=self._record_observation
         )
         self._tallies = SiteTallies(rules.rules)
         self._answers: set[asyncio.Task[WindowAnswers]] = set()
+        # Spread over one stride, so that the sources' windows do not all fall due at the same moment.
+        stride_s = judge.sampling.stride / judge.sampling.fps
         for number, address in enumerate(addresses):
-            self._sources.add(address, starts_after_s=self._start_delay_s(number / len(addresses)))
+            self._sources.add(address, starts_after_s=stride_s * number / len(addresses))
 
     @property
     def states(self) -> dict[str, SourceState]:
@@ -442,10 +439,6 @@ class Watcher:
             if source.state.live and source.state.stage is SourceStatus.LOST:
                 with self.supervisor.survives(source.name, "closing an event that is lost from sight"):
                     await self._changes.apply(source, partial(source.tick, source.now_s))
-
-    def _start_delay_s(self, share: float) -> float:
-        """Spreads the sources' starts over one stride, so that their windows do not all fall due at the same moment."""
-        return share * self.judge.sampling.stride / self.judge.sampling.fps
 
     def _cancel_all(self) -> None:
         """Cancels answers and descriptions and closes all queues, even if a reader thread still hangs."""
