@@ -86,6 +86,10 @@ def beeps(page: Page) -> int:
     return int(page.evaluate("window.beeps"))
 
 
+WAITS_ON = "AbortSignal.timeout = () => new AbortController().signal"
+"""A page that gives up no answer by itself: how long one is held follows from the host."""
+
+
 class HeldAnswer:
     """The next answer to a request, as it is when it is asked for: it comes when it is let go, after later ones."""
 
@@ -94,6 +98,8 @@ class HeldAnswer:
         self._address = re.compile(address)
         self._route: Route | None = None
         self._answer: APIResponse | None = None
+        page.add_init_script(WAITS_ON)
+        page.evaluate(WAITS_ON)
         page.route(self._address, self._hold)
 
     def _hold(self, route: Route) -> None:

@@ -46,7 +46,8 @@ def test_a_list_of_before_a_mark_does_not_take_it_back(site: Site, store: Store,
 def test_an_alarm_that_comes_while_the_queue_is_read_is_in_it(site: Site, store: Store, visitors: Visitors) -> None:
     page = open_review(visitors, site)
     queue = HeldAnswer(page, r"/events\?limit=30")
-    page.goto(f"{site.url}en/watch")
+    with page.expect_response(STREAM):  # from here on it is news; before, the page would ask for its queue again
+        page.goto(f"{site.url}en/watch")
     queue.wait()
     store.events.save(review_event(6, end_s=None, closed_because=""))
     shown = page.locator(".queue-row[data-event=e0006]")
