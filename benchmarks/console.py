@@ -99,8 +99,7 @@ def hold(page: Page, act: str) -> None:
     """Pauses or resumes the first camera, until the page says that it is so."""
     camera = page.locator(".card").first.get_attribute("data-camera")
     card = page.locator(f".card[data-camera='{camera}']")
-    card.locator(".card-menu").click()
-    page.get_by_role("menuitem", name=act, exact=True).click()
+    card.locator(".card-hold").click()
     badge = card.locator(".card-badge")
     badge.filter(has_text="paused").wait_for(state="visible" if act == "Pause" else "hidden")
 

@@ -66,6 +66,11 @@ def choose(page: Page, name: str, act: str) -> None:
     page.get_by_role("menuitem", name=act, exact=True).click()
 
 
+def hold(page: Page, name: str, act: str) -> None:
+    """Presses Pause or Resume on a camera's card."""
+    card(page, name).get_by_role("button", name=re.compile(f"^{act} ")).click()
+
+
 def strip_row(page: Page, kind: str) -> Locator:
     """One line of the strip of alarms: alarm, trouble, blocked, silent or told."""
     return page.locator(f".vigil-strip .is-{kind}")

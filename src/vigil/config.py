@@ -20,6 +20,22 @@ from vigil.errors import ConfigError, UsageError, redact
 
 T = TypeVar("T")
 
+TEXT_TAG = "tag:yaml.org,2002:str"
+TIME_TAG = "tag:yaml.org,2002:timestamp"
+
+
+class _SettingsLoader(yaml.SafeLoader):
+    """YAML in which `16:15` and `2026-11-30` are text, as in YAML 1.2; in YAML 1.1 the former is the number 975."""
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        tag = super().resolve(kind, value, implicit)
+        is_plain = kind is yaml.ScalarNode and implicit[0]
+        return TEXT_TAG if is_plain and (tag == TIME_TAG or ":" in value) else tag
+
+
+def _load_yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_SettingsLoader)  # a safe loader
+
 
 def config_root() -> Path:
     """Returns the folder of shipped settings: `$VIGIL_CONFIGS`, the checkout's `configs/`, or the package's copy."""
@@ -49,7 +65,7 @@ def find_config(kind: str, name: str | Path) -> Path:
 def read_yaml(path: Path) -> dict[str, Any]:
     """Returns the mapping in a YAML file; raises ConfigError if the file cannot be read or holds no mapping."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = _load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from error
     except (yaml.YAMLError, ValueError) as error:
@@ -92,7 +108,7 @@ def _override(key: str, text: str) -> Any:
 def _text(text: str, *, may_be_list: bool) -> Any:
     """Returns the text as typed, unless it is plainly a quoted string, `null` or, if allowed, a list."""
     try:
-        value = text if not text or ends_in_comment(text) else yaml.safe_load(text)
+        value = text if not text or ends_in_comment(text) else _load_yaml(text)
     except (yaml.YAMLError, ValueError):
         return text
     is_quoted = isinstance(value, str) and text.startswith(("'", '"'))
@@ -106,7 +122,7 @@ def parse_value(text: str) -> Any:
     """
     if not text or ends_in_comment(text):
         return text
-    value = yaml.safe_load(text)
+    value = _load_yaml(text)
     return as_number(value) if isinstance(value, str) else value
 
 
@@ -213,7 +229,9 @@ def _value(hint: Any, key: str, value: Any, *, where: str) -> tuple[Any, list[st
     except ConfigError as error:
         return None, [f"{key}: {problem}" for problem in error.problems]
     except (TypeError, ValueError):
-        return None, [f"{key} must be {_type_name(hint)}, not {redact(repr(value))}"]
+        # A name such as 007, on or null is something else to YAML.
+        quotes = "; put it into quotes" if str in _options(hint) and not isinstance(value, Sequence | Mapping) else ""
+        return None, [f"{key} must be {_type_name(hint)}, not {redact(repr(value))}{quotes}"]
 
 
 def _items(hint: Any, key: str, values: Sequence[Any], *, where: str) -> tuple[tuple[Any, ...], list[str]]:

@@ -52,7 +52,7 @@ def test_nested_settings_and_none_are_read() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"note": 3}, "note must be text or null, not 3"),
+        ({"note": 3}, "note must be text or null, not 3; put it into quotes"),
         ({"inner": 3}, "inner must be a group of `key: value` lines, not 3"),
         ({"tags": "x"}, "tags must be a list, not 'x'"),
     ],
@@ -61,6 +61,20 @@ def test_a_value_of_a_wrong_type_is_told_in_the_words_of_yaml(data: dict[str, ob
     with pytest.raises(ConfigError) as caught:
         from_mapping(Settings, {"name": "a"} | data, where="here")
     assert list(caught.value.problems) == [message]
+
+
+@pytest.mark.parametrize("text", ["16:15", "0:30", "1:02:03", "2026-11-30", "2026-11-30T08:00:00Z", "12:30.5"])
+def test_a_time_or_a_date_without_quotes_is_text(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.yaml").write_text(f"at: {text}\n")
+    assert read_yaml(tmp_path / "x.yaml") == {"at": text}
+    assert parse_value(text) == text
+
+
+@pytest.mark.parametrize("text", ["on", "007", "12", "~"])
+def test_a_name_that_yaml_takes_for_something_else_is_to_be_put_into_quotes(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.yaml").write_text(f"name: {text}\n")
+    with pytest.raises(ConfigError, match=r"name must be text, not .*; put it into quotes"):
+        load_config(Settings, tmp_path / "x.yaml")
 
 
 def test_a_true_is_no_number() -> None:

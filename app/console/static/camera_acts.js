@@ -139,9 +139,10 @@ const openSeen = async (camera) => {
   }
 };
 
-// What was pressed is shown at once, and put back if the service refuses.
-const hold = async (card, kind, done) => {
-  const { id, name } = card.told;
+/** Pauses or resumes a card's camera: what was pressed is shown at once, and put back if the service refuses. */
+export const hold = async (card, done) => {
+  const { id, name, is_paused: isPaused } = card.told;
+  const kind = isPaused ? "resume" : "pause";
   card.expect(kind === "pause" ? PAUSED : RESUMED);
   try {
     const answer = await change("POST", `${pathOf(id)}/${kind}`);
@@ -159,11 +160,9 @@ export const menuOf = (card, done) => {
   const camera = card.told;
   const language = document.body.dataset.language;
   const events = new URL(`${language}/events?camera=${encodeURIComponent(camera.id)}`, root).href;
-  const kind = camera.is_paused ? "resume" : "pause";
   return [
     { text: word("watch.seen"), act: () => openSeen(camera) },
     { text: word("watch.its_events"), href: events },
-    may.operator && camera.is_live && { text: word(`watch.${kind}`), act: () => hold(card, kind, done) },
     may.operator && camera.has_usual_view && { text: word("watch.view"), act: () => acceptView(camera, done) },
     may.admin && { text: word("watch.rename"), act: () => openNames(camera, done) },
     may.admin && { text: word("watch.rules"), act: () => openRules(camera, done).catch(refused) },

@@ -1,7 +1,8 @@
 // One camera: its picture, the surest facts on it, the probability strip below, everything else behind a menu.
 import { drawStrip } from "./chart.js";
-import { make, setText } from "./dom.js";
+import { icon, make, setText } from "./dom.js";
 import { chanceOf, incidentName } from "./incidents.js";
+import { may } from "./shell.js";
 import { shortName, spanOf, timeOf, word } from "./words.js";
 
 const SHOWN_S = 180;
@@ -12,7 +13,7 @@ export class CameraCard {
   #service;
   #expected = null;
 
-  constructor(told, { onMenu, onZoom }) {
+  constructor(told, { onMenu, onHold, onZoom }) {
     this.told = this.#service = told;
     this.points = [];
     this.tiers = told.tiers;
@@ -22,10 +23,10 @@ export class CameraCard {
     this.isJudged = true;
     this.heardMs = performance.now();
     this.lostMs = 0;
-    this.#build(onMenu, onZoom);
+    this.#build({ onMenu, onHold, onZoom });
   }
 
-  #build(onMenu, onZoom) {
+  #build({ onMenu, onHold, onZoom }) {
     this.canvas = make("canvas", { class: "card-picture", hidden: true, "aria-hidden": "true" });
     this.name = make("b", { class: "card-name" });
     this.place = make("span", { class: "card-place" });
@@ -38,13 +39,16 @@ export class CameraCard {
     this.times = make("span", { class: "card-times" });
     this.lag = make("span", { class: "card-lag" });
     this.drops = make("span", { class: "card-drops" });
-    this.menu = make("button", { type: "button", class: "card-menu", "aria-haspopup": "menu", "aria-expanded": "false" }, "⋯");
+    this.hold = make("button", { type: "button", class: "card-button card-hold", hidden: true });
+    this.hold.addEventListener("click", () => !this.#expected && onHold(this));
+    this.hold.append(icon("pause"), icon("resume"));
+    this.menu = make("button", { type: "button", class: "card-button card-menu", "aria-haspopup": "menu", "aria-expanded": "false" }, "⋯");
     this.menu.addEventListener("click", () => onMenu(this));
     const view = make("div", { class: "card-view" }, this.canvas, this.nothing);
     view.append(make("div", { class: "card-title" }, this.name, this.place), this.badge, this.words);
     view.addEventListener("dblclick", () => onZoom(this));
     this.element = make("article", { class: "card", tabindex: "0" }, view, this.observation, this.strip);
-    this.element.append(make("footer", { class: "card-foot" }, this.lag, this.drops, this.times, this.menu));
+    this.element.append(make("footer", { class: "card-foot" }, this.lag, this.drops, this.times, make("span", { class: "card-acts" }, this.hold, this.menu)));
     this.element.dataset.camera = this.told.id;
   }
 
@@ -148,6 +152,15 @@ export class CameraCard {
     this.#drawTimes();
     element.setAttribute("aria-label", [told.name, told.place, this.badge.textContent].filter(Boolean).join(", "));
     this.menu.setAttribute("aria-label", word("watch.menu", { name: told.name }));
+    this.#drawHold();
+  }
+
+  #drawHold() {
+    const label = word(this.told.is_paused ? "watch.resume_of" : "watch.pause_of", { name: this.told.name });
+    this.hold.hidden = !may.operator || !this.told.is_live;
+    this.hold.classList.toggle("is-paused", this.told.is_paused);
+    this.hold.setAttribute("aria-label", label);
+    this.hold.title = label;
   }
 
   // Outside of its schedule a camera rings for nobody: that is said where it is looked at.

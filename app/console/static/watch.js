@@ -2,7 +2,7 @@
 import { ask } from "./api.js";
 import { alarms } from "./alarms.js";
 import { AlarmQueue } from "./alarm_queue.js";
-import { menuOf, openAdd } from "./camera_acts.js";
+import { hold, menuOf, openAdd } from "./camera_acts.js";
 import { CameraCard } from "./camera_card.js";
 import { forgetColours } from "./chart.js";
 import { isTyped, make, setText } from "./dom.js";
@@ -107,8 +107,10 @@ class WatchRoom {
   }
 
   #newCard(told) {
-    const onMenu = (card) => toggleMenu(card.menu, menuOf(card, (answer) => this.#takeOne(card, answer)), card.told.name);
-    const card = new CameraCard(told, { onMenu, onZoom: ({ id }) => this.grid.zoom(id) });
+    const done = (card) => (answer) => this.#takeOne(card, answer);
+    const onMenu = (card) => toggleMenu(card.menu, menuOf(card, done(card)), card.told.name);
+    const onHold = (card) => hold(card, done(card));
+    const card = new CameraCard(told, { onMenu, onHold, onZoom: ({ id }) => this.grid.zoom(id) });
     this.#askHistory(card);
     return card;
   }

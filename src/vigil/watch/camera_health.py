@@ -95,10 +95,12 @@ class CameraHealth:
         self, window: Window, masks: Sequence[Mask] = (), *, faults: Collection[Fault] = tuple(Fault)
     ) -> Mapping[str, Answer]:
         """The answers about the `faults` that are asked for, by their questions; empty if none is."""
+        visible = visible_pixels(tuple(masks))
+        if masks:
+            self._views.cover(_coarsely(visible))
         if not faults:
             return {}
         shots = window.shots[: len(window.shots) - window.repeated] or window.shots
-        visible = visible_pixels(tuple(masks))
         states: dict[Fault, bool | None] = {Fault.FROZEN: self._sameness.is_frozen(shots)}
         if visible.mean() >= LEAST_VISIBLE:
             states |= self._look(shots, visible)
@@ -160,7 +162,7 @@ def measure(pictures: Sequence[Grey], visible: Visible) -> PictureMeasures:
     seen = shares.reshape(rows, columns) >= 0.5
     rms = np.sqrt(cells / np.maximum(shares, 1e-6))
     coarse = cv2.resize(mean, COARSE_WH, interpolation=cv2.INTER_AREA)
-    clear = cv2.resize(visible.astype(np.float32), COARSE_WH, interpolation=cv2.INTER_AREA) > 0.99
+    clear = _coarsely(visible)
     coarse_visible = clear if clear.all() else cv2.erode(clear.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     return PictureMeasures(
         bright=float(np.percentile(mean[visible], 99)),
@@ -168,9 +170,14 @@ def measure(pictures: Sequence[Grey], visible: Visible) -> PictureMeasures:
         sharpness=float(
             np.median([_sharpness(picture, visible) for picture in pictures[:: max(1, len(pictures) - 1)]])
         ),
-        coarse=np.asarray(coarse, np.float32),
+        coarse=np.where(clear, coarse, 0.0).astype(np.float32),
         visible=np.asarray(coarse_visible),
     )
+
+
+def _coarsely(visible: Visible) -> Visible:
+    """The coarse pixels that no mask touches."""
+    return np.asarray(cv2.resize(visible.astype(np.float32), COARSE_WH, interpolation=cv2.INTER_AREA) > 0.99)
 
 
 def small_grey(shot: EncodedFrame) -> Grey:

@@ -78,6 +78,14 @@ class KnownViews:
         self._views, self._candidate = [View(picture, visible, sharpness)], None
         return True
 
+    def cover(self, visible: Visible) -> bool:
+        """Blackens what a new mask covers in all views, so that it is kept no longer; returns whether there was any."""
+        views = [*self._views, *filter(None, [self._candidate])]
+        covered = [view for view in views if view.picture[~visible].any()]
+        for view in covered:
+            view.picture = np.where(visible, view.picture, np.float32(0.0))
+        return bool(covered)
+
     def learn(
         self, picture: Grey, visible: Visible, *, sharpness: float, seconds: float, is_sharp: bool = True
     ) -> bool:

@@ -48,6 +48,11 @@ class LiveViews:
                 self._done, self._request, self._is_new = self._request, "", True
             return self._known.match(picture, visible)
 
+    def cover(self, visible: Visible) -> None:
+        """Takes what a new mask covers out of the views, which are news then; `visible` is what no mask touches."""
+        with self._lock:
+            self._is_new |= self._known.cover(visible)
+
     def learn(self, picture: Grey, visible: Visible, *, sharpness: float, seconds: float, is_sharp: bool) -> None:
         """Takes in a picture, `seconds` newer than the one before."""
         with self._lock:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from browsing import Site, Visitors, settle, site_at
-from console_pages import card, choose, is_ready, open_page, strip_row
+from console_pages import card, choose, hold, is_ready, open_page, strip_row
 from rtsp_server import Running, running
 from vigil.rules.schedule import DAYS
 from waiting import HANG_S, until
@@ -178,7 +178,7 @@ def test_a_pause_is_shown_before_the_service_has_answered_and_put_back_if_it_ref
     page.route("**/api/v1/cameras/*/pause", lambda route: held.append(route))
     badge = card(page, "yard").locator(".card-badge")
     expect(badge).to_contain_text("Normal")
-    choose(page, "yard", "Pause")
+    hold(page, "yard", "Pause")
     expect(badge).to_have_text("paused")
     until(lambda: held or page.wait_for_timeout(20))
     # What the service tells of it meanwhile does not take back what was pressed.
@@ -191,10 +191,10 @@ def test_a_pause_is_shown_before_the_service_has_answered_and_put_back_if_it_ref
     expect(badge).to_contain_text("Normal")
     page.locator(".toast.is-problem").click()  # it stays until then, and may lie over the menu
     page.unroute("**/api/v1/cameras/*/pause")
-    choose(page, "yard", "Pause")
+    hold(page, "yard", "Pause")
     expect(page.locator(".toast:not(.is-problem)")).to_contain_text("yard is paused")
     expect(badge).to_have_text("paused")
-    choose(page, "yard", "Resume")
+    hold(page, "yard", "Resume")
     expect(badge).to_contain_text("Normal")
     visitors.complaints[:] = [each for each in visitors.complaints if "409" not in each]
 

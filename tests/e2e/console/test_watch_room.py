@@ -22,6 +22,7 @@ from console_pages import (
     comes_true,
     draw_a_mask,
     fill_in,
+    hold,
     open_page,
     remove,
     rings_for_all,
@@ -301,10 +302,10 @@ def test_a_camera_is_tested_added_named_paused_resumed_and_removed(
     draw_a_mask(page, "yard")
     visitors.shoot(page, "console-masked")
     take_the_mask_away(page, "yard")
-    choose(page, "yard", "Pause")
+    hold(page, "yard", "Pause")
     expect(yard.locator(".card-badge")).to_have_text("paused")
     expect(yard.locator(".card-lag")).to_have_text("lag –")
-    choose(page, "yard", "Resume")
+    hold(page, "yard", "Resume")
     expect(yard.locator(".card-badge")).to_contain_text("Normal")
     rename_to_evil(page)
     remove(page, EVIL[:80])
@@ -313,12 +314,12 @@ def test_a_camera_is_tested_added_named_paused_resumed_and_removed(
 def test_an_answer_of_before_a_pause_does_not_show_the_camera_as_it_was(page: Page) -> None:
     cameras = HeldAnswer(page, "/api/v1/cameras$")
     cameras.wait()
-    choose(page, "/door", "Pause")
+    hold(page, "/door", "Pause")
     badge = card(page, "/door").locator(".card-badge")
     expect(badge).to_have_text("paused")
     cameras.let_go()
     assert badge.text_content() == "paused"
-    choose(page, "/door", "Resume")
+    hold(page, "/door", "Resume")
     expect(badge).to_contain_text("Normal")
 
 

@@ -12,6 +12,7 @@ from vigil.synth.camera_faults import with_fault, with_sensor_noise
 from vigil.synth.clip import draw_clip
 from vigil.synth.figure import Image
 from vigil.watch.camera_health import CameraHealth
+from vigil.watch.live_views import LiveViews
 from vigil.windows import iter_windows
 
 SAMPLING = FrameSampling(max_pixels=49_152)
@@ -99,6 +100,21 @@ def test_a_picture_that_is_masked_all_over_says_nothing_and_half_of_one_is_enoug
     covered = with_fault(frames, Fault.COVERED, seed=1)
     covered[:, :, :130] = 0
     assert looks(np.concatenate([painted, covered]), masks=(HALF,))[-1][Fault.COVERED]
+
+
+@pytest.mark.parametrize(("mask", "left"), [(HALF, 24), (WHOLE, 0)])
+def test_what_a_new_mask_covers_is_not_kept_in_the_usual_view(frames: Image, mask: Mask, left: int) -> None:
+    views = LiveViews()
+    health = CameraHealth(views)
+    looks(frames, health=health)
+    assert views.news() is not None
+    painted = frames[:12].copy()
+    painted[:, :, : 130 if left else 256] = 0
+    assert not any(state for each in looks(painted, masks=(mask,), health=health) for state in each.values())
+    news = views.news()
+    assert news is not None
+    picture = np.frombuffer(news.views[0].picture, np.uint8).reshape(36, 48)
+    assert not picture[:, : 48 - left].any() and picture[:, 48 - left + 1 :].any() == bool(left)
 
 
 def test_another_view_that_stays_for_half_an_hour_becomes_one_of_the_camera_and_the_first_stays_one(

@@ -52,6 +52,16 @@ def test_only_what_no_mask_covers_is_compared() -> None:
     assert match is not None and match.correlation == pytest.approx(1.0, abs=0.01)
 
 
+def test_what_a_new_mask_covers_is_in_no_view_any_more() -> None:
+    views, visible = learned(1, 2, seconds=ACCEPT_S), EVERYTHING.copy()
+    visible[4:20, 4:20] = False
+    assert views.cover(visible) and not views.cover(visible)
+    assert len(views.views) == 2 and not any(view.picture[~visible].any() for view in views.views)
+    assert all(view.picture[visible].any() for view in views.views)
+    views.learn(np.where(visible, place(2), np.float32(0.0)), visible, sharpness=3.0, seconds=2.0)
+    assert not views.cover(visible)
+
+
 def test_a_new_view_is_accepted_after_half_an_hour_and_so_many_are_kept() -> None:
     assert (correlation(learned(1, 2, seconds=ACCEPT_S - 2.0), place(2)) or 0.0) < 0.3
     both = learned(1, 2, seconds=ACCEPT_S)

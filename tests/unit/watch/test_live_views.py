@@ -57,6 +57,22 @@ def test_views_are_the_same_after_a_restart_and_another_place_is_not_taken_for_t
     assert after.news() is None
 
 
+def test_views_are_kept_again_without_what_a_new_mask_covers() -> None:
+    before, after, visible = LiveViews(), LiveViews(), EVERYTHING.copy()
+    visible[:, 30:] = False
+    learn(before, 1, seconds=LEARN_S)
+    kept = before.news()
+    assert kept is not None
+    after.begin(kept)
+    after.cover(EVERYTHING)
+    assert after.news() is None
+    after.cover(visible)
+    news = after.news()
+    assert news is not None
+    picture = np.frombuffer(news.views[0].picture, np.uint8).reshape(36, 48)
+    assert picture[:, :30].all() and not picture[:, 30:].any()
+
+
 def test_the_view_that_was_said_to_be_right_is_the_only_one_and_is_told_with_what_was_asked() -> None:
     views = LiveViews()
     learn(views, 1, seconds=LEARN_S)
