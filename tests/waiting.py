@@ -19,20 +19,34 @@ HANG_MS = 1000 * HANG_S
 """The same for Playwright."""
 
 
+LOOKING_SHARE = 0.1
+"""The share of a wait that looking may take: a request to a service or a question to a page costs what is tried, too."""
+
+LONGEST_PAUSE_S = 0.2
+
+
 def until(condition: Callable[[], Any], *, within_s: float = HANG_S, every_s: float = 0.01) -> None:
-    """Waits until a condition holds, and looks every so often."""
+    """Waits until a condition holds; looks every so often, and less often where a look takes long."""
     give_up_s = time.monotonic() + within_s
-    while not condition():
+    while (pause_s := _pause_after_a_look(condition, every_s)) is not None:
         assert time.monotonic() < give_up_s, f"it did not come about within {within_s:g} s"
-        time.sleep(every_s)
+        time.sleep(pause_s)
 
 
 async def until_async(condition: Callable[[], Any], *, within_s: float = HANG_S, every_s: float = 0.01) -> None:
-    """Waits until a condition holds, while the loop goes on, and looks every so often."""
+    """Waits until a condition holds, while the loop goes on, as `until` does."""
     give_up_s = time.monotonic() + within_s
-    while not condition():
+    while (pause_s := _pause_after_a_look(condition, every_s)) is not None:
         assert time.monotonic() < give_up_s, f"it did not come about within {within_s:g} s"
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(pause_s)
+
+
+def _pause_after_a_look(condition: Callable[[], Any], every_s: float) -> float | None:
+    """How long to wait before the next look; None if the condition holds."""
+    began_s = time.monotonic()
+    if condition():
+        return None
+    return max(every_s, min(LONGEST_PAUSE_S, (time.monotonic() - began_s) * (1 / LOOKING_SHARE - 1)))
 
 
 class Hands:

@@ -25,7 +25,7 @@ from vigil.tiny import BASE_FOLDER
 from waiting import HANG_S
 
 pytestmark = pytest.mark.e2e
-"""What is left of a server by then stays: no claim about its speed."""
+CACHED = "vllm:prefix_cache_hits_total{"
 
 
 def _jpegs(count: int) -> list[bytes]:
@@ -53,6 +53,25 @@ def test_a_window_six_images_and_plain_words_are_all_answered(server: RunningSer
 def test_no_frame_is_dropped_in_silence(server: RunningServer) -> None:
     used = [_ask(server, "video", count).json()["usage"]["prompt_tokens"] for count in (6, 32, 40)]
     assert used[0] < used[1] < used[2]
+
+
+def test_a_further_question_about_a_window_finds_its_pictures_in_the_cache(server: RunningServer) -> None:
+    noise = np.random.default_rng(os.getpid()).integers(0, 255, (6, 96, 128, 3)).astype(np.uint8)
+    pictures = [encode_jpeg(image, quality=90) for image in noise]
+    found = []
+    for question in ("Is there smoke?", "Does anybody fall?"):
+        before = _cached_tokens(server)
+        asked = chat_messages(pictures, question, media="video", fps=2.0)
+        body = {"model": server.model, "messages": asked, "max_tokens": 1}
+        assert _post(server, "/v1/chat/completions", body).status_code == 200
+        found.append(_cached_tokens(server) - before)
+    assert found[1] >= 32, found
+
+
+def _cached_tokens(server: RunningServer) -> float:
+    """How many tokens of prompts the server has found in its cache so far."""
+    (line,) = [line for line in _get(server, "/metrics").text.splitlines() if line.startswith(CACHED)]
+    return float(line.split()[-1])
 
 
 def test_every_path_that_answers_wants_the_key(server: RunningServer) -> None:
