@@ -20,7 +20,7 @@ HANG_MS = 1000 * HANG_S
 
 
 LOOKING_SHARE = 0.1
-"""The share of a wait that looking may take: a request to a service or a question to a page costs what is tried, too."""
+"""The share of a wait that looking may take: a request to a service, or a question to a page, costs CPU."""
 
 LONGEST_PAUSE_S = 0.2
 

@@ -28,7 +28,7 @@ class _SettingsLoader(yaml.SafeLoader):
     """YAML in which `16:15` and `2026-11-30` are text, as in YAML 1.2; in YAML 1.1 the former is the number 975."""
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
-        tag = super().resolve(kind, value, implicit)
+        tag = super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
         is_plain = kind is yaml.ScalarNode and implicit[0]
         return TEXT_TAG if is_plain and (tag == TIME_TAG or ":" in value) else tag
 

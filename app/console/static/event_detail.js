@@ -7,7 +7,7 @@ import { factsOf, fill, historyLines, section, toldLines, whyLines } from "./eve
 import { EventPlayer } from "./event_player.js";
 import { duration, happened, within, zone } from "./event_times.js";
 import { badgeOf } from "./event_list.js";
-import { classOf } from "./incidents.js";
+import { classOf, incidentName } from "./incidents.js";
 import { JudgedWindows } from "./judged_windows.js";
 import { ProbabilityChart } from "./probability_chart.js";
 import { may } from "./shell.js";
@@ -153,9 +153,9 @@ export class EventDetail extends EventTarget {
     if (this.#why) this.#offerClasses(this.#why.classes);
     this.middle.dataset.event = event.event;
     const camera = this.#cameraOf(event);
-    const what = classOf(event) || event.rule || event.task || word("events.event");
+    const where = camera?.place ? word("console.where", { name: event.source, place: camera.place }) : event.source;
     this.#title.replaceChildren(make("span", { class: `tier-mark tier-${event.tier}`, role: "img", "aria-label": word(`events.tier_${event.tier}`) }),
-      make("span", {}, `${what} ${event.peak.toFixed(2)} · ${event.source}${camera?.place ? `（${camera.place}）` : ""}`), badgeOf(event));
+      make("span", {}, `${incidentName(event)} ${event.peak.toFixed(2)} · ${where}`), badgeOf(event));
     setText(this.#line, this.#says(event));
     this.#facts.replaceChildren(...factsOf(event, camera));
     fill(this.#history, historyLines(event));

@@ -4,7 +4,7 @@ import { ask, urlOf } from "./api.js";
 import { isOfMissed, missedQueryOf, queryOf } from "./event_address.js";
 import { make, setText } from "./dom.js";
 import { duration, happened, lasting, shortTime } from "./event_times.js";
-import { classOf } from "./incidents.js";
+import { classOf, incidentName } from "./incidents.js";
 import { word } from "./words.js";
 
 const PAGE = 50;
@@ -322,7 +322,7 @@ class Row {
         event.end_s == null ? make("span", { class: "badge is-open" }, word("events.open")) : null,
         event.end_s == null && !isOver ? null : badgeOf(event)),
       make("span", { class: "event-when" }, `${happened(event)} · ${duration(event)}`),
-      make("span", { class: "event-words" }, [classOf(event), event.text].filter(Boolean).join(" · ") || event.rule || event.task));
+      make("span", { class: "event-words" }, [classOf(event), event.text].filter(Boolean).join(" · ") || incidentName(event)));
     const isPictured = event.media.some((url) => /\/(snapshot|frames)$/.test(url));
     this.#showPicture(isPictured ? urlOf(`events/${event.event}/thumbnail`, { width: 192, of: event.peak_s }).href : "");
   }

@@ -3,7 +3,7 @@
 import { ask, root } from "./api.js";
 import { make, setText, tell } from "./dom.js";
 import { zone } from "./event_times.js";
-import { incidentName } from "./incidents.js";
+import { incidentName, learnNames } from "./incidents.js";
 import { addressQuery, carryQuery, isReady } from "./shell.js";
 import { shortName, word } from "./words.js";
 
@@ -143,4 +143,5 @@ class ReportPage {
   }
 }
 
+await learnNames();
 new ReportPage(document.getElementById("main")).start();

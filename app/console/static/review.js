@@ -10,6 +10,7 @@ import { EventFilters } from "./event_filters.js";
 import { EventList } from "./event_list.js";
 import { EventMarks } from "./event_marks.js";
 import { fullTime, offsetOf, zone } from "./event_times.js";
+import { learnNames } from "./incidents.js";
 import { live } from "./live.js";
 import { onceMore } from "./once_more.js";
 import { listen, makeHelp } from "./review_keys.js";
@@ -415,4 +416,6 @@ class Review {
   }
 }
 
+// What incidents are called is known before the first one is shown.
+await learnNames();
 new Review(document.getElementById("main")).start();

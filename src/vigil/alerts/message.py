@@ -24,20 +24,20 @@ INCIDENTS: Mapping[str, Mapping[Language, str]] = {
     "烟雾": {"en": "smoke", "zh": "烟雾"},
     "异常声响": {"en": "an unusual sound", "zh": "异常声响"},
     "设备异常": {"en": "a fault of the camera", "zh": "设备异常"},
-    "camera covered": {"en": "a covered camera", "zh": "摄像机被遮挡"},
-    "camera moved": {"en": "a camera that was turned away", "zh": "摄像机被转动"},
-    "camera frozen": {"en": "a frozen camera picture", "zh": "摄像机画面冻结"},
-    "camera dark": {"en": "a camera picture that is too dark", "zh": "摄像机画面过暗"},
-    "camera blurred": {"en": "a camera that is out of focus", "zh": "摄像机失焦"},
+    "camera covered": {"en": "a covered camera", "zh": "摄像头被遮挡"},
+    "camera moved": {"en": "a camera that was turned away", "zh": "摄像头被转动"},
+    "camera frozen": {"en": "a frozen camera picture", "zh": "摄像头画面冻结"},
+    "camera dark": {"en": "a camera picture that is too dark", "zh": "摄像头画面过暗"},
+    "camera blurred": {"en": "a camera that is out of focus", "zh": "摄像头失焦"},
 }
 """What the rules and tasks that come with Vigil find, and the classes of the task `anomaly9`."""
 TITLES: Mapping[Language, Mapping[str, str]] = {
     "en": {"test": "Test", "escalated": "Not looked at", "alarm": "Alarm", "review": "To review"},
-    "zh": {"test": "测试", "escalated": "无人处理", "alarm": "报警", "review": "待复核"},
+    "zh": {"test": "测试", "escalated": "无人处理", "alarm": "告警", "review": "待复核"},
 }
 NOT_STORED: Mapping[Language, str] = {
     "en": "The event store is in trouble: this alarm is not recorded (yet).",
-    "zh": "事件库故障：此报警尚未存档。",
+    "zh": "事件库故障：此告警尚未存档。",
 }
 
 

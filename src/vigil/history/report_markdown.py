@@ -21,7 +21,7 @@ SPECIAL = re.compile(r"([\\`*_\[\]<>|#!~])")
 
 WORDS: Mapping[Language, Mapping[str, str]] = {
     "en": {
-        "title": "Report", "events": "events", "missed": "Missed incidents",
+        "title": "Report: {span}", "events": "events", "missed": "Missed incidents",
         "summary": "Summary", "by": "Worded by {model} from the records named; check them.",
         "unsupported": "(rests on no record)", "camera": "camera", "place": "place", "high": "high", "medium": "medium",
         "low": "low", "judged": "judged", "unknown": "windows without a verdict", "rule": "rule", "hour": "hour",
@@ -34,15 +34,15 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "counts": "Events: {events}. Observations: {observations}. Missed incidents: {missed}.",
     },
     "zh": {
-        "title": "值守报告", "events": "事件", "missed": "漏报", "summary": "摘要",
-        "counts": "事件: {events}。观察: {observations}。漏报: {missed}。",
-        "by": "由 {model} 根据所列记录撰写, 请核对。", "unsupported": "(没有依据)", "camera": "摄像头", "place": "位置",
+        "title": "值守报告：{span}", "events": "事件", "missed": "漏报", "summary": "摘要",
+        "counts": "事件：{events}。观察：{observations}。漏报：{missed}。",
+        "by": "由 {model} 根据所列记录撰写，请核对。", "unsupported": "（没有依据）", "camera": "摄像头", "place": "位置",
         "high": "高", "medium": "中", "low": "低", "judged": "已判断", "unknown": "无结论的窗口", "rule": "规则",
         "hour": "小时", "marks": "标记", "true": "属实", "false_alarm": "误报", "unsure": "不确定",
         "unmarked": "未标记",
         "unseen": "无人查看", "all_seen": "所有事件都有人看过。", "when": "时间", "tier": "级别", "what": "内容",
         "outages": "没有判断的时段", "no_outages": "没有摄像头中断超过十分钟。", "nothing": "没有记录。",
-        "more": "另有 {count} 个未列出。", "event": "事件", "cut": "事件超过 10,000 个, 只统计最新的。",
+        "more": "另有 {count} 个未列出。", "event": "事件", "cut": "事件超过 10,000 个，只统计最新的。",
         "not_described": "没有文字描述", "steps": "以五分钟为单位统计。",
     },
 }  # fmt: skip
@@ -65,7 +65,8 @@ def report_markdown(report: ShiftReport, *, language: Language = "en", summary: 
 
 def report_title(report: ShiftReport, *, language: Language = "en") -> str:
     """A line such as `Report: 2026-11-29 22:00 to 2026-11-30 06:00`."""
-    return f"{WORDS[language]['title']}: {report.span.since:%Y-%m-%d %H:%M} – {report.span.until:%Y-%m-%d %H:%M}"
+    span = f"{report.span.since:%Y-%m-%d %H:%M} – {report.span.until:%Y-%m-%d %H:%M}"
+    return WORDS[language]["title"].format(span=span)
 
 
 def _summary(answer: HistoryAnswer, words: Mapping[str, str]) -> list[str]:

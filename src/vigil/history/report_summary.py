@@ -12,7 +12,7 @@ from vigil.store.ranked_search import HistorySpan
 RECORDS = 40
 ASKED = {
     "en": "Summarise what happened in this time, in three to five sentences, the most serious first.",
-    "zh": "请用三到五句话概括这段时间发生的事情, 最严重的放在前面。",
+    "zh": "请用三到五句话概括这段时间发生的事情，最严重的放在前面。",
 }
 
 

@@ -15,14 +15,15 @@ LATE_FROM_S = 900.0
 
 LATE: Mapping[Language, tuple[str, str]] = {
     "en": ("Late: {title}", "This report was due at {due} and could not be sent before {now}."),
-    "zh": ("补发: {title}", "此报告应于 {due} 发送, 直到 {now} 才能发出。"),
+    "zh": ("补发：{title}", "此报告应于 {due} 发送，直到 {now} 才能发出。"),
 }
 
 
 def write_report(store: Store, due: DueReport, *, now_s: float) -> WrittenReport:
     """The report that is due, as Markdown; raises StoreError."""
     found = shift_report(store, TimeRange(due.since, due.until, ""))
-    subject = f"{report_title(found, language=due.language)} ({due.name})"
+    title = report_title(found, language=due.language)
+    subject = f"{title}（{due.name}）" if due.language == "zh" else f"{title} ({due.name})"
     text = report_markdown(found, language=due.language) + (f"\n{due.link}\n" if due.link else "")
     if now_s - due.due_s < LATE_FROM_S:
         return WrittenReport(subject=subject, text=text)

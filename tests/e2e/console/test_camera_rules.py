@@ -166,7 +166,7 @@ def test_a_camera_is_asked_a_sentence_with_thresholds_of_its_own_and_it_is_taken
 def test_the_dialog_of_rules_in_chinese(room: Site, visitors: Visitors) -> None:
     page = open_page(visitors, room, "zh/watch")
     choose(page, "yard", "规则与时段")
-    expect(page.locator("dialog")).to_contain_text("报警时段")
+    expect(page.locator("dialog")).to_contain_text("告警时段")
     expect(page.locator("dialog .rule")).to_have_count(2)
     visitors.shoot(page, "console-rules-zh")
 

@@ -63,7 +63,7 @@ def test_the_other_language_shows_the_same_shift(page: Page) -> None:
     page.locator("#language").click()
     page.wait_for_url("**/zh/report?day=2026-11-20&shift=*")
     is_ready(page)
-    expect(page.locator("#report-title")).to_have_text("值守报告: 2026-11-20 22:00 – 2026-11-21 06:00")
+    expect(page.locator("#report-title")).to_have_text("值守报告：2026-11-20 22:00 – 2026-11-21 06:00")
     expect(page.locator("[data-key=events]")).to_have_text("1")
 
 
@@ -85,7 +85,7 @@ def test_what_is_no_shift_is_told_and_what_was_shown_stays(page: Page, visitors:
 
 def test_in_chinese_in_the_dark_and_on_a_phone(site: Site, visitors: Visitors) -> None:
     page = open_page(visitors, site, f"zh/report?{NIGHT}", size=PHONE)
-    expect(page.locator("#report-title")).to_have_text("值守报告: 2026-11-20 22:00 – 2026-11-21 06:00")
+    expect(page.locator("#report-title")).to_have_text("值守报告：2026-11-20 22:00 – 2026-11-21 06:00")
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     visitors.shoot(page, "report-phone-zh")
     page.locator("#theme").click()

@@ -1,5 +1,6 @@
 """The review in a real Chromium: its address, filters, clips, windows, timeline, news, a phone, hostile texts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -208,6 +209,23 @@ def stands_on_phone(page: Page, number: int) -> None:
     expect(page.locator("#event-detail")).to_have_attribute("data-event", f"e{number:04d}")
     expect(page.locator("#detail-title")).to_be_in_viewport()
     expect(page.locator("#mark-true")).to_be_in_viewport()
+
+
+@pytest.mark.parametrize(
+    ("language", "rule", "task", "title"),
+    [
+        ("en", "camera covered", "camera", "Camera covered 0.97 · door (gate)"),
+        ("zh", "camera covered", "camera", "摄像头被遮挡 0.97 · door（gate）"),
+        ("en", "left luggage", "bags", "left luggage 0.97 · door (gate)"),
+        ("zh", "fight", "fight", "打架斗殴 0.97 · door（gate）"),
+    ],
+)
+def test_an_incident_is_named_by_its_rule_and_placed_as_the_language_has_it(
+    site: Site, store: Store, visitors: Visitors, language: str, rule: str, task: str, title: str
+) -> None:
+    store.events.save(replace(store.events.get("e0005"), id="e0006", rule=rule, task=task))
+    page = open_review(visitors, site, f"{language}/events/e0006")
+    expect(page.locator("#detail-title > span:nth-child(2)")).to_have_text(title)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -160,7 +160,7 @@ def test_a_report_goes_out_by_mail_in_chinese(store: Store) -> None:
             until(lambda: box.mails)
     [sent] = box.mails
     assert (
-        sent["Subject"] == "值守报告: 2026-11-20 08:00 – 2026-11-20 16:00 (白班)" and "没有记录" in sent.get_content()
+        sent["Subject"] == "值守报告：2026-11-20 08:00 – 2026-11-20 16:00（白班）" and "没有记录" in sent.get_content()
     )
 
 

@@ -34,7 +34,7 @@ def test_a_mail_has_the_words_and_the_snapshot(store: Store) -> None:
             until(lambda: box.mails)
             [delivery] = settled(store)
     [sent] = box.mails
-    assert sent["Subject"] == "报警：打架，东北区域 C3" and sent["To"] == "guard@example.org"
+    assert sent["Subject"] == "告警：打架，东北区域 C3" and sent["To"] == "guard@example.org"
     [text, picture] = sent.iter_parts()
     assert "检测到打架，东北区域摄像头C3，23:47:46" in text.get_content() and "两个人推搡" in text.get_content()
     assert f"https://v.example/zh/events/{event.id}" in text.get_content().splitlines()

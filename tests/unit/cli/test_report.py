@@ -43,7 +43,7 @@ def test_it_goes_out_by_the_sink_of_the_settings(db: Path, tmp_path: Path) -> No
         words = ["report", "--day", "2026-11-20", "--language", "zh", "--mail", "office", "--config", str(config)]
         assert main(words) == 0
     [sent] = box.mails
-    assert sent["Subject"].startswith("值守报告: 2026-11-20") and "two people push" in sent.get_content()
+    assert sent["Subject"].startswith("值守报告：2026-11-20") and "two people push" in sent.get_content()
 
 
 @pytest.mark.parametrize(
