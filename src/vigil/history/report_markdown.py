@@ -36,14 +36,13 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
     "zh": {
         "title": "值守报告：{span}", "events": "事件", "missed": "漏报", "summary": "摘要",
         "counts": "事件：{events}。观察：{observations}。漏报：{missed}。",
-        "by": "由 {model} 根据所列记录撰写，请核对。", "unsupported": "（没有依据）", "camera": "摄像头", "place": "位置",
-        "high": "高", "medium": "中", "low": "低", "judged": "已判断", "unknown": "无结论的窗口", "rule": "规则",
-        "hour": "小时", "marks": "标记", "true": "属实", "false_alarm": "误报", "unsure": "不确定",
-        "unmarked": "未标记",
-        "unseen": "无人查看", "all_seen": "所有事件都有人看过。", "when": "时间", "tier": "级别", "what": "内容",
-        "outages": "没有判断的时段", "no_outages": "没有摄像头中断超过十分钟。", "nothing": "没有记录。",
-        "more": "另有 {count} 个未列出。", "event": "事件", "cut": "事件超过 10,000 个，只统计最新的。",
-        "not_described": "没有文字描述", "steps": "以五分钟为单位统计。",
+        "by": "由 {model} 根据所列记录撰写，请核对。", "unsupported": "（没有依据）", "camera": "摄像头",
+        "place": "位置", "high": "高", "medium": "中", "low": "低", "judged": "已判断", "unknown": "无结论的窗口",
+        "rule": "规则", "hour": "小时", "marks": "标记", "true": "属实", "false_alarm": "误报", "unsure": "不确定",
+        "unmarked": "未标记", "unseen": "无人查看", "all_seen": "所有事件都有人看过。", "when": "时间",
+        "tier": "级别", "what": "内容", "outages": "没有判断的时段", "no_outages": "没有摄像头中断超过十分钟。",
+        "nothing": "没有记录。", "more": "另有 {count} 个未列出。", "event": "事件",
+        "cut": "事件超过 10,000 个，只统计最新的。", "not_described": "没有文字描述", "steps": "以五分钟为单位统计。",
     },
 }  # fmt: skip
 
