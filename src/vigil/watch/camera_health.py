@@ -18,7 +18,7 @@ import numpy as np
 from vigil.masks import Mask, paint
 from vigil.rules.camera_fault import Fault, fault_answer, fault_question
 from vigil.verdict import Answer
-from vigil.watch.known_views import COARSE_WH, SAME_FROM, Grey, Match, Visible
+from vigil.watch.known_views import COARSE_WH, SAME_FROM, Grey, Match, Visible, away_from_masks
 from vigil.watch.live_views import LiveViews
 from vigil.windows import EncodedFrame, Window
 
@@ -163,7 +163,6 @@ def measure(pictures: Sequence[Grey], visible: Visible) -> PictureMeasures:
     rms = np.sqrt(cells / np.maximum(shares, 1e-6))
     coarse = cv2.resize(mean, COARSE_WH, interpolation=cv2.INTER_AREA)
     clear = _coarsely(visible)
-    coarse_visible = clear if clear.all() else cv2.erode(clear.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     return PictureMeasures(
         bright=float(np.percentile(mean[visible], 99)),
         flat=float(np.mean(rms[seen] < FLAT_BELOW)) if seen.any() else 0.0,
@@ -171,7 +170,7 @@ def measure(pictures: Sequence[Grey], visible: Visible) -> PictureMeasures:
             np.median([_sharpness(picture, visible) for picture in pictures[:: max(1, len(pictures) - 1)]])
         ),
         coarse=np.where(clear, coarse, 0.0).astype(np.float32),
-        visible=np.asarray(coarse_visible),
+        visible=away_from_masks(clear),
     )
 
 

@@ -79,11 +79,18 @@ class KnownViews:
         return True
 
     def cover(self, visible: Visible) -> bool:
-        """Blackens what a new mask covers in all views, so that it is kept no longer; returns whether there was any."""
+        """Blackens what a new mask covers in all views, so that it is kept no longer; returns whether there was any.
+
+        A view of which too little is left to recognise it by is forgotten.
+        """
         views = [*self._views, *filter(None, [self._candidate])]
         covered = [view for view in views if view.picture[~visible].any()]
         for view in covered:
             view.picture = np.where(visible, view.picture, np.float32(0.0))
+            view.visible = view.visible & away_from_masks(visible)
+        if covered:
+            self._views = [view for view in self._views if structure(view.picture, view.visible) >= LEAST_STRUCTURE]
+            self._candidate = None
         return bool(covered)
 
     def learn(
@@ -118,6 +125,11 @@ class KnownViews:
         return max(((_correlation(view, seen), view) for view in self._views), key=lambda each: each[0])
 
 
+def away_from_masks(visible: Visible) -> Visible:
+    """The coarse pixels whose gradients no mask's edge touches; `visible` is what no mask touches itself."""
+    return visible if visible.all() else cv2.erode(visible.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+
+
 def structure(picture: Grey, visible: Visible) -> float:
     """How much there is to recognise in a coarse picture: the root mean square of its gradients."""
     x, y = _gradients(picture)
@@ -127,7 +139,9 @@ def structure(picture: Grey, visible: Visible) -> float:
 def _blend(view: View, seen: View, *, is_sharp: bool) -> None:
     # The first pictures count alike, so that a view does not remain what its first picture happened to show.
     pace = max(PACE, min(1.0, seen.seen_s / (view.seen_s + seen.seen_s)))
-    view.picture = view.picture + pace * (seen.picture - view.picture)
+    blended = view.picture + pace * (seen.picture - view.picture)
+    # What a mask covers no longer is as it is seen now.
+    view.picture = np.where(seen.visible & ~view.visible, seen.picture, blended)
     view.visible = seen.visible
     view.seen_s += seen.seen_s
     if is_sharp:

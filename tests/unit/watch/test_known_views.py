@@ -62,6 +62,18 @@ def test_what_a_new_mask_covers_is_in_no_view_any_more() -> None:
     assert not views.cover(visible)
 
 
+def test_a_mask_that_is_taken_away_again_makes_no_other_view() -> None:
+    views, visible = learned(1, seconds=LEARN_S), EVERYTHING.copy()
+    visible[:, 10:] = False
+    assert views.cover(visible)
+    for _ in range(3):
+        match = views.match(place(1), EVERYTHING)
+        assert match is not None and match.correlation > 0.9
+        views.learn(place(1), EVERYTHING, sharpness=3.0, seconds=2.0)
+    assert views.cover(~EVERYTHING) and not views.views, "nothing is left to recognise it by"
+    assert views.match(place(1), EVERYTHING) is None
+
+
 def test_a_new_view_is_accepted_after_half_an_hour_and_so_many_are_kept() -> None:
     assert (correlation(learned(1, 2, seconds=ACCEPT_S - 2.0), place(2)) or 0.0) < 0.3
     both = learned(1, 2, seconds=ACCEPT_S)
